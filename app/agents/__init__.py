@@ -1,0 +1,1 @@
+"""The agent document: what the operator of a line writes."""

@@ -1,0 +1,1 @@
+"""The edge: Twilio's webhooks, the media socket, the operator's API."""

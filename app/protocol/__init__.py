@@ -1,0 +1,1 @@
+"""Words and wires: what can happen, what can be asked for, and how both look on a socket."""

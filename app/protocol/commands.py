@@ -1,0 +1,165 @@
+"""Everything a call can ask for: the output of the machine.
+
+A command is carried out by exactly one of three hands: the caller line, the model line, or
+an effect beside both (REST, a tool), whose outcome comes back as an event. Commands of one
+answer are carried out in the order given.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class PlayAudio:
+    """Append speech to what Twilio plays. Not frozen: it is on the audio path."""
+
+    payload_b64: str
+    """Base64 of mu-law, 8 kHz, mono; 198 ms at most."""
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendMark:
+    """Ask to be told when everything sent before has been played."""
+
+    name: str
+    covers_ms: int
+    """Audio between the previous mark, or the beginning of the burst, and this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearPlayback:
+    """Throw away everything the caller has not heard yet, here and at Twilio."""
+
+
+@dataclass(slots=True)
+class AppendAudio:
+    """Let the model hear caller audio. Not frozen: fifty a second a call."""
+
+    payload_b64: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppendSilence:
+    """Let the model hear silence where the line brought nothing, or must not be heard."""
+
+    length_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreateResponse:
+    """Ask the model to speak. The machine sends one at a time."""
+
+    purpose: str
+    """Travels as metadata, so that the answer can be told from the server's own responses."""
+    instructions: str | None = None
+    """Replaces the session's instructions for this response only."""
+    tools: bool = True
+    """False: the model must speak and may not call a tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResponse:
+    """Stop a response that the server would not stop by itself."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateItem:
+    """Make the model's memory of an item what the caller heard of it."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddMessage:
+    """Put a text item into the conversation."""
+
+    role: str
+    """user, assistant or system."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddToolCall:
+    """Put a past tool call into a new model line's conversation."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddToolOutput:
+    """Answer a tool call; every call gets exactly one output."""
+
+    tool_call_id: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """Open a model line; answered by ModelReady or ModelRefused."""
+
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseModel:
+    """Close the model line; nothing is expected back."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run a tool beside the audio; answered by ToolDone, whatever happens."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Redirect the call to a target of the operator's document, by its name."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailOver:
+    """Redirect the call to the failure treatment: a sentence, then a person or a goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End the telephone call by REST."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyCall:
+    """Ask REST whether the call is still in progress; answered by CallEnded or CallStillUp."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndStream:
+    """The last command of a stream: close both lines and let the runner go."""
+
+    reason: str
+    """An end reason of app/call/report.py, or ``transferring`` when the call itself goes on."""
+
+
+ToCaller = PlayAudio | SendMark | ClearPlayback
+ToModel = (
+    AppendAudio
+    | AppendSilence
+    | CreateResponse
+    | CancelResponse
+    | TruncateItem
+    | AddMessage
+    | AddToolCall
+    | AddToolOutput
+)
+Effect = OpenModel | CloseModel | RunTool | Transfer | FailOver | HangUp | VerifyCall | EndStream
+Command = ToCaller | ToModel | Effect

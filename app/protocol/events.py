@@ -1,0 +1,284 @@
+"""Everything that can happen to a call: the input of the machine.
+
+An event is a fact in our own words, already validated at the boundary that produced it;
+vendors' messages never get past the codecs. Every class is a value. Audio travels as the
+base64 text it arrived in (mu-law, 8 kHz, mono), with its length beside it, because nothing
+between the two sockets needs the samples. Facts that no decision needs are counted where
+they arrive and never become events.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStarted:
+    """Twilio's ``start``: the caller is on the line. A call may see several streams."""
+
+    stream_sid: str
+
+
+@dataclass(slots=True)
+class CallerAudio:
+    """One Twilio ``media`` message, as a rule one frame. Not frozen: fifty a second a call."""
+
+    payload_b64: str
+    length_bytes: int
+    timestamp_ms: int
+    """Presentation time since the stream began, by Twilio's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerDigit:
+    """A key the caller pressed: ``0-9 * # A-D``."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkReturned:
+    """Twilio played everything up to this mark, or a ``clear`` threw it back."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStopped:
+    """Twilio's ``stop``: the stream ended because the call did or because it was redirected."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerLineLost:
+    """The media socket is gone, with or without ``stop`` before it."""
+
+    code: int
+    """WebSocket close code; 1006 when none came."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """Twilio's status callback or REST API says the telephone call is over."""
+
+    status: str
+    """completed, busy, failed, no-answer or canceled."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallStillUp:
+    """REST confirms that the call is in progress although no media arrives."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReady:
+    """``session.updated`` confirmed ``audio/pcmu`` both ways: the model line may carry audio."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRefused:
+    """An attempt to open the model line failed."""
+
+    reason: str
+    """Short and stable: http_401, timeout, closed_3000, wrong_format …"""
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLineLost:
+    """The model line ended after it had been ready, however politely."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The model's voice activity detection heard the caller begin."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The model's voice activity detection heard the caller end."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTurnCommitted:
+    """What the caller said became an item; the model owes a response to it."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTranscribed:
+    """The side transcription of a caller's turn; may come late, or never."""
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseStarted:
+    """``response.created`` in the default conversation."""
+
+    response_id: str
+    purpose: str | None
+    """What we asked for (metadata of our ``response.create``); None when the server began it."""
+
+
+@dataclass(slots=True)
+class SpeechAudio:
+    """A delta of the model's speech. Not frozen: it is on the audio path."""
+
+    response_id: str
+    item_id: str
+    content_index: int
+    payload_b64: str
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechAudioDone:
+    """No more audio of this content part will come."""
+
+    response_id: str
+    item_id: str
+    content_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechText:
+    """A delta of the transcript of the model's speech; runs ahead of what is heard."""
+
+    response_id: str
+    item_id: str
+    content_index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model called a tool and its arguments are complete."""
+
+    response_id: str
+    item_id: str
+    tool_call_id: str
+    name: str
+    arguments: str
+    """JSON text as the model wrote it: unvalidated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one response, as ``response.done`` reports them."""
+
+    input_text: int = 0
+    input_audio: int = 0
+    input_cached: int = 0
+    output_text: int = 0
+    output_audio: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDone:
+    """``response.done``; always comes, also after a cancellation."""
+
+    response_id: str
+    status: str
+    """completed, cancelled, incomplete or failed."""
+    reason: str | None = None
+    """turn_detected, client_cancelled, max_output_tokens, content_filter, or an error code."""
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelError:
+    """An ``error`` event; most leave the session alive."""
+
+    code: str
+    """The server's code, its type where it has none, ``unknown`` where it has neither."""
+    event_id: str | None = None
+    """The id of our message that it answers."""
+    param: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDone:
+    """A tool call came to its end, one way or another."""
+
+    tool_call_id: str
+    output: str
+    """Text for the model: the result or, where ``ok`` is false, what went wrong."""
+    ok: bool
+    background: bool = False
+    """True: give the output to the model without asking it to speak."""
+    elapsed_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TransferAccepted:
+    """Twilio took the new TwiML; ``stop`` will follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRefused:
+    """Twilio did not take the new TwiML; the caller is still on the stream."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverDone:
+    """The failure treatment was asked for by REST."""
+
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HangUpDone:
+    """The hang-up was asked for by REST; a call already over counts as accepted."""
+
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HangUpOrdered:
+    """Somebody with the right to do so wants the call to end."""
+
+    reason: str
+    """An end reason of app/call/report.py."""
+
+
+Event = (
+    StreamStarted
+    | CallerAudio
+    | CallerDigit
+    | MarkReturned
+    | StreamStopped
+    | CallerLineLost
+    | CallEnded
+    | CallStillUp
+    | ModelReady
+    | ModelRefused
+    | ModelLineLost
+    | SpeechStarted
+    | SpeechStopped
+    | CallerTurnCommitted
+    | CallerTranscribed
+    | ResponseStarted
+    | SpeechAudio
+    | SpeechAudioDone
+    | SpeechText
+    | ToolCalled
+    | ResponseDone
+    | ModelError
+    | ToolDone
+    | TransferAccepted
+    | TransferRefused
+    | FailoverDone
+    | HangUpDone
+    | HangUpOrdered
+)
