@@ -1,0 +1,1 @@
+"""Patchline answers phone calls with an AI and puts callers through to people."""
