@@ -1,0 +1,323 @@
+"""OpenAI Realtime (GA) messages, both ways: JSON text to events, commands to JSON text.
+
+Dispatch is on the ``type`` string; types and fields we do not know are ignored, as the
+protocol asks of its readers. Nothing of the beta's flat shape is ever written. Source: the
+GA API reference and the types of openai 3.x (2026-11).
+"""
+
+from binascii import b2a_base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from app.protocol import commands as c
+from app.protocol import events as e
+from app.protocol.base64_text import checked_length
+from app.protocol.errors import Malformed
+from app.protocol.units import MULAW_SILENCE, bytes_of_ms
+
+MULAW = "audio/pcmu"
+_Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """What a model line is configured with, once, before it carries audio.
+
+    The dictionaries are Realtime's own objects (``turn_detection``, ``transcription`` …),
+    None switches the feature off.
+    """
+
+    model: str
+    instructions: str
+    voice: str | dict[str, str] = "marin"
+    speed: float = 1.0
+    turn_detection: Mapping[str, Any] = field(default_factory=dict)
+    noise_reduction: Mapping[str, Any] | None = None
+    transcription: Mapping[str, Any] | None = None
+    tools: tuple[Mapping[str, Any], ...] = ()
+    reasoning: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCreated:
+    """The server admitted us; its defaults are not ours yet."""
+
+    session_id: str
+    expires_at_s: int | None
+    """Unix time of the session's end; the length is the server's to choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUpdated:
+    """The whole effective session, echoed."""
+
+    input_format: str
+    output_format: str
+
+    @property
+    def carries_mulaw(self) -> bool:
+        """Both directions are what Twilio speaks; anything else would be loud static."""
+        return self.input_format == MULAW and self.output_format == MULAW
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A server event we do not need: counted and ignored."""
+
+    kind: str
+
+
+Message = e.Event | SessionCreated | SessionUpdated | Unknown
+
+
+def parse(message: bytes | memoryview | str) -> Message:
+    """One server event. Raises ``Malformed`` when a type we know lacks what it must have."""
+    try:
+        fields = orjson.loads(message)
+        kind = fields["type"]
+        reader = _READERS.get(kind)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise Malformed("not_a_message") from None
+    if reader is None:
+        return Unknown(str(kind)[:64])
+    try:
+        return reader(fields)
+    except (KeyError, TypeError, AttributeError, IndexError):
+        raise Malformed(f"missing_field:{kind}") from None
+
+
+def _audio(fields: _Fields) -> e.SpeechAudio:
+    payload = fields["delta"]
+    return e.SpeechAudio(
+        fields["response_id"],
+        fields["item_id"],
+        fields["content_index"],
+        payload,
+        checked_length(payload),
+    )
+
+
+def _audio_done(fields: _Fields) -> e.SpeechAudioDone:
+    return e.SpeechAudioDone(fields["response_id"], fields["item_id"], fields["content_index"])
+
+
+def _text(fields: _Fields) -> e.SpeechText:
+    return e.SpeechText(
+        fields["response_id"], fields["item_id"], fields["content_index"], str(fields["delta"])
+    )
+
+
+def _session_created(fields: _Fields) -> SessionCreated:
+    session = fields["session"]
+    expires = session.get("expires_at")
+    return SessionCreated(str(session.get("id", "")), expires if isinstance(expires, int) else None)
+
+
+def _session_updated(fields: _Fields) -> SessionUpdated:
+    audio = fields["session"]["audio"]
+    return SessionUpdated(_format(audio["input"]), _format(audio["output"]))
+
+
+def _format(side: _Fields) -> str:
+    described = side.get("format")
+    return str(described.get("type")) if isinstance(described, dict) else str(described)
+
+
+def _response_created(fields: _Fields) -> e.ResponseStarted | Unknown:
+    response = fields["response"]
+    if "conversation_id" in response and response["conversation_id"] is None:
+        return Unknown("response.created:out_of_band")
+    metadata = response.get("metadata") or {}
+    return e.ResponseStarted(response["id"], metadata.get("purpose"))
+
+
+def _response_done(fields: _Fields) -> e.ResponseDone | Unknown:
+    response = fields["response"]
+    if "conversation_id" in response and response["conversation_id"] is None:
+        return Unknown("response.done:out_of_band")
+    details = response.get("status_details") or {}
+    fault = details.get("error") or {}
+    reason = fault.get("code") or fault.get("type") or details.get("reason")
+    return e.ResponseDone(
+        response["id"], str(response["status"]), reason, _usage(response.get("usage"))
+    )
+
+
+def _usage(usage: _Fields | None) -> e.Usage | None:
+    if not usage:
+        return None
+    into = usage.get("input_token_details") or {}
+    out = usage.get("output_token_details") or {}
+    return e.Usage(
+        input_text=into.get("text_tokens") or 0,
+        input_audio=into.get("audio_tokens") or 0,
+        input_cached=into.get("cached_tokens") or 0,
+        output_text=out.get("text_tokens") or 0,
+        output_audio=out.get("audio_tokens") or 0,
+    )
+
+
+def _item_done(fields: _Fields) -> e.ToolCalled | Unknown:
+    item = fields["item"]
+    if item.get("type") != "function_call":
+        return Unknown("response.output_item.done")
+    if item.get("status") not in (None, "completed"):
+        # Cancelled in mid-sentence: the arguments may be half a JSON document.
+        return Unknown("function_call_incomplete")
+    return e.ToolCalled(
+        fields["response_id"],
+        str(item.get("id", "")),
+        item["call_id"],
+        item["name"],
+        item.get("arguments") or "{}",
+    )
+
+
+def _transcribed(fields: _Fields) -> e.CallerTranscribed:
+    return e.CallerTranscribed(fields["item_id"], str(fields["transcript"] or ""))
+
+
+def _error(fields: _Fields) -> e.ModelError:
+    error = fields["error"]
+    code = error.get("code") or error.get("type") or "unknown"
+    return e.ModelError(str(code)[:64], error.get("event_id"), error.get("param"))
+
+
+_READERS: dict[str, Callable[[_Fields], Message]] = {
+    "response.output_audio.delta": _audio,
+    "response.output_audio.done": _audio_done,
+    "response.output_audio_transcript.delta": _text,
+    "response.created": _response_created,
+    "response.done": _response_done,
+    "response.output_item.done": _item_done,
+    "input_audio_buffer.speech_started": lambda f: e.SpeechStarted(f["item_id"]),
+    "input_audio_buffer.speech_stopped": lambda f: e.SpeechStopped(f["item_id"]),
+    "input_audio_buffer.committed": lambda f: e.CallerTurnCommitted(f["item_id"]),
+    "conversation.item.input_audio_transcription.completed": _transcribed,
+    "session.created": _session_created,
+    "session.updated": _session_updated,
+    "error": _error,
+}
+
+
+def session_update(config: SessionConfig) -> str:
+    """The one ``session.update`` of a line's life, in GA shape, mu-law both ways."""
+    session: dict[str, Any] = {
+        "type": "realtime",
+        "output_modalities": ["audio"],
+        "instructions": config.instructions,
+        "audio": {
+            "input": {
+                "format": {"type": MULAW},
+                "noise_reduction": config.noise_reduction,
+                "transcription": config.transcription,
+                "turn_detection": dict(config.turn_detection),
+            },
+            "output": {
+                "format": {"type": MULAW},
+                "voice": config.voice,
+                "speed": config.speed,
+            },
+        },
+        "tools": [dict(tool) for tool in config.tools],
+        "tool_choice": "auto",
+    }
+    if config.reasoning:
+        session["reasoning"] = dict(config.reasoning)
+    return _dump({"type": "session.update", "event_id": "setup", "session": session})
+
+
+def write(command: c.ToModel) -> str:
+    """A command as the text of one client event."""
+    return _WRITERS[type(command)](command)
+
+
+def append(command: c.AppendAudio) -> str:
+    """Caller audio; the payload was checked when it came from Twilio, so it is pasted."""
+    return f'{{"type":"input_audio_buffer.append","audio":"{command.payload_b64}"}}'
+
+
+def _silence(command: c.AppendSilence) -> str:
+    audio = bytes([MULAW_SILENCE]) * bytes_of_ms(command.length_ms)
+    return append(c.AppendAudio(b2a_base64(audio, newline=False).decode()))
+
+
+def _create_response(command: c.CreateResponse) -> str:
+    response: dict[str, Any] = {"metadata": {"purpose": command.purpose}}
+    if command.instructions is not None:
+        response["instructions"] = command.instructions
+    if not command.tools:
+        response["tool_choice"] = "none"
+    return _dump(
+        {"type": "response.create", "event_id": f"create:{command.purpose}", "response": response}
+    )
+
+
+def _truncate(command: c.TruncateItem) -> str:
+    return _dump(
+        {
+            "type": "conversation.item.truncate",
+            "item_id": command.item_id,
+            "content_index": command.content_index,
+            "audio_end_ms": command.audio_end_ms,
+        }
+    )
+
+
+def _message(command: c.AddMessage) -> str:
+    part = "output_text" if command.role == "assistant" else "input_text"
+    return _item(
+        {
+            "type": "message",
+            "role": command.role,
+            "content": [{"type": part, "text": command.text}],
+        }
+    )
+
+
+def _tool_call(command: c.AddToolCall) -> str:
+    return _item(
+        {
+            "type": "function_call",
+            "call_id": command.tool_call_id,
+            "name": command.name,
+            "arguments": command.arguments,
+        }
+    )
+
+
+def _tool_output(command: c.AddToolOutput) -> str:
+    return _item(
+        {
+            "type": "function_call_output",
+            "call_id": command.tool_call_id,
+            "output": command.output,
+        }
+    )
+
+
+def _item(item: dict[str, Any]) -> str:
+    return _dump({"type": "conversation.item.create", "item": item})
+
+
+def _cancel(command: c.CancelResponse) -> str:
+    return _dump({"type": "response.cancel", "response_id": command.response_id})
+
+
+def _dump(message: dict[str, Any]) -> str:
+    return orjson.dumps(message).decode()
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    c.AppendAudio: append,
+    c.AppendSilence: _silence,
+    c.CreateResponse: _create_response,
+    c.CancelResponse: _cancel,
+    c.TruncateItem: _truncate,
+    c.AddMessage: _message,
+    c.AddToolCall: _tool_call,
+    c.AddToolOutput: _tool_output,
+}
