@@ -20,7 +20,7 @@ def checked_length(text: object) -> int:
     if text.__class__ is not str:
         raise Malformed("payload_not_text")
     try:
-        length = len(a2b_base64(text, strict_mode=True))  # type: ignore[arg-type]
+        length = len(a2b_base64(text, strict_mode=True))
     except (Error, ValueError):
         raise Malformed("payload_not_base64") from None
     if not length:

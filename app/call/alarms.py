@@ -1,0 +1,69 @@
+"""The moments a call waits for, as data: one table, no clock.
+
+A component sets an alarm by name and is asked again when it is due. Alarms that guard
+against silence are *lazy*: audio does not move them, the component that wakes looks how long
+the silence has lasted and sets the alarm again. So a frame costs no timer.
+"""
+
+from enum import Enum, auto
+
+
+class Alarm(Enum):
+    """Everything a call may wait for."""
+
+    PARKED = auto()
+    """Nobody came for a model line that was opened when the TwiML was answered."""
+    MODEL = auto()
+    """The caller has waited long enough for a model line."""
+    MEDIA = auto()
+    """No caller audio: is the call still there?"""
+    STALL = auto()
+    """The line went quiet in the middle of a caller's sentence."""
+    OWED = auto()
+    """The model owes a response, or the rest of one."""
+    FILLER = auto()
+    """A tool is taking its time."""
+    DIGITS = auto()
+    """No further key was pressed."""
+    ANNOUNCED = auto()
+    """An announcement should have been heard by now."""
+    STOP = auto()
+    """Twilio should have ended the stream by now."""
+
+
+class Alarms:
+    """At most one moment per name; setting a name again moves it."""
+
+    def __init__(self) -> None:
+        self._at_ms: dict[Alarm, int] = {}
+        self.next_ms: int | None = None
+        """The earliest moment, None while nothing is waited for."""
+
+    def set(self, alarm: Alarm, at_ms: int) -> None:
+        """Wait for ``at_ms``, whatever this alarm waited for before."""
+        self._at_ms[alarm] = at_ms
+        self.next_ms = min(self._at_ms.values())
+
+    def clear(self, alarm: Alarm) -> None:
+        """Wait for it no longer; nothing happens if nobody did."""
+        if self._at_ms.pop(alarm, None) is not None:
+            self.next_ms = min(self._at_ms.values(), default=None)
+
+    def clear_all(self) -> None:
+        """Wait for nothing."""
+        self._at_ms.clear()
+        self.next_ms = None
+
+    def is_set(self, alarm: Alarm) -> bool:
+        """Whether somebody waits for it."""
+        return alarm in self._at_ms
+
+    def due(self, now_ms: int) -> list[Alarm]:
+        """The alarms whose moment has come, earliest first; they are cleared."""
+        due = sorted(
+            (alarm for alarm, at_ms in self._at_ms.items() if at_ms <= now_ms),
+            key=lambda alarm: (self._at_ms[alarm], alarm.value),
+        )
+        for alarm in due:
+            self.clear(alarm)
+        return due

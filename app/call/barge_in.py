@@ -1,0 +1,37 @@
+"""The caller spoke over the model: what is cleared, muted, cancelled and truncated.
+
+All of it in one answer, with nothing awaited in between: playback is cleared, every response
+with unheard audio is muted as a whole (late deltas of any of its items must stay silent),
+the audible item is truncated at what was heard and every queued one at 0. The server cancels
+the response itself when it is configured to; a second cancellation would only be an error.
+On a WebSocket the server cannot know what was heard, so without the truncation the model
+believes it said everything (OpenAI Realtime guide, interruption, 2026-11).
+"""
+
+from app.call.playout import Playout
+from app.call.responses import Responses
+from app.call.transcript import Transcript
+from app.protocol.commands import ClearPlayback, Command, TruncateItem
+
+
+class BargeIn:
+    """Decides an interruption from the ledger, the gate and the transcript."""
+
+    def __init__(self, playout: Playout, responses: Responses, transcript: Transcript) -> None:
+        self._playout = playout
+        self._responses = responses
+        self._transcript = transcript
+
+    def interrupt(self, now_ms: int, *, by_voice: bool = True) -> list[Command]:
+        """Cut playback here. Nothing is truncated when everything had been heard.
+
+        ``by_voice`` is false when the caller pressed a key, which the server cannot notice.
+        """
+        if self._playout.idle:
+            return self._responses.mute(set(), by_voice=by_voice)
+        muted = self._playout.responses
+        out: list[Command] = [ClearPlayback()]
+        for part in self._playout.interrupt(now_ms):
+            self._transcript.cut(part)
+            out.append(TruncateItem(part.item_id, part.content_index, part.heard_ms))
+        return out + self._responses.mute(muted, by_voice=by_voice)

@@ -1,0 +1,117 @@
+"""What the model hears of the caller: every frame once, in order, on one timeline.
+
+Four things may stand between a frame and the model, and all are settled here: the model is
+not ready yet (frames wait, bounded, oldest dropped first), the line lost frames (a gap in
+Twilio's timestamps becomes silence, so that the model's clock and the caller's stay one),
+the line went quiet in mid-sentence (silence lets voice activity detection end the turn),
+and the greeting is shielded (silence instead of the caller).
+"""
+
+from collections import deque
+
+from app.call.alarms import Alarm, Alarms
+from app.protocol.commands import AppendAudio, AppendSilence, Command
+from app.protocol.events import CallerAudio
+from app.protocol.units import FRAME_MS, ms_of_bytes
+
+PREROLL_FRAMES = 500
+"""10 s of frames while the model line is being opened; then the oldest go."""
+LONGEST_GAP_MS = 10_000
+STALL_MS = 750
+STALL_SILENCE_MS = 1_000
+MEDIA_MS = 10_000
+"""Without a frame for this long, somebody has to ask whether the call still exists."""
+
+
+class Hearing:
+    """The way of caller audio to the model. ``frame`` is on the audio path."""
+
+    def __init__(self, alarms: Alarms) -> None:
+        self._alarms = alarms
+        self._ready = False
+        self._shielded = False
+        self._open = False
+        """Ready and not shielded: the one test on the audio path."""
+        self._waiting: deque[Command] = deque(maxlen=PREROLL_FRAMES)
+        self._expected_ms: int | None = None
+        self._last_at_ms = 0
+        self.padded_ms = 0
+
+    def stream_started(self, now_ms: int) -> None:
+        """A stream's timestamps begin anew; frames are due from now on."""
+        self._expected_ms = None
+        self._last_at_ms = now_ms
+        self._alarms.set(Alarm.MEDIA, now_ms + MEDIA_MS)
+
+    def frame(self, audio: CallerAudio, now_ms: int) -> list[Command]:
+        """One frame, preceded by silence for what is missing before it."""
+        self._last_at_ms = now_ms
+        begins_ms = audio.timestamp_ms
+        missing_ms = 0 if self._expected_ms is None else begins_ms - self._expected_ms
+        self._expected_ms = begins_ms + ms_of_bytes(audio.length_bytes)
+        if self._open and missing_ms < FRAME_MS:
+            return [AppendAudio(audio.payload_b64)]
+        return self._irregular(audio, missing_ms)
+
+    def _irregular(self, audio: CallerAudio, missing_ms: int) -> list[Command]:
+        out: list[Command] = []
+        if missing_ms >= FRAME_MS:
+            padding_ms = min(missing_ms // FRAME_MS * FRAME_MS, LONGEST_GAP_MS)
+            self.padded_ms += padding_ms
+            out.append(AppendSilence(padding_ms))
+        if self._shielded:
+            out.append(AppendSilence(ms_of_bytes(audio.length_bytes)))
+        else:
+            out.append(AppendAudio(audio.payload_b64))
+        if self._ready:
+            return out
+        self._waiting.extend(out)
+        return []
+
+    def model_ready(self) -> list[Command]:
+        """What waited, in order; from now on frames pass straight through."""
+        self._ready = True
+        self._open = not self._shielded
+        waited = list(self._waiting)
+        self._waiting.clear()
+        return waited
+
+    def model_gone(self) -> None:
+        """Frames wait again; there is nobody to shield any more."""
+        self._ready = self._open = self._shielded = False
+
+    def shield(self) -> None:
+        """Silence instead of the caller, until ``unshield``."""
+        self._shielded = True
+        self._open = False
+
+    def unshield(self) -> None:
+        """The caller is heard again."""
+        self._shielded = False
+        self._open = self._ready
+
+    def speech_started(self, now_ms: int) -> None:
+        """The caller is in mid-sentence: a line that goes quiet now must be noticed soon."""
+        self._alarms.set(Alarm.STALL, now_ms + STALL_MS)
+
+    def speech_stopped(self) -> None:
+        """Silence is nothing to notice any more."""
+        self._alarms.clear(Alarm.STALL)
+
+    def stalled(self, now_ms: int) -> list[Command]:
+        """The stall alarm rang: a second of silence, if there really was no frame."""
+        if now_ms - self._last_at_ms < STALL_MS:
+            self._alarms.set(Alarm.STALL, self._last_at_ms + STALL_MS)
+            return []
+        if not self._ready or self._expected_ms is None:
+            return []
+        self._expected_ms += STALL_SILENCE_MS
+        self.padded_ms += STALL_SILENCE_MS
+        return [AppendSilence(STALL_SILENCE_MS)]
+
+    def silent_line(self, now_ms: int) -> bool:
+        """The media alarm rang: whether the line really brought nothing for 10 s."""
+        quiet_ms = now_ms - self._last_at_ms
+        wait_ms = MEDIA_MS if quiet_ms >= MEDIA_MS else MEDIA_MS - quiet_ms
+        self._alarms.set(Alarm.MEDIA, now_ms + wait_ms)
+        return quiet_ms >= MEDIA_MS

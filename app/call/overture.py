@@ -1,0 +1,29 @@
+"""Speech that the model made before the caller's stream began.
+
+The model line is opened and asked for the greeting while Twilio is still connecting, so that
+the first word is ready when the caller is. Bounded: a minute, then the rest is dropped.
+"""
+
+from app.protocol.events import SpeechAudio
+from app.protocol.units import bytes_of_ms
+
+LONGEST_MS = 60_000
+
+
+class Overture:
+    """Deltas in order, waiting for a stream."""
+
+    def __init__(self) -> None:
+        self._waiting: list[SpeechAudio] = []
+        self._bytes = 0
+
+    def hold(self, audio: SpeechAudio) -> None:
+        """Keep a delta, unless a minute is waiting already."""
+        if self._bytes + audio.length_bytes <= bytes_of_ms(LONGEST_MS):
+            self._waiting.append(audio)
+            self._bytes += audio.length_bytes
+
+    def release(self) -> list[SpeechAudio]:
+        """Everything that waited; nothing waits any more."""
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        return waiting

@@ -1,0 +1,49 @@
+"""What the machine must know of the agent and the call before it begins: plain values.
+
+Made once per call from the agent document, written into the flight log's first line, and
+therefore all that a replay needs besides the events.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPlan:
+    """How a tool behaves towards the conversation; running it is not the machine's business."""
+
+    filler: str | None = None
+    """What to say while it takes its time; None leaves the wording to the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One thing a new model line is told about the conversation so far."""
+
+    role: str
+    """user, assistant, system, or tool."""
+    text: str
+    """What was said or, for the assistant, heard; a tool's output."""
+    tool_call_id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """One call's policies and beginnings."""
+
+    greeting: str | None = None
+    greeting_verbatim: bool = True
+    """False: the text tells the model how to greet instead of what to say."""
+    greeting_shielded: bool = False
+    """True: the model hears silence until the greeting was heard, so "hello?" cannot cut it."""
+    tools: Mapping[str, ToolPlan] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    """Names the model may transfer to."""
+    server_interrupts: bool = True
+    """The server cancels a response by itself when the caller speaks."""
+    memories: tuple[Memory, ...] = ()
+    """The conversation so far, when the call comes back to the agent."""
+    returning: str | None = None
+    """Why it comes back, for the model to know: ``transfer to billing failed: busy``."""

@@ -1,0 +1,190 @@
+"""The ledger of what was sent to the caller and what was heard.
+
+Twilio buffers what we send and plays it in order; a mark comes back when everything before
+it was played. Between marks the clock tells: audio plays at 8 bytes a millisecond, never
+beyond the next mark that has not come back, never beyond what was sent. The one rule of
+this file: ``heard`` never runs backwards and never exceeds ``sent``.
+
+    sent  ────────┬─────────────┬──────────────▶
+                 mark n        mark n+1        end of what was sent
+    heard ─────────────┤ anchor + time since, up to mark n+1
+
+Audio is kept by (response, item, content part), because one response may bring several
+items and each has to be truncated by itself. The ledger forgets when playback is cleared or
+the last mark returned, and not when generation ends, which is seconds earlier. ``clear``
+brings every outstanding mark back at once, so marks carry a generation in their name and
+those of an earlier generation say nothing (Twilio docs, voice/media-streams, 2026-11).
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from app.protocol.commands import Command, PlayAudio, SendMark
+from app.protocol.events import SpeechAudio
+from app.protocol.units import (
+    B64_QUANTUM_BYTES,
+    B64_QUANTUM_CHARS,
+    BYTES_PER_MS,
+    bytes_of_b64,
+    bytes_of_ms,
+    ms_of_bytes,
+)
+
+MARK_EVERY_MS = 200
+_MARK_EVERY_BYTES = bytes_of_ms(MARK_EVERY_MS)
+_PIECE_QUANTA = _MARK_EVERY_BYTES // B64_QUANTUM_BYTES
+_PIECE_BYTES = _PIECE_QUANTA * B64_QUANTUM_BYTES
+_PIECE_CHARS = _PIECE_QUANTA * B64_QUANTUM_CHARS
+"""198 ms: the longest piece under 200 ms that base64 can be cut into without decoding."""
+
+Part = tuple[str, str, int]
+"""(response_id, item_id, content_index)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How much of one content part the caller heard when playback was cut."""
+
+    response_id: str
+    item_id: str
+    content_index: int
+    heard_ms: int
+    sent_ms: int
+
+
+@dataclass(slots=True)
+class _Segment:
+    part: Part
+    begin: int
+    end: int
+
+
+class Playout:
+    """One stream's ledger. Positions are bytes since the last clear."""
+
+    def __init__(self) -> None:
+        self._generation = 0
+        self._marks_sent = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._sent = 0
+        self._marked = 0
+        self._anchor = 0
+        self._anchor_at_ms = 0
+        self._marks: deque[tuple[str, int]] = deque()
+        self._segments: deque[_Segment] = deque()
+        self._before: dict[Part, int] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Everything that was sent has been confirmed as played."""
+        return not self._marks and self._marked == self._sent
+
+    @property
+    def responses(self) -> set[str]:
+        """Responses with audio in the ledger."""
+        return {segment.part[0] for segment in self._segments}
+
+    def speak(self, audio: SpeechAudio, now_ms: int) -> list[Command]:
+        """Send a delta, cut so that marks are never more than 200 ms apart.
+
+        The first piece of a burst is marked at once: its echo tells when the caller began
+        to hear, and anchors the clock before anything long is under way.
+        """
+        if self._heard(now_ms) >= self._sent:
+            self._anchor, self._anchor_at_ms = self._sent, now_ms
+        out: list[Command] = []
+        burst = self.idle
+        if audio.length_bytes <= _PIECE_BYTES:
+            self._send(out, audio.payload_b64, audio.length_bytes)
+        else:
+            self._send_pieces(out, audio.payload_b64)
+        self._extend((audio.response_id, audio.item_id, audio.content_index), audio.length_bytes)
+        if burst and len(out) == 1:
+            self._mark(out)
+        return out
+
+    def _send_pieces(self, out: list[Command], payload_b64: str) -> None:
+        for begin in range(0, len(payload_b64), _PIECE_CHARS):
+            piece = payload_b64[begin : begin + _PIECE_CHARS]
+            self._send(out, piece, bytes_of_b64(piece))
+
+    def _send(self, out: list[Command], payload_b64: str, length_bytes: int) -> None:
+        if self._sent - self._marked + length_bytes > _MARK_EVERY_BYTES:
+            self._mark(out)
+        out.append(PlayAudio(payload_b64, length_bytes))
+        self._sent += length_bytes
+
+    def _mark(self, out: list[Command]) -> None:
+        self._marks_sent += 1
+        name = f"g{self._generation}:{self._marks_sent}"
+        self._marks.append((name, self._sent))
+        out.append(SendMark(name, ms_of_bytes(self._sent - self._marked)))
+        self._marked = self._sent
+
+    def _extend(self, part: Part, length_bytes: int) -> None:
+        if self._segments and self._segments[-1].part == part:
+            self._segments[-1].end = self._sent
+        else:
+            self._segments.append(_Segment(part, self._sent - length_bytes, self._sent))
+
+    def finish(self) -> list[Command]:
+        """A part or a response has ended: mark what is still unmarked."""
+        out: list[Command] = []
+        if self._sent > self._marked:
+            self._mark(out)
+        return out
+
+    def returned(self, name: str, now_ms: int) -> bool:
+        """A mark came back. False if it says nothing: cleared, repeated, or not ours."""
+        if all(name != known for known, _ in self._marks):
+            return False
+        while self._marks:
+            known, position = self._marks.popleft()
+            self._anchor, self._anchor_at_ms = position, now_ms
+            if known == name:
+                break
+        self._drop_heard()
+        return True
+
+    def _drop_heard(self) -> None:
+        """Forget segments that were heard whole, keeping what their parts already counted."""
+        while self._segments and self._segments[0].end <= self._anchor:
+            segment = self._segments.popleft()
+            heard = segment.end - segment.begin
+            self._before[segment.part] = self._before.get(segment.part, 0) + heard
+        if self.idle:
+            self._before.clear()
+
+    def heard_ms(self, now_ms: int) -> int:
+        """Milliseconds of the current generation that were heard."""
+        return ms_of_bytes(self._heard(now_ms))
+
+    def _heard(self, now_ms: int) -> int:
+        limit = self._marks[0][1] if self._marks else self._sent
+        return min(limit, self._anchor + (now_ms - self._anchor_at_ms) * BYTES_PER_MS)
+
+    def interrupt(self, now_ms: int) -> list[Heard]:
+        """Playback is cut here: what was heard of each part not heard whole, in order.
+
+        Afterwards the ledger is empty and a new generation begins.
+        """
+        heard = self._heard(now_ms)
+        parts: dict[Part, tuple[int, int]] = {}
+        for segment in self._segments:
+            was_heard, was_sent = parts.get(segment.part) or (
+                self._before.get(segment.part, 0),
+                self._before.get(segment.part, 0),
+            )
+            parts[segment.part] = (
+                was_heard + max(0, min(segment.end, heard) - segment.begin),
+                was_sent + segment.end - segment.begin,
+            )
+        self._generation += 1
+        self._forget()
+        return [
+            Heard(*part, heard_ms=ms_of_bytes(was_heard), sent_ms=ms_of_bytes(was_sent))
+            for part, (was_heard, was_sent) in parts.items()
+            if was_heard < was_sent
+        ]

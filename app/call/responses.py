@@ -1,0 +1,228 @@
+"""One response at a time, and which response may be heard.
+
+Realtime refuses a second ``response.create`` while one is active, and the server begins
+responses of its own when the caller has spoken. So whoever wants the model to speak asks
+here; requests wait for ``response.done``, for the caller to finish, or become superfluous
+because the server's own response already answers them.
+
+    IDLE ──ask──▶ ASKED ──started──▶ ACTIVE ──done──▶ IDLE
+      └────────────started (by the server)────▶
+
+The watchdog for a model that owes a response lives here too: first it is asked again, then
+it is given up.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from app.call.alarms import Alarm, Alarms
+from app.protocol.commands import CancelResponse, Command, CreateResponse
+from app.protocol.events import ResponseDone, ResponseStarted
+
+OWED_MS = 2_000
+"""From the moment a response is due to its ``response.created``, which precedes generation."""
+QUIET_MS = 8_000
+"""An active response that shows no sign of life for this long is lost."""
+FIRM = frozenset({"greeting", "goodbye", "announce"})
+"""Purposes that no other response can fulfil."""
+_MUTED_KEPT = 16
+
+
+class Gate(Enum):
+    """Whether the model is speaking in the default conversation."""
+
+    IDLE = auto()
+    ASKED = auto()
+    ACTIVE = auto()
+
+
+class Owed(Enum):
+    """What the watchdog found."""
+
+    NOTHING = auto()
+    ASK_AGAIN = auto()
+    GIVE_UP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a ``response.done`` means to the others."""
+
+    response_id: str
+    purpose: str | None
+    spoke: bool
+
+
+class Responses:
+    """The gate, the queue behind it and the list of those who must not be heard."""
+
+    def __init__(self, alarms: Alarms, *, server_interrupts: bool) -> None:
+        self._alarms = alarms
+        self._server_interrupts = server_interrupts
+        self._gate = Gate.IDLE
+        self._active: str | None = None
+        self._purpose: str | None = None
+        self._asked: CreateResponse | None = None
+        self._spoke = False
+        self._waiting: deque[CreateResponse] = deque()
+        self._muted: deque[str] = deque(maxlen=_MUTED_KEPT)
+        self._caller_speaking = False
+        self._turn_open = False
+        self._strikes = 0
+        self._last_sign_ms = 0
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being said and nothing waits to be."""
+        return self._gate is Gate.IDLE and not self._waiting
+
+    @property
+    def active(self) -> str | None:
+        """The response in progress."""
+        return self._active
+
+    @property
+    def spoke(self) -> bool:
+        """Whether the response in progress has brought audio."""
+        return self._spoke
+
+    @property
+    def owes(self) -> bool:
+        """A caller's turn, or a request of ours, has not been answered yet."""
+        return self._turn_open or self._gate is not Gate.IDLE or bool(self._waiting)
+
+    def ask(self, wanted: CreateResponse, now_ms: int) -> list[Command]:
+        """Let the model speak, now or as soon as it may. Equal purposes are asked once."""
+        if all(waiting.purpose != wanted.purpose for waiting in self._waiting):
+            self._waiting.append(wanted)
+        return self._flush(now_ms)
+
+    def _flush(self, now_ms: int) -> list[Command]:
+        if self._gate is not Gate.IDLE or self._caller_speaking or not self._waiting:
+            return []
+        self._asked = self._waiting.popleft()
+        self._gate = Gate.ASKED
+        self._alarms.set(Alarm.OWED, now_ms + OWED_MS)
+        return [self._asked]
+
+    def withdraw(self, purpose: str) -> None:
+        """What was asked for is not wanted any more; an active response goes on."""
+        self._waiting = deque(w for w in self._waiting if w.purpose != purpose)
+
+    def caller_started(self) -> None:
+        """Until the caller's turn is over, nobody else may ask the model to speak."""
+        self._caller_speaking = True
+
+    def caller_stopped(self) -> None:
+        """The caller paused; a committed turn may follow."""
+        self._caller_speaking = False
+
+    def turn_committed(self, now_ms: int) -> None:
+        """The server owes a response of its own."""
+        self._caller_speaking = False
+        self._turn_open = True
+        if self._gate is Gate.IDLE:
+            self._alarms.set(Alarm.OWED, now_ms + OWED_MS)
+
+    def started(self, event: ResponseStarted, now_ms: int) -> None:
+        """A response is in progress, ours or the server's."""
+        self._gate = Gate.ACTIVE
+        self._active = event.response_id
+        self._purpose = event.purpose
+        self._spoke = False
+        self._turn_open = False
+        if event.purpose is None:
+            # It began after everything that was added before, so it answers that too.
+            self._waiting = deque(w for w in self._waiting if w.purpose in FIRM)
+            if self._asked is not None and self._asked.purpose in FIRM:
+                self._waiting.appendleft(self._asked)
+        self._asked = None
+        self._last_sign_ms = now_ms
+        self._alarms.set(Alarm.OWED, now_ms + QUIET_MS)
+
+    def speaking(self, response_id: str, now_ms: int) -> bool:
+        """Audio of a response arrived: whether it may be heard. On the audio path."""
+        self._last_sign_ms = now_ms
+        if response_id == self._active:
+            self._spoke = True
+        return response_id not in self._muted
+
+    def speaking_text(self, response_id: str, now_ms: int) -> bool:
+        """Words of a response arrived: whether they belong to what may be heard."""
+        self._last_sign_ms = now_ms
+        return response_id not in self._muted
+
+    def done(self, event: ResponseDone, now_ms: int) -> tuple[Finished, list[Command]]:
+        """A response ended; whoever waited may be next."""
+        if self._active is not None and event.response_id != self._active:
+            return Finished(event.response_id, None, spoke=True), []
+        finished = Finished(event.response_id, self._purpose, self._spoke)
+        if event.status == "completed":
+            self._strikes = 0
+        self._idle()
+        if self._turn_open:
+            self._alarms.set(Alarm.OWED, now_ms + OWED_MS)
+        return finished, self._flush(now_ms)
+
+    def _idle(self) -> None:
+        self._gate = Gate.IDLE
+        self._active = None
+        self._asked = None
+        self._spoke = False
+        self._alarms.clear(Alarm.OWED)
+
+    def already_active(self) -> None:
+        """Our request collided with a response of the server's: wait for its end."""
+        if self._asked is not None:
+            self._waiting.appendleft(self._asked)
+            self._asked = None
+        if self._gate is Gate.ASKED:
+            self._gate = Gate.ACTIVE
+
+    def refused(self, now_ms: int) -> list[Command]:
+        """Our request itself was an error: nothing will come of it."""
+        if self._gate is not Gate.ASKED:
+            return []
+        self._idle()
+        return self._flush(now_ms)
+
+    def mute(self, response_ids: set[str], *, by_voice: bool) -> list[Command]:
+        """These must not be heard any more; cancels the active one if the server will not.
+
+        The server cancels by itself only what the caller's voice interrupts (``by_voice``).
+        """
+        out: list[Command] = []
+        if self._active is not None:
+            response_ids = response_ids | {self._active}
+            if not (by_voice and self._server_interrupts):
+                out.append(CancelResponse(self._active))
+        self._muted.extend(response_ids - set(self._muted))
+        return out
+
+    def overdue(self, now_ms: int) -> Owed:
+        """The alarm rang. Asking again is worth one try; a second silence is a lost model."""
+        if self._gate is Gate.ACTIVE and now_ms - self._last_sign_ms < QUIET_MS:
+            self._alarms.set(Alarm.OWED, self._last_sign_ms + QUIET_MS)
+            return Owed.NOTHING
+        if self._gate is Gate.IDLE and not self._turn_open:
+            return Owed.NOTHING
+        self._strikes += 1
+        if self._strikes > 1 or self._gate is Gate.ACTIVE:
+            return Owed.GIVE_UP
+        self._idle()
+        self._turn_open = False
+        return Owed.ASK_AGAIN
+
+    def failed(self) -> Owed:
+        """A response failed or was empty: the same two chances."""
+        self._strikes += 1
+        return Owed.ASK_AGAIN if self._strikes == 1 else Owed.GIVE_UP
+
+    def line_lost(self) -> None:
+        """The model line is gone, and with it everything that was under way."""
+        self._idle()
+        self._waiting.clear()
+        self._caller_speaking = False
+        self._turn_open = False
+        self._strikes = 0

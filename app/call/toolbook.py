@@ -1,0 +1,113 @@
+"""Open tool calls: run once each, answered once each, spoken about once together.
+
+A response may carry several tool calls. Each is run as soon as it is complete, its output
+goes to the model as soon as it is there, and when the response has ended and the last output
+is in, the model is asked to speak exactly once. Background results are handed over silently.
+A slow tool gets one filler phrase. Where the model line was replaced meanwhile, the output
+arrives as a message, since the new line has answered the call with a placeholder.
+"""
+
+from dataclasses import dataclass, field
+
+from app.call.alarms import Alarm, Alarms
+from app.protocol.commands import AddMessage, AddToolOutput, Command, CreateResponse
+from app.protocol.events import ToolCalled, ToolDone
+
+FILLER_MS = 700
+MOST_ROUNDS = 6
+"""Tool rounds in a row without a word of the caller's; then the model must speak."""
+FILLER = (
+    "The tool is still running. Say one very short holding phrase in the caller's language, "
+    "such as 'One moment, please.', and nothing else."
+)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The tool calls of one response."""
+
+    open: set[str] = field(default_factory=set)
+    ended: bool = False
+    wants_speech: bool = False
+    filler: str | None = None
+
+
+class Toolbook:
+    """Who is running, and what the model is owed."""
+
+    def __init__(self, alarms: Alarms) -> None:
+        self._alarms = alarms
+        self._batches: dict[str, _Batch] = {}
+        self._responses: dict[str, str] = {}
+        self._seen: set[str] = set()
+        self._rounds = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether any tool call waits for its output."""
+        return any(batch.open for batch in self._batches.values())
+
+    def known(self, tool_call_id: str) -> bool:
+        """The server announces a call more than once; only the first time counts."""
+        return tool_call_id in self._seen
+
+    def called_in(self, response_id: str) -> bool:
+        """Whether this response called a tool whose batch is not finished yet."""
+        return response_id in self._batches
+
+    def opened(self, call: ToolCalled, filler: str | None, now_ms: int) -> None:
+        """A tool call is being run."""
+        self._seen.add(call.tool_call_id)
+        self._responses[call.tool_call_id] = call.response_id
+        batch = self._batches.setdefault(call.response_id, _Batch())
+        batch.open.add(call.tool_call_id)
+        batch.filler = batch.filler or filler
+        if not self._alarms.is_set(Alarm.FILLER):
+            self._alarms.set(Alarm.FILLER, now_ms + FILLER_MS)
+
+    def closed(self, done: ToolDone) -> list[Command]:
+        """The output goes to the model; nothing if the call is not open."""
+        response_id = self._responses.pop(done.tool_call_id, None)
+        if response_id is None:
+            return []
+        batch = self._batches.get(response_id)
+        if batch is None:
+            text = f"Result of an earlier tool call: {done.output}"
+            return [AddMessage("system", text)]
+        batch.open.discard(done.tool_call_id)
+        batch.wants_speech = batch.wants_speech or not done.background
+        if not self.running:
+            self._alarms.clear(Alarm.FILLER)
+        return [AddToolOutput(done.tool_call_id, done.output)]
+
+    def response_ended(self, response_id: str) -> None:
+        """No further tool call of this response can come."""
+        if response_id in self._batches:
+            self._batches[response_id].ended = True
+
+    def due(self) -> CreateResponse | None:
+        """The one request to speak that a finished batch is owed, or None."""
+        finished = [key for key, b in self._batches.items() if b.ended and not b.open]
+        wants_speech = any(self._batches.pop(key).wants_speech for key in finished)
+        if not wants_speech:
+            return None
+        self._rounds += 1
+        return CreateResponse("tool_result", tools=self._rounds < MOST_ROUNDS)
+
+    def filler(self) -> CreateResponse | None:
+        """The filler alarm rang: what to say while a tool takes its time."""
+        for batch in self._batches.values():
+            if batch.open:
+                said = batch.filler
+                words = f"Say exactly this and nothing else: {said!r}" if said else FILLER
+                return CreateResponse("filler", words, tools=False)
+        return None
+
+    def caller_turn(self) -> None:
+        """The caller said something: the count of rounds begins anew."""
+        self._rounds = 0
+
+    def line_lost(self) -> None:
+        """Outputs still to come cannot answer calls of a connection that is gone."""
+        self._batches.clear()
+        self._alarms.clear(Alarm.FILLER)

@@ -1,0 +1,107 @@
+"""Putting the caller through: announced and heard first, then by REST, never by closing.
+
+The stream ends because Twilio ends it after the redirect. Closing our socket instead would
+let Twilio run the verb behind ``</Connect>``. While a transfer is under way the caller does
+not interrupt the announcement; if REST refuses, the model is told and the call goes on.
+
+    NONE ──transfer_call──▶ SAYING ──heard──▶ REDIRECTING ──accepted──▶ GONE (Twilio's stop)
+                                                   └──refused──▶ NONE
+"""
+
+from enum import Enum, auto
+
+import orjson
+
+from app.call.alarms import Alarms
+from app.call.announcement import Announcement, Spoken
+from app.call.responses import Finished
+from app.protocol.commands import Command, CreateResponse, Transfer
+from app.protocol.events import ToolCalled
+
+ANNOUNCE = CreateResponse(
+    "announce",
+    "Tell the caller in one short sentence, in their language, that you are putting them "
+    "through now.",
+    tools=False,
+)
+
+
+class Putting(Enum):
+    """How far the transfer has come."""
+
+    NONE = auto()
+    SAYING = auto()
+    REDIRECTING = auto()
+    GONE = auto()
+
+
+class TransferDesk:
+    """One transfer at a time, to targets the operator named."""
+
+    def __init__(self, alarms: Alarms, targets: tuple[str, ...]) -> None:
+        self._targets = targets
+        self._announcement = Announcement(alarms, ANNOUNCE)
+        self.tool_call_id = ""
+        self.target = ""
+        self.state = Putting.NONE
+
+    @property
+    def under_way(self) -> bool:
+        """From the tool call until REST refuses: the caller does not interrupt."""
+        return self.state is not Putting.NONE
+
+    def begin(self, call: ToolCalled, now_ms: int) -> str | None:
+        """The model names a target. The refusal it is told, None when the transfer begins.
+
+        A number, an unknown name and a second wish are refused.
+        """
+        target = _named(call.arguments)
+        if self.under_way:
+            return _refusal("a transfer is already under way")
+        if target not in self._targets:
+            known = ", ".join(self._targets) or "none"
+            return _refusal(f"unknown target; known targets: {known}")
+        self.target = target
+        self.state = Putting.SAYING
+        self.tool_call_id = call.tool_call_id
+        self._announcement.begin(call.response_id, now_ms)
+        return None
+
+    def finished(self, response: Finished) -> CreateResponse | None:
+        """A response ended: the announcement, if it has yet to be said."""
+        return self._announcement.finished(response)
+
+    def heard(self) -> list[Command]:
+        """Everything that was sent has been heard."""
+        if self.state is Putting.SAYING and self._announcement.state is Spoken.SAID:
+            return self._redirect()
+        return []
+
+    def overdue(self) -> list[Command]:
+        """The announcement took too long to be heard."""
+        return self._redirect() if self.state is Putting.SAYING else []
+
+    def _redirect(self) -> list[Command]:
+        self.state = Putting.REDIRECTING
+        self._announcement.end()
+        return [Transfer(self.target)]
+
+    def accepted(self) -> None:
+        """Twilio will end the stream."""
+        self.state = Putting.GONE
+
+    def refused(self, reason: str) -> str:
+        """The caller is still here; what the model is told."""
+        self.state = Putting.NONE
+        return _refusal(reason)
+
+
+def _named(arguments: str) -> str:
+    try:
+        return str(orjson.loads(arguments).get("target", ""))
+    except (orjson.JSONDecodeError, AttributeError):
+        return ""
+
+
+def _refusal(reason: str) -> str:
+    return orjson.dumps({"ok": False, "reason": reason}).decode()

@@ -1,0 +1,251 @@
+"""The model line: the Realtime socket that we open, for one call, for one connection's life.
+
+It carries no audio before ``session.updated`` has confirmed mu-law both ways: a session that
+silently kept its defaults would send the caller static. It is not reopened behind anybody's
+back either; whoever reopens it must know that the new session remembers nothing.
+
+    CONNECTING ──session.created──▶ CONFIGURING ──session.updated──▶ READY ──▶ CLOSED
+"""
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+import structlog
+from picows import (
+    WSAutoPingStrategy,
+    WSFrame,
+    WSHandshakeError,
+    WSInvalidStatusError,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    ws_connect,
+)
+
+from app.call.faults import FATAL
+from app.errors import ModelFault
+from app.protocol import realtime as codec
+from app.protocol.commands import AppendAudio, AppendSilence, ToModel
+from app.protocol.errors import Malformed
+from app.protocol.events import Event, ModelError, ModelLineLost
+from app.transports.frames import (
+    ABNORMAL,
+    CLOSE_WITHIN_S,
+    Assembler,
+    answer_close,
+    begin_close,
+    received_code,
+)
+from app.transports.outbox import Outbox
+
+MAX_MESSAGE_BYTES = 4 << 20
+PING_AFTER_S = 10
+PONG_WITHIN_S = 10
+READ_BUFFER_BYTES = 8 * 1024
+OK = 1000
+_RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_FATAL_CLOSE = frozenset({3000, 4000})
+
+log = structlog.get_logger("model_line")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the model is and how we say who we are."""
+
+    url: str
+    """``wss://…/realtime?model=…``; Azure's v1 path likewise."""
+    headers: tuple[tuple[str, str], ...]
+    ssl_context: ssl.SSLContext | None = None
+
+
+class Setup(Enum):
+    """How far the line has come."""
+
+    CONNECTING = auto()
+    CONFIGURING = auto()
+    READY = auto()
+    CLOSED = auto()
+
+
+class ModelLine(WSListener):
+    """One connection. ``open`` it, ``send`` to it, ``close`` it; events come by ``feed``."""
+
+    def __init__(self, config: codec.SessionConfig, feed: Callable[[Event], None]) -> None:
+        self._config = config
+        self._feed = feed
+        self._state = Setup.CONNECTING
+        self._ws: WSTransport | None = None
+        self._outbox: Outbox | None = None
+        self._assembler = Assembler(MAX_MESSAGE_BYTES)
+        self._confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._abort: asyncio.TimerHandle | None = None
+        self.session_id = ""
+        self.expires_at_s: int | None = None
+        self.ignored: Counter[str] = Counter()
+        """Server events that were not needed or not understood, by type or reason."""
+
+    async def open(self, endpoint: Endpoint, timeout_ms: int) -> None:
+        """Connect, configure, and return once the format is confirmed.
+
+        Raises ``ModelFault`` with a short reason; the line is then closed for good. Cancelling
+        closes it too.
+        """
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                await self._connect(endpoint)
+                await self._confirmed
+        except TimeoutError:
+            raise ModelFault("timeout", retryable=True) from None
+        except WSInvalidStatusError as exc:
+            status = int(exc.response.status) if exc.response is not None else 0
+            retryable = status in _RETRYABLE_STATUS
+            raise ModelFault(f"http_{status}", retryable=retryable) from None
+        except (WSHandshakeError, OSError, ssl.SSLError) as exc:
+            raise ModelFault(f"unreachable_{type(exc).__name__}", retryable=True) from None
+        finally:
+            if self._state is not Setup.READY:
+                self.close()
+
+    async def _connect(self, endpoint: Endpoint) -> None:
+        await ws_connect(
+            lambda: self,
+            endpoint.url,
+            ssl_context=endpoint.ssl_context if endpoint.url.startswith("wss:") else None,
+            disconnect_on_exception=False,
+            websocket_handshake_timeout=None,
+            logger_name="model",
+            enable_auto_ping=True,
+            auto_ping_idle_timeout=PING_AFTER_S,
+            auto_ping_reply_timeout=PONG_WITHIN_S,
+            auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
+            max_frame_size=MAX_MESSAGE_BYTES,
+            extra_headers=endpoint.headers,
+            max_redirects=0,
+            read_buffer_init_size=READ_BUFFER_BYTES,
+        )
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """picows: the upgrade was accepted; admission is another matter."""
+        self._ws = transport
+        send = transport.send
+        self._outbox = Outbox(lambda text: send(WSMsgType.TEXT, text), drop_oldest=True)
+        if self._state is Setup.CLOSED:
+            transport.disconnect(graceful=False)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """picows: one frame. On the audio path."""
+        if frame.msg_type == WSMsgType.CLOSE:
+            answer_close(transport, frame)
+            return
+        if frame.msg_type == WSMsgType.PONG:
+            return
+        try:
+            message = self._assembler.message(frame)
+            if message is not None:
+                self._take(codec.parse(message))
+        except Malformed as exc:
+            self.ignored[exc.reason] += 1
+            if self.ignored[exc.reason] == 1:
+                log.warning("message_ignored", reason=exc.reason, session_id=self.session_id)
+
+    def _take(self, message: codec.Message) -> None:
+        if isinstance(message, codec.Unknown):
+            self.ignored[message.kind] += 1
+        elif isinstance(message, codec.SessionCreated):
+            self._created(message)
+        elif isinstance(message, codec.SessionUpdated):
+            self._updated(message)
+        elif self._state is Setup.READY:
+            self._feed(message)
+        elif isinstance(message, ModelError):
+            self._setup_refused(message)
+
+    def _created(self, created: codec.SessionCreated) -> None:
+        if self._state is not Setup.CONNECTING:
+            return
+        self._state = Setup.CONFIGURING
+        self.session_id = created.session_id
+        self.expires_at_s = created.expires_at_s
+        self._write(codec.session_update(self._config))
+
+    def _updated(self, updated: codec.SessionUpdated) -> None:
+        if not updated.carries_mulaw:
+            log.error(
+                "wrong_audio_format", input=updated.input_format, output=updated.output_format
+            )
+            self._lost(ABNORMAL, "wrong_format", retryable=False)
+            self.close()
+        elif self._state is Setup.CONFIGURING:
+            self._state = Setup.READY
+            if not self._confirmed.done():
+                self._confirmed.set_result(None)
+
+    def _setup_refused(self, error: ModelError) -> None:
+        """Speech goes on without a transcript rather than not at all."""
+        if error.param and "transcription" in error.param and self._config.transcription:
+            log.warning("transcription_refused", code=error.code)
+            self._config = replace(self._config, transcription=None)
+            self._write(codec.session_update(self._config))
+            return
+        retryable = error.code not in FATAL and "server_error" in error.code
+        self._lost(ABNORMAL, f"setup_{error.code}", retryable=retryable)
+
+    def _lost(self, code: int, reason: str, *, retryable: bool) -> None:
+        before, self._state = self._state, Setup.CLOSED
+        if before is Setup.READY:
+            self._feed(ModelLineLost(code, reason))
+        elif not self._confirmed.done():
+            self._confirmed.set_exception(ModelFault(reason, retryable=retryable))
+
+    def send(self, command: ToModel) -> None:
+        """Write a command, or queue it while the server does not read. Never blocks or raises.
+
+        Before the format is confirmed, and after the end, commands are dropped: the machine
+        does not send any then.
+        """
+        if self._state is not Setup.READY or self._outbox is None:
+            return
+        if isinstance(command, AppendAudio):
+            self._outbox.audio(codec.append(command))
+        elif isinstance(command, AppendSilence):
+            self._outbox.audio(codec.write(command))
+        else:
+            self._outbox.control(codec.write(command))
+
+    def _write(self, text: str) -> None:
+        if self._outbox is not None:
+            self._outbox.control(text)
+
+    def pause_writing(self) -> None:
+        """picows: the transport's buffer passed its high-water mark."""
+        if self._outbox is not None:
+            self._outbox.pause()
+
+    def resume_writing(self) -> None:
+        """picows: the transport's buffer has room again."""
+        if self._outbox is not None:
+            self._outbox.resume()
+
+    def close(self) -> None:
+        """End the session politely, and for good a second later. Idempotent; no event."""
+        self._state = Setup.CLOSED
+        if not self._confirmed.cancel() and not self._confirmed.cancelled():
+            self._confirmed.exception()  # seen, also when nobody waits any more
+        if self._ws is None or self._ws.is_disconnected or self._abort is not None:
+            return
+        begin_close(self._ws, OK)
+        abort = self._ws.underlying_transport.abort
+        self._abort = asyncio.get_running_loop().call_later(CLOSE_WITHIN_S, abort)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """picows: the socket is gone."""
+        if self._abort is not None:
+            self._abort.cancel()
+        code = received_code(transport)
+        if self._state is not Setup.CLOSED:
+            self._lost(code, f"closed_{code}", retryable=code not in _FATAL_CLOSE)
