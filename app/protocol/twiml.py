@@ -1,0 +1,188 @@
+"""The TwiML documents we answer with or push by REST.
+
+Every document is a pure function of its arguments, built with twilio-python's builders so
+that no text of a caller, a model or an operator can become markup. The builders write any
+keyword as an attribute and pass on characters that XML forbids, so the one rule is that
+documents are made here and nowhere else, and each is compared with its exact text in the
+tests. URLs must be absolute: in a document sent by REST a relative one is error 15004.
+
+https://www.twilio.com/docs/voice/twiml
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from twilio.twiml import voice_response
+
+REST_LIMIT_CHARS = 4000
+"""Longest document that fits into the ``Twiml`` field of a REST request; a webhook's reply
+may have 64 kB."""
+
+_builders: Any = voice_response
+"""The library is not typed; what it makes is checked letter by letter in the tests."""
+
+Noun = Literal["number", "sip", "client"]
+
+_E164 = re.compile(r"\+[1-9][0-9]{4,14}")
+_VISUAL_SEPARATORS = str.maketrans("", "", "-.() ")
+_SIP = re.compile(r"sips?:[^\s@]+@[^\s@]+")
+_MAX_SIP_CHARS = 255
+_CLIENT = re.compile(r"client:(?P<name>[^\s]{1,121})")
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """What a caller gets when we cannot go on: a sentence, then a person or the end."""
+
+    say: str
+    """Spoken by Twilio's own voice; empty for nothing."""
+    dial: str | None = None
+    """+E.164, ``tel:``, ``sip:`` or ``client:``; None to hang up."""
+
+
+def destination_noun(destination: str) -> tuple[Noun, str]:
+    """Which noun inside ``<Dial>`` reaches ``destination``, and with which text.
+
+    Takes +E.164, ``tel:+E.164`` (with the visual separators RFC 3966 allows),
+    ``sip:user@host`` with parameters and headers, and ``client:name``. Raises ValueError for
+    everything else: a destination comes from the operator, and a guess would ring a stranger.
+    """
+    number = destination.removeprefix("tel:").translate(_VISUAL_SEPARATORS)
+    if _E164.fullmatch(number) and destination.startswith(("+", "tel:")):
+        return "number", number
+    if len(destination) <= _MAX_SIP_CHARS and _SIP.fullmatch(destination):
+        return "sip", destination
+    if client := _CLIENT.fullmatch(destination):
+        return "client", client["name"]
+    raise ValueError("a destination is +E.164, tel:+E.164, sip:user@host or client:name")
+
+
+def connect_stream(
+    *,
+    stream_url: str,
+    token: str,
+    action_url: str,
+    status_url: str,
+    fallback: Fallback,
+    say: str | None = None,
+) -> str:
+    """Bring the caller to our media socket, and tell Twilio what to do should that fail.
+
+    ``token`` arrives in the stream's ``start``. Twilio refuses a query in ``stream_url``.
+    When the stream ends Twilio asks ``action_url``; the verbs behind are for the day when
+    nothing asks any more. ``say`` is spoken before the stream begins.
+    """
+    if not stream_url.startswith(("wss://", "ws://")) or "?" in stream_url:
+        raise ValueError("a stream URL is absolute, wss and without a query")
+    response = _builders.VoiceResponse()
+    _say(response, say)
+    connect = _builders.Connect(action=_absolute(action_url), method="POST")
+    stream = connect.stream(
+        url=stream_url, status_callback=_absolute(status_url), status_callback_method="POST"
+    )
+    stream.parameter(name="token", value=_text(token))
+    response.append(connect)
+    _fall_back(response, fallback)
+    return str(response)
+
+
+def failure(fallback: Fallback) -> str:
+    """Say what there is to say, then put the caller through to a person or hang up."""
+    response = _builders.VoiceResponse()
+    _fall_back(response, fallback)
+    return str(response)
+
+
+def dial(
+    *,
+    to: str,
+    action_url: str,
+    timeout_s: int,
+    caller_id: str | None = None,
+    say: str | None = None,
+) -> str:
+    """Put the caller through to ``to``; Twilio reports how it went to ``action_url``.
+
+    The caller hears ringing until somebody answers (``answerOnBridge``), for ``timeout_s``
+    (5 to 600) at most. Without ``caller_id`` the person sees the caller's own number.
+    """
+    response = _builders.VoiceResponse()
+    _say(response, say)
+    verb = _builders.Dial(
+        action=_absolute(action_url),
+        method="POST",
+        answer_on_bridge=True,
+        timeout=timeout_s,
+        caller_id=caller_id,
+    )
+    _add_noun(verb, to)
+    response.append(verb)
+    return str(response)
+
+
+def hangup() -> str:
+    """End the call."""
+    response = _builders.VoiceResponse()
+    response.hangup()
+    return str(response)
+
+
+def say_and_hangup(text: str) -> str:
+    """Say a sentence, then end the call."""
+    return failure(Fallback(say=text))
+
+
+def reject(reason: Literal["rejected", "busy"]) -> str:
+    """Decline a call that has not been answered; it costs nothing and connects nothing."""
+    response = _builders.VoiceResponse()
+    response.reject(reason=reason)
+    return str(response)
+
+
+def empty() -> str:
+    """Answer a callback that asks for nothing."""
+    return str(_builders.VoiceResponse())
+
+
+def fits_rest(twiml: str) -> bool:
+    """Whether a document is short enough for the ``Twiml`` field of a REST request."""
+    return len(twiml) <= REST_LIMIT_CHARS
+
+
+def _fall_back(response: Any, fallback: Fallback) -> None:
+    _say(response, fallback.say)
+    if fallback.dial is None:
+        response.hangup()
+        return
+    verb = _builders.Dial(answer_on_bridge=True)
+    _add_noun(verb, fallback.dial)
+    response.append(verb)
+
+
+def _say(response: Any, text: str | None) -> None:
+    if text:
+        response.say(_text(text))
+
+
+def _add_noun(verb: Any, destination: str) -> None:
+    noun, text = destination_noun(destination)
+    match noun:
+        case "number":
+            verb.number(text)
+        case "sip":
+            verb.sip(text)
+        case "client":
+            verb.client(text)
+
+
+def _absolute(url: str) -> str:
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("a callback URL is absolute")
+    return url
+
+
+def _text(text: str) -> str:
+    """``text`` without the characters that make a whole XML document unreadable."""
+    return _NOT_XML.sub("", text)

@@ -1,0 +1,216 @@
+"""TwiML, word for word: the builders would send out any slip of the pen."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.protocol import twiml
+from app.protocol.twiml import Fallback
+
+HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
+HOSTILE = '"]]><Dial>+19005551212</Dial><!--&amp;'
+PERSON = Fallback(say="One moment.", dial="+33612345678")
+
+
+def connect(*, token: str = "t0k3n", fallback: Fallback = PERSON, say: str | None = None) -> str:
+    return twiml.connect_stream(
+        stream_url="wss://h.test/media-stream",
+        token=token,
+        action_url="https://h.test/twilio/stream-ended",
+        status_url="https://h.test/twilio/stream-status",
+        fallback=fallback,
+        say=say,
+    )
+
+
+STREAM = (
+    '<Connect action="https://h.test/twilio/stream-ended" method="POST">'
+    '<Stream statusCallback="https://h.test/twilio/stream-status" statusCallbackMethod="POST"'
+    ' url="wss://h.test/media-stream"><Parameter name="token" value="t0k3n" /></Stream></Connect>'
+)
+
+
+def test_a_stream_has_an_action_a_token_and_a_person_behind_it() -> None:
+    """`D-DG-1`: without a verb behind Connect a dying stream drops or strands the caller."""
+    assert connect() == (
+        f"{HEAD}<Response>{STREAM}<Say>One moment.</Say>"
+        '<Dial answerOnBridge="true"><Number>+33612345678</Number></Dial></Response>'
+    )
+
+
+def test_without_a_person_the_fallback_says_goodbye_and_hangs_up() -> None:
+    """An honest goodbye is better than silence."""
+    assert connect(fallback=Fallback(say="Sorry.")) == (
+        f"{HEAD}<Response>{STREAM}<Say>Sorry.</Say><Hangup /></Response>"
+    )
+
+
+def test_a_stream_may_be_announced() -> None:
+    """A caller who waits for the model should hear why."""
+    assert connect(say="Connecting.", fallback=Fallback(say="")) == (
+        f"{HEAD}<Response><Say>Connecting.</Say>{STREAM}<Hangup /></Response>"
+    )
+
+
+def test_the_failure_treatment() -> None:
+    """What is pushed by REST when the model is gone for good."""
+    assert twiml.failure(PERSON) == (
+        f"{HEAD}<Response><Say>One moment.</Say>"
+        '<Dial answerOnBridge="true"><Number>+33612345678</Number></Dial></Response>'
+    )
+
+
+def test_a_transfer_reports_back() -> None:
+    """`D-PT-8`: without an action nobody learns that the person did not answer."""
+    document = twiml.dial(
+        to="+33612345678",
+        action_url="https://h.test/twilio/dial-result/T?a=1&b=2",
+        timeout_s=20,
+        caller_id="+15005550006",
+    )
+
+    assert document == (
+        f'{HEAD}<Response><Dial action="https://h.test/twilio/dial-result/T?a=1&amp;b=2"'
+        ' answerOnBridge="true" callerId="+15005550006" method="POST" timeout="20">'
+        "<Number>+33612345678</Number></Dial></Response>"
+    )
+
+
+def test_a_transfer_without_a_caller_id_shows_the_callers_number() -> None:
+    """Twilio's default is the caller's own number: the attribute must be absent, not empty."""
+    document = twiml.dial(
+        to="client:ann", action_url="https://h.test/r", timeout_s=5, say="Putting you through."
+    )
+
+    assert document == (
+        f"{HEAD}<Response><Say>Putting you through.</Say>"
+        '<Dial action="https://h.test/r" answerOnBridge="true" method="POST" timeout="5">'
+        "<Client>ann</Client></Dial></Response>"
+    )
+
+
+def test_the_short_documents() -> None:
+    """Said to Twilio many times a day, so worth being exact about."""
+    assert twiml.hangup() == f"{HEAD}<Response><Hangup /></Response>"
+    assert twiml.say_and_hangup("All lines are busy.") == (
+        f"{HEAD}<Response><Say>All lines are busy.</Say><Hangup /></Response>"
+    )
+    assert twiml.reject("busy") == f'{HEAD}<Response><Reject reason="busy" /></Response>'
+    assert twiml.empty() == f"{HEAD}<Response />"
+
+
+@pytest.mark.parametrize(
+    ("destination", "noun", "text"),
+    [
+        ("+33612345678", "number", "+33612345678"),
+        ("tel:+33612345678", "number", "+33612345678"),
+        ("tel:+1-415-867-5309", "number", "+14158675309"),
+        ("+1 (415) 867-5309", "number", "+14158675309"),
+        ("sip:queue@pbx.example.com", "sip", "sip:queue@pbx.example.com"),
+        (
+            "sip:q@pbx.example.com:5061;transport=tls?X-A=1&X-B=2",
+            "sip",
+            "sip:q@pbx.example.com:5061;transport=tls?X-A=1&X-B=2",
+        ),
+        ("client:ann", "client", "ann"),
+    ],
+)
+def test_every_kind_of_destination_gets_its_noun(destination: str, noun: str, text: str) -> None:
+    """A SIP address inside ``<Number>`` is a call to nobody."""
+    assert twiml.destination_noun(destination) == (noun, text)
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [
+        "",
+        "+",
+        "tel:",
+        "33612345678",
+        "tel:33612345678",
+        "+0612345678",
+        "+3361234567890123",
+        "+33612345678,+19005551212",
+        "+33612345678\n",
+        "tel:+33612345678;ext=12",
+        "+٣٣٦١٢٣٤٥٦٧٨",
+        "tel:tel:+33612345678",
+        "sip:",
+        "sip:queue",
+        "sip:a b@c",
+        "sip:a@b@c",
+        "sip:" + "a" * 300 + "@b",
+        "client:",
+        "client:an n",
+        "queue:sales",
+        "javascript:alert(1)",
+        HOSTILE,
+    ],
+)
+def test_what_is_no_destination_is_refused(destination: str) -> None:
+    """A guess about a destination rings a stranger, at the operator's cost."""
+    with pytest.raises(ValueError, match="destination"):
+        twiml.destination_noun(destination)
+
+
+def test_headers_of_a_sip_address_are_escaped() -> None:
+    """Between two headers stands an ampersand, which breaks a document written by hand."""
+    document = twiml.failure(Fallback(say="", dial="sip:q@h?X-A=1&X-B=<2>"))
+
+    assert "<Sip>sip:q@h?X-A=1&amp;X-B=&lt;2&gt;</Sip>" in document
+
+
+def test_hostile_text_stays_text() -> None:
+    """The sentence or the token must never become a verb: toll fraud starts there."""
+    document = connect(token=HOSTILE, say=HOSTILE, fallback=Fallback(say=HOSTILE))
+
+    root = ET.fromstring(document)
+    assert [verb.tag for verb in root] == ["Say", "Connect", "Say", "Hangup"]
+    assert [verb.text for verb in root.iter("Say")] == [HOSTILE, HOSTILE]
+    parameter = root.find("Connect/Stream/Parameter")
+    assert parameter is not None
+    assert parameter.attrib == {"name": "token", "value": HOSTILE}
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=())))
+def test_any_text_makes_a_readable_document(text: str) -> None:
+    """One control character makes Twilio refuse the whole document (12100)."""
+    documents = [
+        twiml.say_and_hangup(text),
+        connect(token=text, say=text, fallback=Fallback(say=text)),
+    ]
+
+    for document in documents:
+        root = ET.fromstring(document.encode())
+        assert {verb.tag for verb in root} <= {"Say", "Connect", "Hangup"}
+
+
+@pytest.mark.parametrize(
+    "url", ["/media", "https://h.test/media", "wss://h.test/media?token=1", ""]
+)
+def test_a_stream_url_twilio_would_refuse_is_refused_here(url: str) -> None:
+    """A query or another scheme shows up only as 31920 or 31922, once a call is on the line."""
+    with pytest.raises(ValueError, match="stream URL"):
+        twiml.connect_stream(
+            stream_url=url,
+            token="t",
+            action_url="https://h.test/a",
+            status_url="https://h.test/s",
+            fallback=PERSON,
+        )
+
+
+def test_a_relative_callback_is_refused() -> None:
+    """In a document sent by REST it is error 15004, after the caller was already moved."""
+    with pytest.raises(ValueError, match="absolute"):
+        twiml.dial(to="+33612345678", action_url="/twilio/dial-result", timeout_s=20)
+
+
+def test_what_fits_into_a_rest_request() -> None:
+    """Twilio refuses more than 4,000 characters of inline TwiML."""
+    overhead = len(twiml.say_and_hangup("x")) - 1
+
+    assert twiml.fits_rest(twiml.say_and_hangup("x" * (4000 - overhead)))
+    assert not twiml.fits_rest(twiml.say_and_hangup("x" * (4001 - overhead)))
