@@ -1,0 +1,266 @@
+"""The model of the agent document: what the operator of a line may write, and nothing else.
+
+Short forms (a text for a greeting, a name for a voice) become their long form here, so that
+whoever reads an Agent meets one shape. Agents are frozen; the runtime reads their plain
+attributes once per call, and pydantic has no part in the audio path.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from app.agents.values import (
+    DURATION_SCHEMA,
+    CallerId,
+    Destination,
+    Handler,
+    Language,
+    Languages,
+    TargetName,
+    Text,
+    Texts,
+    ToolName,
+    between,
+    empty_if_none,
+    or_just,
+    or_only,
+    refuse,
+    soon,
+)
+
+HUMAN = "human"
+"""The name of the target that ``transfer_to`` is short for."""
+GOODBYE = "end_call"
+"""The word for ending the call where the name of a target could stand."""
+DEFAULT_VOICE = "marin"
+
+
+class Part(BaseModel):
+    """A part of the document: unknown fields are refused, nothing is converted."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        strict=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class Greeting(Part):
+    """The first words of a call."""
+
+    text: Text
+    """What to say or, with mode: generate, how to greet."""
+    interruptible: Literal["none", "any"] = "any"
+    """none: the caller cannot cut the greeting short."""
+    mode: Literal["verbatim", "generate"] = "verbatim"
+
+
+class Voice(Part):
+    """How the agent sounds: a voice by name, or one of your own by id."""
+
+    name: Text | None = None
+    """marin, where no id is given either."""
+    id: Text | None = None
+    """A custom voice of your model account, as it is called there."""
+    speed: float = Field(default=1.0, ge=0.25, le=1.5)
+
+    @field_validator("id")
+    @classmethod
+    def _one_voice(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and info.data.get("name"):
+            refuse("cannot stand beside name: a voice has one or the other")
+        return value
+
+
+class ServerVad(Part):
+    """Turns are told apart by sound and silence."""
+
+    type: Literal["server_vad"] = "server_vad"
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    """How loud speech must be; higher for noisy lines."""
+    prefix_padding_ms: int = Field(default=300, ge=0, le=5000)
+    """Sound kept from before the speech was noticed."""
+    silence_duration_ms: int = Field(default=500, ge=0, le=10_000)
+    """Silence that ends a turn."""
+
+
+class SemanticVad(Part):
+    """Turns are told apart by meaning."""
+
+    type: Literal["semantic_vad"]
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    """How soon the agent takes the word: low waits longest."""
+
+
+class NoiseReduction(Part):
+    """What is filtered out of the caller's sound before the model hears it."""
+
+    type: Literal["near_field", "far_field"] = "near_field"
+    """near_field for handsets and headsets, far_field for speakerphones."""
+
+
+class Transcription(Part):
+    """The side transcription of what the caller says."""
+
+    model: Text = "gpt-transcribe"
+    language: Language | None = None
+    """The language spoken, when there is only one."""
+    languages: Languages = ()
+    """The languages that may be spoken."""
+    prompt: Text | None = None
+    """What the calls are about."""
+    keywords: Texts = ()
+    """Names and words that are easily misheard."""
+
+    @field_validator("languages")
+    @classmethod
+    def _one_or_many(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and info.data.get("language"):
+            refuse("cannot stand beside language: write one or the other")
+        return value
+
+
+class Reasoning(Part):
+    """How long a reasoning model may think before it speaks."""
+
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"]
+
+
+class PythonTool(Part):
+    """A Python function the model may call; its arguments come from its signature."""
+
+    type: Annotated[Literal["python"], soon("http", "mcp")]
+    handler: Handler
+    """module:function, importable from the document's own folder."""
+    description: Text | None = None
+    """Replaces the function's docstring."""
+    timeout_ms: Annotated[int, between("100ms", "10m"), DURATION_SCHEMA] = Field(
+        default=10_000, alias="timeout", json_schema_extra={"default": "10s"}
+    )
+    background: bool = False
+    """true: the conversation goes on meanwhile, and the result does not make the agent speak."""
+    say_while_running: Texts = ()
+    """What to say while the caller waits; one of several is chosen."""
+
+
+class OnFailure(Part):
+    """What happens to the caller when nobody takes the call."""
+
+    say: Text | None = None
+    then: Literal["resume", "end_call"] = "resume"
+    """resume: back to the agent, who knows why."""
+
+
+class Target(Part):
+    """Somebody the caller can be put through to. The model knows its name, not its number."""
+
+    description: Text
+    """Who this is and when to transfer; the model reads it."""
+    to: Destination
+    """A phone number in E.164, tel:, sip: or client:."""
+    mode: Annotated[Literal["cold"], soon("warm", "queue", "refer")] = "cold"
+    ring_timeout_ms: Annotated[int, between("1s", "10m"), DURATION_SCHEMA] = Field(
+        default=20_000, alias="ring_timeout", json_schema_extra={"default": "20s"}
+    )
+    caller_id: CallerId = "caller"
+    """Whose number the person sees: the caller's, or one of your account's."""
+    on_failure: OnFailure = OnFailure()
+
+
+class Failure(Part):
+    """What the caller hears, and where the call goes, when the agent cannot go on."""
+
+    say: Text = "I'm sorry, we have a technical problem."
+    then: Text | None = None
+    """The name of a target, or end_call. Left out: the target where there is exactly one."""
+
+
+class Agent(Part):
+    """One agent, who answers every number of the line."""
+
+    instructions_file: Text | None = None
+    """A text file beside the document, instead of instructions."""
+    instructions: str = Field(default="", validate_default=True)
+    """Who the agent is and what it does; also when it came from a file."""
+    greeting: Annotated[Greeting, or_just("text", Greeting)] | None = None
+    """Left out: the caller speaks first."""
+    model: Text = "gpt-realtime-2.1"
+    """The Realtime model; on Azure, the name of its deployment."""
+    voice: Annotated[Voice, or_just("name", Voice), or_only(DEFAULT_VOICE, "name", "id")] = Voice(
+        name=DEFAULT_VOICE
+    )
+    turn_detection: Annotated[
+        ServerVad | SemanticVad, Field(discriminator="type"), or_only("server_vad", "type")
+    ] = ServerVad()
+    noise_reduction: NoiseReduction | None = NoiseReduction()
+    """null: none."""
+    transcription: Transcription | None = Transcription()
+    """null: none; the record then has only the agent's words."""
+    reasoning: Reasoning | None = None
+    """Only for models that reason."""
+    tools: Annotated[Mapping[ToolName, PythonTool], empty_if_none] = {}
+    """What the model may call, by name."""
+    transfer_targets: Annotated[Mapping[TargetName, Target], empty_if_none] = {}
+    """Whom the caller can be put through to, by name."""
+    transfer_to: Destination | None = None
+    """Short for one target with the name human."""
+    failure: Failure = Field(default=Failure(), validate_default=True)
+
+    @field_validator("instructions")
+    @classmethod
+    def _one_source(cls, value: str, info: ValidationInfo) -> str:
+        value = value.strip()
+        if "instructions_file" not in info.data:
+            return value
+        from_file = info.data["instructions_file"] is not None
+        if value and from_file:
+            refuse("cannot stand beside instructions_file: write one or the other")
+        if not value and not from_file:
+            refuse("are missing: say who the agent is and what it does")
+        return value
+
+    @field_validator("transfer_to")
+    @classmethod
+    def _one_human(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and HUMAN in info.data.get("transfer_targets", {}):
+            refuse('is short for a target named "human", and there is one: remove either')
+        return value
+
+    @field_validator("failure")
+    @classmethod
+    def _known_target(cls, value: Failure, info: ValidationInfo) -> Failure:
+        if not {"transfer_targets", "transfer_to"} <= info.data.keys():
+            return value
+        known = [*info.data["transfer_targets"], GOODBYE]
+        if info.data["transfer_to"]:
+            known.append(HUMAN)
+        if value.then is not None and value.then not in known:
+            meant = next(iter(get_close_matches(value.then, known, n=1)), "")
+            refuse(f'unknown target "{value.then}"', at="then", meant=meant)
+        return value
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """Every target by name, the one of ``transfer_to`` included."""
+        if self.transfer_to is None:
+            return self.transfer_targets
+        person = Target(description="A person who can help.", to=self.transfer_to)
+        return {HUMAN: person, **self.transfer_targets}
+
+    @property
+    def failure_target(self) -> str | None:
+        """Where the call goes when the agent cannot go on; None: an apology and a goodbye."""
+        if self.failure.then == GOODBYE:
+            return None
+        if self.failure.then is None and len(self.targets) == 1:
+            return next(iter(self.targets))
+        return self.failure.then
+
+
+def handlers(agent: Agent) -> list[tuple[str, str]]:
+    """Each tool's name with its ``module:function``, for whoever imports them."""
+    return [(name, tool.handler) for name, tool in agent.tools.items()]

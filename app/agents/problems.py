@@ -1,0 +1,160 @@
+"""What is wrong with an agent document, in sentences for the person who wrote it.
+
+``file:line path: sentence (did you mean "x"?)``: enough to go there and mend it, without
+knowing what a validator is.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.agents.schema import fields_at
+from app.agents.source import Source, Where
+
+_LATER = re.compile(
+    r"""
+    agents | ambience | accept_key | allow_countries | analysis | approval | before_call |
+    callbacks | connect_message | defaults | drain_grace | dtmf | form | forms | guardrails
+    | handoff_description | handoffs | headers | history | hold_audio | hooks | hours |
+    knowledge | languages | max_tool_rounds | min_interruption | model_fallback | numbers |
+    outbound | parameters | privacy | recording | reject_machines | result_limit |
+    resume_grace | retries | save | session | sms | timeouts | variables | version |
+    webhooks | whisper
+    """,
+    re.VERBOSE,
+)
+"""Fields of the language that a coming release understands."""
+
+_SENTENCES = {
+    "missing": "is missing",
+    "string_too_short": "must not be empty",
+    "string_unicode": "contains a character that is none",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "tuple_type": "must be a text or a list of texts",
+    "dict_type": "must be a table of fields",
+    "mapping_type": "must be a table of fields",
+    "model_type": "must be a table of fields",
+    "model_attributes_type": "must be a table of fields",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to mend."""
+
+    file: str
+    line: int
+    """From 1."""
+    path: str
+    """``transfer_targets.desk.to``; empty for the document as a whole."""
+    sentence: str
+    meant: str = ""
+    """What was probably meant."""
+
+    def __str__(self) -> str:
+        where = (
+            f"{self.file}:{self.line} {self.path}:" if self.path else f"{self.file}:{self.line}:"
+        )
+        hint = f' (did you mean "{self.meant}"?)' if self.meant else ""
+        return f"{where} {self.sentence}{hint}"
+
+
+class AgentFault(Exception):
+    """The agent document cannot be used; ``problems`` says all that is wrong with it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+def problems_of(fault: ValidationError, file: str, source: Source) -> list[Problem]:
+    """A validator's complaints as problems."""
+    return [_problem(error, file, source) for error in fault.errors(include_url=False)]
+
+
+def written(path: Where) -> str:
+    """A path as people write it: ``tools.find[2]``."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif re.fullmatch(r"[\w-]+", step):
+            text += f".{step}" if text else step
+        else:
+            text += f'["{step}"]'
+    return text
+
+
+def _problem(error: Mapping[str, Any], file: str, source: Source) -> Problem:
+    facts = error.get("ctx", {})
+    path = _own_path(error["loc"], source.value)
+    if error["type"] == "union_tag_invalid":
+        path = (*path, "type")
+    if facts.get("at"):
+        path = (*path, facts["at"])
+    sentence, meant = _worded(error, facts, path)
+    return Problem(file, source.line_of(path), written(path), sentence, meant)
+
+
+def _own_path(loc: Sequence[str | int], value: object) -> Where:
+    """``loc`` without what only the validator knows: alternatives' names, short forms' fields."""
+    path: list[str | int] = []
+    for left, step in zip(range(len(loc) - 1, -1, -1), loc, strict=True):
+        below = _children(value)
+        if below is None or step == "[key]":
+            break
+        if step in below or not left:
+            path.append(step)
+            value = below.get(step)
+    return tuple(path)
+
+
+def _children(value: object) -> dict[str | int, object] | None:
+    """What is written inside ``value``; None where it is no table and no list."""
+    if isinstance(value, dict):
+        return value
+    return dict(enumerate(value)) if isinstance(value, list) else None
+
+
+def _worded(error: Mapping[str, Any], facts: Mapping[str, Any], path: Where) -> tuple[str, str]:
+    """The sentence and what was probably meant."""
+    kind, given = error["type"], error.get("input")
+    if kind == "refused":
+        return facts["sentence"], facts["meant"]
+    if kind == "extra_forbidden":
+        return _unknown(path)
+    if kind in ("literal_error", "union_tag_invalid"):
+        words = re.findall(r"'([^']*)'", facts.get("expected") or facts["expected_tags"])
+        given = facts.get("tag", given)
+        return f"must be {_either(words)}", _closest(given, words)
+    if kind == "string_type":
+        quotes = isinstance(given, int | float) and not isinstance(given, bool)
+        return "must be text: write it in quotes" if quotes else "must be text", ""
+    if kind in ("greater_than_equal", "less_than_equal"):
+        bound = f"least {facts['ge']:g}" if "ge" in facts else f"most {facts['le']:g}"
+        return f"must be at {bound}", ""
+    return _SENTENCES.get(kind, str(error["msg"])), ""
+
+
+def _unknown(path: Where) -> tuple[str, str]:
+    if _LATER.fullmatch(str(path[-1])):
+        return "is not available yet", ""
+    return "unknown field", _closest(path[-1], fields_at(path[:-1]))
+
+
+def _closest(word: object, words: Iterable[str]) -> str:
+    if not isinstance(word, str):
+        return ""
+    return next(iter(get_close_matches(word, list(words), n=1)), "")
+
+
+def _either(words: Sequence[str]) -> str:
+    quoted = [f'"{word}"' for word in words]
+    return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))

@@ -1,0 +1,59 @@
+"""The JSON Schema of the agent document, for editors that complete and check while one types.
+
+``schema.json`` beside this file is its text; a test compares them, and
+``python -m app.agents.schema`` writes it anew after a change of the model.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from app.agents.document import Agent
+
+SCHEMA_FILE = Path(__file__).with_name("schema.json")
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The schema as plain values; not to be changed by the caller."""
+    made = Agent.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **made,
+        "title": "Patchline agent document",
+    }
+
+
+def schema_text() -> str:
+    """What ``schema.json`` must contain."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def fields_at(path: Iterable[str | int]) -> list[str]:
+    """The names a table at ``path`` of a document may use; empty where none are fixed."""
+    tables = _resolved(schema())
+    for step in path:
+        tables = [inner for table in tables for inner in _below(table, step)]
+    return [name for table in tables for name in table.get("properties", {})]
+
+
+def _below(table: Mapping[str, Any], step: str | int) -> list[Mapping[str, Any]]:
+    if isinstance(step, int):
+        found = table.get("items")
+    else:
+        found = table.get("properties", {}).get(step) or table.get("additionalProperties")
+    return _resolved(found) if isinstance(found, dict) else []
+
+
+def _resolved(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The table itself, with what it refers to and all its alternatives."""
+    if "$ref" in table:
+        return _resolved(schema()["$defs"][table["$ref"].removeprefix("#/$defs/")])
+    alternatives = [*table.get("anyOf", ()), *table.get("oneOf", ())]
+    return [table, *(inner for one in alternatives for inner in _resolved(one))]
+
+
+if __name__ == "__main__":
+    SCHEMA_FILE.write_text(schema_text(), encoding="utf-8")
