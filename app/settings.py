@@ -1,0 +1,358 @@
+"""What the operator sets from outside: the environment and ``.env``, read here and nowhere else.
+
+Every value is checked before a port opens. A missing, malformed or placeholder value is a
+SettingsFault whose one sentence names the setting and the fix, and never shows a secret. An
+empty value is an absent one, and names this file does not know are somebody else's.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import SplitResult, quote, urlsplit
+
+from dotenv.parser import parse_stream
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+EXAMPLE_AGENT = Path(__file__).parent / "agents" / "example.yaml"
+
+_AZURE_HOSTS = (
+    ".openai.azure.com",
+    ".openai.azure.us",
+    ".cognitiveservices.azure.com",
+    ".services.ai.azure.com",
+)
+_LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+_SHAPES = {
+    "PORT": "a whole number from 0 to 65535",
+    "MAX_CONCURRENT_CALLS": "a whole number from 1 to 10000",
+    "DRAIN_SECONDS": "a whole number of seconds from 0 to 86400",
+    "LOG_FORMAT": '"console" or "json"',
+}
+_SID = {
+    "AC": re.compile(r"AC[0-9a-fA-F]{32}"),
+    "SK": re.compile(r"SK[0-9a-fA-F]{32}"),
+}
+_PLACEHOLDER = re.compile(
+    r"""
+    \.{3} | \u2026 | [<>]                       # sk-...   <your key>
+    | ^(sk-(proj-)?|ac|sk)?[x*]+$ | [x*]{6,}    # sk-xxxx   ************
+    | (^|[-_/\s\[{])your[-_\s]?                 # your-key, sk-your_key
+    | change[-_ ]?me | replace[-_ ]?(me|this|with) | placeholder | ^example
+    | ^(todo|none|null|secret|password|token|key|api[-_]?key)$
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_PLACEHOLDER_HOST = re.compile(
+    r"(^|\.)example\.(com|net|org)$|^(example|x{3,}|your[-_]?\w*|my[-_]?domain)\.", re.IGNORECASE
+)
+
+
+class SettingsFault(Exception):
+    """The settings do not allow a start; the message is one sentence with the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKey:
+    """A secret Twilio may sign webhooks with instead of the auth token."""
+
+    id: str
+    secret: SecretStr
+
+
+class Settings(BaseSettings):
+    """All settings, validated. Secrets are SecretStr, so that printing them shows nothing."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        str_strip_whitespace=True,
+        validate_by_name=True,
+    )
+
+    openai_api_key: SecretStr | None = None
+    """Absent: the embedded local model answers."""
+    openai_base_url: str = "https://api.openai.com/v1"
+    """Any server that speaks the same API; without a slash at the end."""
+
+    twilio_account_sid: str | None = None
+    """Absent: no Twilio, only the local line."""
+    twilio_auth_tokens: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(), validation_alias="TWILIO_AUTH_TOKEN"
+    )
+    """The first one is the primary token; each of them may have signed a webhook."""
+    twilio_shared_keys: Annotated[tuple[SharedKey, ...], NoDecode] = ()
+    """Keys that may have signed a webhook, found by the id the request names."""
+    twilio_api_key: str | None = None
+    """With its secret: what REST requests use instead of the auth token."""
+    twilio_api_secret: SecretStr | None = None
+    twilio_api_url: str = "https://api.twilio.com"
+    """Base of the REST API; without a slash at the end."""
+
+    public_url: str | None = None
+    """The origin Twilio sees, without a slash at the end; signatures are checked over it."""
+    host: str = "0.0.0.0"
+    port: int = Field(default=5050, ge=0, le=65535)
+    """0 lets the system choose."""
+
+    agent_file: Path = EXAMPLE_AGENT
+    database_url: SecretStr = SecretStr("sqlite:///data/patchline.db")
+    """Checked today, used by a coming release: calls are kept in memory for now."""
+    api_key: SecretStr | None = None
+    """Absent: one is generated and printed at the first start."""
+
+    max_concurrent_calls: int = Field(default=100, ge=1, le=10_000)
+    drain_seconds: int = Field(default=600, ge=0, le=86_400)
+    log_level: str = "info"
+    log_format: Literal["console", "json"] | None = None
+    """None: console on a terminal, json elsewhere."""
+
+    @property
+    def local_model(self) -> bool:
+        """True where no model account is set and the embedded model answers."""
+        return self.openai_api_key is None
+
+    @property
+    def local_line(self) -> bool:
+        """True where no Twilio account is set and only the local line rings."""
+        return self.twilio_account_sid is None
+
+    @property
+    def is_azure(self) -> bool:
+        """True where the model is served by Azure, which wants an ``api-key`` header as well."""
+        return _on_azure(urlsplit(self.openai_base_url))
+
+    def realtime_url(self, model: str) -> str:
+        """The address of a Realtime socket for ``model`` (on Azure: the deployment's name)."""
+        scheme, _, rest = self.openai_base_url.partition("://")
+        socket = "wss" if scheme == "https" else "ws"
+        return f"{socket}://{rest}/realtime?model={quote(model, safe='')}"
+
+    @field_validator("openai_api_key", "twilio_api_secret", "api_key", mode="before")
+    @classmethod
+    def _one_secret(cls, value: object, info: ValidationInfo) -> object:
+        return _secret(_name(info), value) if isinstance(value, str) else value
+
+    @field_validator("twilio_auth_tokens", mode="before")
+    @classmethod
+    def _several_secrets(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(_secret(_name(info), part) for part in _parts(value))
+
+    @field_validator("twilio_shared_keys", mode="before")
+    @classmethod
+    def _pairs(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(_shared_key(_name(info), part) for part in _parts(value))
+
+    @field_validator("twilio_account_sid", "twilio_api_key")
+    @classmethod
+    def _sid(cls, value: str | None, info: ValidationInfo) -> str | None:
+        prefix = "SK" if info.field_name == "twilio_api_key" else "AC"
+        if value is not None and not _SID[prefix].fullmatch(value):
+            raise SettingsFault(
+                f"{_name(info)} must be {prefix} followed by 32 hexadecimal digits:"
+                " copy it from the Twilio console."
+            )
+        return value
+
+    @field_validator("openai_base_url", "twilio_api_url")
+    @classmethod
+    def _base(cls, value: str, info: ValidationInfo) -> str:
+        parts = _address(_name(info), value)
+        if _on_azure(parts) and parts.path.rstrip("/") != "/openai/v1":
+            raise SettingsFault(
+                f"{_name(info)} must end in /openai/v1 on Azure:"
+                " the addresses of its dated previews are not supported."
+            )
+        return value.rstrip("/")
+
+    @field_validator("public_url")
+    @classmethod
+    def _origin(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return None if value is None else _public_origin(_name(info), value)
+
+    @field_validator("host")
+    @classmethod
+    def _interface(cls, value: str) -> str:
+        if re.search(r"[\s/@]", value) or value.count(":") == 1:
+            raise SettingsFault(
+                'HOST must be an address to listen on, such as "0.0.0.0":'
+                " remove the scheme, and put the port into PORT."
+            )
+        return value
+
+    @field_validator("agent_file")
+    @classmethod
+    def _exists(cls, value: Path) -> Path:
+        if not value.is_file():
+            raise SettingsFault(
+                f'AGENT_FILE names "{value}", which is not a file:'
+                " set the path of an agent document."
+            )
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: SecretStr) -> SecretStr:
+        if not re.match(r"(sqlite|postgresql)(\+\w+)?://\S+$", value.get_secret_value()):
+            raise SettingsFault(
+                "DATABASE_URL must be an SQLAlchemy URL that begins with sqlite:// or"
+                ' postgresql://, such as "sqlite:///data/patchline.db".'
+            )
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.lower() not in _LOG_LEVELS:
+            raise SettingsFault(f"LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}.")
+        return value.lower()
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        for name, value, needed, there in self._needs():
+            if value and not there:
+                raise SettingsFault(f"{needed} is missing: set it as well, or remove {name}.")
+        if self.twilio_account_sid and not self.public_url:
+            raise SettingsFault(
+                "PUBLIC_URL is missing: with Twilio credentials, set the https address"
+                " under which Twilio reaches this server."
+            )
+        return self
+
+    def _needs(self) -> Iterator[tuple[str, object, str, object]]:
+        """A setting, its value, the setting it is of no use without, and that one's value."""
+        account, tokens = self.twilio_account_sid, self.twilio_auth_tokens
+        key, secret = self.twilio_api_key, self.twilio_api_secret
+        yield "TWILIO_ACCOUNT_SID", account, "TWILIO_AUTH_TOKEN", tokens
+        yield "TWILIO_AUTH_TOKEN", tokens, "TWILIO_ACCOUNT_SID", account
+        yield "TWILIO_SHARED_KEYS", self.twilio_shared_keys, "TWILIO_ACCOUNT_SID", account
+        yield "TWILIO_API_KEY", key, "TWILIO_API_SECRET", secret
+        yield "TWILIO_API_SECRET", secret, "TWILIO_API_KEY", key
+        yield "TWILIO_API_KEY", key, "TWILIO_ACCOUNT_SID", account
+
+
+def load_settings(env_file: str | Path | None = ".env") -> Settings:
+    """Read the environment over ``env_file``, which need not exist (None: no file at all).
+
+    Raises SettingsFault, with the first thing to mend, when the values do not allow a start.
+    """
+    _check_lines(env_file)
+    source: dict[str, Any] = {"_env_file": env_file, "_env_file_encoding": "utf-8-sig"}
+    try:
+        return Settings(**source)
+    except ValidationError as fault:
+        # Not chained: a traceback is no place for what somebody typed into a secret.
+        first = fault.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0]).upper()
+        raise SettingsFault(f"{name} must be {_SHAPES.get(name, 'text')}.") from None
+
+
+def setting_names() -> tuple[str, ...]:
+    """Every setting as it is written in ``.env``, in the order of the class."""
+    return tuple(
+        str(field.validation_alias or name.upper()) for name, field in Settings.model_fields.items()
+    )
+
+
+def _check_lines(env_file: str | Path | None) -> None:
+    """Refuse a file that dotenv would read only in part, with a warning nobody sees."""
+    if env_file is None or not Path(env_file).is_file():
+        return
+    try:
+        with Path(env_file).open(encoding="utf-8-sig") as lines:
+            bad = next((one.original.line for one in parse_stream(lines) if one.error), None)
+    except UnicodeDecodeError:
+        raise SettingsFault(f"{env_file} is not UTF-8 text: save it as UTF-8.") from None
+    if bad is not None:
+        raise SettingsFault(f"{env_file} line {bad} cannot be read: write NAME=value.")
+
+
+def _name(info: ValidationInfo) -> str:
+    """The setting under validation, as the operator writes it."""
+    field = info.field_name or ""
+    return str(Settings.model_fields[field].validation_alias or field.upper())
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _secret(name: str, value: str) -> SecretStr | None:
+    """``value`` as a secret that can travel in a header; None where it is blank."""
+    value = value.strip()
+    if not value:
+        return None
+    if _PLACEHOLDER.search(value):
+        raise SettingsFault(
+            f"{name} is still a placeholder: put the real value, or leave it empty."
+        )
+    if not re.fullmatch(r"[!-~]+", value):
+        raise SettingsFault(
+            f"{name} contains a space or a character no key has: copy it again, without quotes."
+        )
+    return SecretStr(value)
+
+
+def _shared_key(name: str, value: str) -> SharedKey:
+    key_id, separator, text = value.partition(":")
+    secret = _secret(name, text)
+    if not separator or not key_id.strip() or secret is None:
+        raise SettingsFault(f"{name} must be pairs of id:secret, separated by commas.")
+    return SharedKey(key_id.strip(), secret)
+
+
+def _address(name: str, value: str) -> SplitResult:
+    """``value`` taken apart, when it is an absolute http or https URL of a real place."""
+    fault = SettingsFault(
+        f'{name} must be a URL such as "https://host" without user, query or fragment.'
+    )
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise fault from None
+    if _PLACEHOLDER.search(value) or _PLACEHOLDER_HOST.search(parts.hostname or ""):
+        raise SettingsFault(f"{name} is still a placeholder: put the real address.")
+    clean = re.fullmatch(r"[!-~]+", value) and not re.search(r"[@?#\\]", value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not clean:
+        raise fault
+    return parts
+
+
+def _public_origin(name: str, value: str) -> str:
+    parts = _address(name, value)
+    host = parts.hostname or ""
+    if parts.path not in ("", "/"):
+        raise SettingsFault(f'{name} must be an origin: remove "{parts.path}" from its end.')
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise SettingsFault(f"{name} must begin with https://: Twilio sends calls to nothing else.")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _on_azure(parts: SplitResult) -> bool:
+    return (parts.hostname or "").endswith(_AZURE_HOSTS)
