@@ -33,10 +33,9 @@ class ModelFault(PatchlineFault):
 class CarrierFault(PatchlineFault):
     """Twilio, or the way to it, failed or refused.
 
-    Reasons: ``call_over``, ``credentials``, ``rate_limited``, ``unreachable`` (nothing was
-    sent), ``timed_out`` (something was sent, and may yet take effect), ``server_error``,
-    ``busy`` (too many requests of ours are under way) and ``refused_<code>`` with Twilio's
-    error code.
+    Reasons: ``call_over``, ``credentials``, ``rate_limited``, ``unreachable`` (no answer could
+    be had), ``timed_out`` (no answer in time; the request may yet take effect),
+    ``server_error``, and ``refused_<code>`` with Twilio's error code.
     """
 
 

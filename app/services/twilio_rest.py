@@ -1,0 +1,227 @@
+"""Twilio's REST API, as far as a live call needs it, with the time limits the library lacks.
+
+twilio-python's asynchronous client has no timeout at all and repeats POSTs of its own accord,
+so the synchronous one does the talking, in a few threads of its own. The one rule: a slow or
+dead REST API costs whoever asked an answer in bounded time, and costs the event loop nothing.
+Twilio's errors are translated here, once, into CarrierFault with a stable reason; no message
+holds a number, a SID, a key or a URL.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import requests
+from twilio import rest
+from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
+from twilio.http import HttpClient
+from twilio.http.response import Response
+
+from app.errors import CarrierFault, OurFault
+from app.protocol.twilio_webhooks import is_call_sid
+
+_CALL_OVER_CODES = frozenset({20404, 21220})
+_CREDENTIAL_CODES = frozenset({20003, 20005})
+_RATE_CODES = frozenset({20429})
+_NO_REGION = {"TWILIO_REGION": "", "TWILIO_EDGE": ""}
+"""The library reads these two from the environment and then rewrites our base URL's host."""
+
+_library: Any = rest
+"""twilio-python is not typed; what it sends is judged by Prism (tests/services/test_prism.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long Twilio may take. A caller whose transfer hangs hears nothing meanwhile."""
+
+    connect_s: float = 2.0
+    read_s: float = 4.0
+    retry_window_s: float = 3.0
+    """No attempt begins later than this after the first."""
+    total_s: float = 6.0
+    """Attempts, pauses, name resolution and waiting for a thread, all together."""
+    first_pause_s: float = 0.1
+    """Doubles with every attempt, give or take a tenth: Twilio's own advice."""
+
+
+class TwilioRest:
+    """The account's REST API. Constructing it neither connects nor starts a thread.
+
+    Cancelling a method stops the waiting; a request on its way may still take effect.
+    """
+
+    def __init__(
+        self,
+        *,
+        account_sid: str,
+        username: str,
+        password: str,
+        base_url: str = "https://api.twilio.com",
+        patience: Patience = Patience(),
+        threads: int = 8,
+    ) -> None:
+        """``username`` and ``password`` are the account SID and auth token, or an API key."""
+        if not (account_sid and username and password):
+            raise OurFault("credentials", "Twilio's REST API needs an account SID and a secret")
+        self._patience = patience
+        self._http = _BoundedHttpClient(patience)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="twilio-rest")
+        client = _library.Client(
+            username, password, account_sid, http_client=self._http, environment=_NO_REGION
+        )
+        client.api.base_url = base_url.rstrip("/")
+        self._closed = False
+        self._calls = client.api.v2010.account.calls
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        """Let the call go on with another document; its stream, if any, ends soon after.
+
+        Returns once Twilio accepted it, which is before it takes effect. Raises CarrierFault,
+        ``call_over`` where there is no call any more.
+        """
+        call = self._call(call_sid)
+        await self._ask(lambda: call.update(twiml=twiml))
+
+    async def hang_up(self, call_sid: str) -> None:
+        """End the call for everybody. A call that is over already counts as success.
+
+        Raises CarrierFault.
+        """
+        call = self._call(call_sid)
+        try:
+            await self._ask(lambda: call.update(status="completed"))
+        except CarrierFault as fault:
+            if fault.reason != "call_over":
+                raise
+
+    async def call_status(self, call_sid: str) -> str:
+        """The call's status in Twilio's words; it may lag behind the truth by a moment.
+
+        Raises CarrierFault, ``call_over`` where Twilio does not know the call.
+        """
+        call = self._call(call_sid)
+        return str(await self._ask(lambda: call.fetch().status))
+
+    def close(self) -> None:
+        """Give up what has not begun and close what is idle; requests under way time out."""
+        self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._http.close()
+
+    def _call(self, call_sid: str) -> Any:
+        # The library puts the SID into the path as it is.
+        if self._closed:
+            raise OurFault("closed", "the REST client was closed")
+        if not is_call_sid(call_sid):
+            raise OurFault("malformed_call_sid", "a REST request needs a well-formed CallSid")
+        return self._calls(call_sid)
+
+    async def _ask(self, request: Callable[[], object]) -> object:
+        """Carry out an idempotent request, again where another attempt is safe and may help."""
+        try:
+            async with asyncio.timeout(self._patience.total_s):
+                return await self._attempts(request)
+        except TimeoutError:
+            raise CarrierFault("timed_out") from None
+
+    async def _attempts(self, request: Callable[[], object]) -> object:
+        begun = time.monotonic()
+        pause_s = self._patience.first_pause_s
+        server_errors = 0
+        while True:
+            try:
+                return await self._attempt(request)
+            except CarrierFault as fault:
+                server_errors += fault.reason == "server_error"
+                late = time.monotonic() - begun + pause_s > self._patience.retry_window_s
+                if fault.reason not in _WORTH_ANOTHER_TRY or server_errors > 1 or late:
+                    raise
+            await asyncio.sleep(pause_s * random.uniform(0.9, 1.1))
+            pause_s *= 2
+
+    async def _attempt(self, request: Callable[[], object]) -> object:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, request)
+        except (TwilioException, requests.RequestException) as exc:
+            _translate(exc)
+        except (ValueError, TypeError, AttributeError, KeyError) as exc:
+            # Whatever answered with success is not Twilio's API: the reply is no call.
+            raise CarrierFault("server_error") from exc
+
+
+_WORTH_ANOTHER_TRY = frozenset({"rate_limited", "unreachable", "server_error"})
+
+
+def _translate(exc: TwilioException | requests.RequestException) -> NoReturn:
+    raise CarrierFault(_reason(exc)) from exc
+
+
+def _reason(exc: TwilioException | requests.RequestException) -> str:
+    if isinstance(exc, TwilioRestException | TwilioServiceException):
+        return _refusal(exc.status, exc.code)
+    if isinstance(exc, requests.ConnectionError):
+        return "unreachable"
+    if isinstance(exc, requests.Timeout):
+        return "timed_out"
+    return "server_error"
+
+
+def _refusal(status: object, code: object) -> str:
+    """Twilio's own code decides; the HTTP status where somebody else answered."""
+    if code in _CALL_OVER_CODES:
+        return "call_over"
+    if code in _CREDENTIAL_CODES or status in (401, 403):
+        return "credentials"
+    if code in _RATE_CODES or status == 429:
+        return "rate_limited"
+    if not isinstance(status, int) or status >= 500:
+        return "server_error"
+    return f"refused_{code if isinstance(code, int) else status}"
+
+
+class _BoundedHttpClient(HttpClient):
+    """What the library sends its requests with, in place of its own TwilioHttpClient.
+
+    That one has no time limit for connecting, logs URLs (with SIDs in them) at INFO, and
+    hands over its reply through an attribute, so that two threads may get each other's.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        super().__init__(logging.getLogger(__name__), is_async=False)
+        self._timeout_s = (patience.connect_s, patience.read_s)
+        self._session = requests.Session()
+
+    def request(  # noqa: PLR0917 - the signature is the library's
+        self,
+        method: str,
+        uri: str,
+        params: dict[str, Any] | None = None,
+        data: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Response:
+        """Carry out one request on whatever thread asks. Raises requests.RequestException."""
+        del timeout
+        reply = self._session.request(
+            method,
+            uri,
+            params=params,
+            data=data,
+            headers=headers,
+            auth=auth,
+            timeout=self._timeout_s,
+            allow_redirects=allow_redirects,
+        )
+        return Response(reply.status_code, reply.text, reply.headers)
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        self._session.close()
