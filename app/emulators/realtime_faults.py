@@ -31,7 +31,7 @@ class Faults:
     close_code: int | None = None
     """The line ends with this code: 1000, 1001, 1011 ... or ``ABRUPT``."""
     close_reason: str = ""
-    close_after: Literal["created", "updated"] | int = "updated"
+    close_after: Literal["opened", "created", "updated"] | int = "updated"
     """When it ends; a number counts audio deltas."""
     stall_after: int | None = None
     """After this many audio deltas the line stays open and nothing more is said on it."""

@@ -23,6 +23,7 @@ _HALF_A_MESSAGE = b'\x81\x7e\x10\x00{"type":"response.output_audio.delta","event
 
 _AUDIO_DELTA = "response.output_audio.delta"
 _APPEND = "input_audio_buffer.append"
+_MOMENTS = {"session.created": "created", "session.updated": "updated"}
 
 
 class Bell:
@@ -131,11 +132,13 @@ class Line:
             self._outbox.put_nowait(json.dumps(one))
         if event["type"] == _AUDIO_DELTA:
             self._audio_deltas += 1
-            self._suffer(self._audio_deltas)
-        else:
-            self._suffer(str(event["type"]).removeprefix("session."))
+            self.reach(self._audio_deltas)
+        elif event["type"] in _MOMENTS:
+            self.reach(_MOMENTS[event["type"]])
 
-    def _suffer(self, moment: str | int) -> None:
+    def reach(self, moment: str | int) -> None:
+        """Suffer the faults of this moment: ``opened``, ``created`` or ``updated``, or a count
+        of audio deltas."""
         faults = self._faults
         if moment == faults.malformed_after:
             self._outbox.put_nowait('{"type":"response.output_audio.delta","delta":"')

@@ -149,6 +149,7 @@ class EmulatedSession:
         return Floor(parts)
 
     async def _greet(self, floor: Floor) -> None:
+        self._line.reach("opened")
         await asyncio.sleep(self._terms.created_after_ms / 1000)
         if self._terms.faults.never == "created":
             return

@@ -6,7 +6,7 @@ a plan: it says what one response consists of, and is told nothing about sockets
 
 import json
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 from app.emulators.realtime_speech import tone
@@ -179,10 +179,7 @@ class Slow:
 
     def plan(self) -> Plan:
         """The turn's own plan with a silence before it."""
-        plan = self.turn.plan()
-        return Plan(
-            plan.outputs, self.first_audio_ms, plan.status, plan.reason, plan.code, plan.message
-        )
+        return replace(self.turn.plan(), first_ms=self.first_audio_ms)
 
 
 @dataclass(frozen=True, slots=True)
