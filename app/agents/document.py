@@ -7,6 +7,7 @@ attributes once per call, and pydantic has no part in the audio path.
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -243,7 +244,7 @@ class Agent(Part):
             refuse(f'unknown target "{value.then}"', at="then", meant=meant)
         return value
 
-    @property
+    @cached_property
     def targets(self) -> Mapping[str, Target]:
         """Every target by name, the one of ``transfer_to`` included."""
         if self.transfer_to is None:

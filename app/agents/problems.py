@@ -63,7 +63,7 @@ class Problem:
             f"{self.file}:{self.line} {self.path}:" if self.path else f"{self.file}:{self.line}:"
         )
         hint = f' (did you mean "{self.meant}"?)' if self.meant else ""
-        return f"{where} {self.sentence}{hint}"
+        return _printable(f"{where} {self.sentence}{hint}")
 
 
 class AgentFault(Exception):
@@ -90,6 +90,13 @@ def written(path: Where) -> str:
         else:
             text += f'["{step}"]'
     return text
+
+
+def _printable(text: str) -> str:
+    """One line that any terminal can show, whatever the document contains."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
 
 
 def _problem(error: Mapping[str, Any], file: str, source: Source) -> Problem:
@@ -146,7 +153,10 @@ def _worded(error: Mapping[str, Any], facts: Mapping[str, Any], path: Where) -> 
 def _unknown(path: Where) -> tuple[str, str]:
     if _LATER.fullmatch(str(path[-1])):
         return "is not available yet", ""
-    return "unknown field", _closest(path[-1], fields_at(path[:-1]))
+    known = fields_at(path[:-1])
+    if path[-1] in known:
+        return "does not belong to this type", ""
+    return "unknown field", _closest(path[-1], known)
 
 
 def _closest(word: object, words: Iterable[str]) -> str:

@@ -8,11 +8,12 @@ text, and nothing in a document can name code.
 import json
 import re
 import tomllib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
@@ -87,7 +88,10 @@ def parse(suffix: str, text: str) -> Source:
 
 def _yaml(text: str) -> Source:
     try:
-        root = YAML(typ="rt", pure=True).compose(text)
+        with warnings.catch_warnings():
+            # An anchor may be given again by the standard; the reader only grumbles about it.
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            root = YAML(typ="rt", pure=True).compose(text)
     except ReaderError as fault:
         line = text.count("\n", 0, fault.position) + 1
         raise Unreadable(line, "contains a control character: remove it") from None
