@@ -20,8 +20,8 @@ class Leaving:
 
     def __init__(self, alarms: Alarms) -> None:
         self._alarms = alarms
-        self.failed = False
-        """The call leaves because the model cannot be had."""
+        self.failure: str | None = None
+        """The end reason of a call that is leaving because the agent cannot go on."""
 
     def park(self, now_ms: int) -> None:
         """The TwiML was answered; the stream is due."""

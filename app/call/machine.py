@@ -94,6 +94,7 @@ class CallMachine:
             e.FailoverDone: self._failover_done,
             e.HangUpDone: self._hang_up_done,
             e.HangUpOrdered: self._hang_up_ordered,
+            e.FailoverOrdered: self._failover_ordered,
         }
         self._wakers: dict[Alarm, Callable[[int], list[c.Command]]] = {
             Alarm.PARKED: lambda _now: self._end("stream_lost"),
@@ -388,27 +389,32 @@ class CallMachine:
             return []
         return self._farewell.refused() or self._end(self._farewell.reason)
 
-    def _fail(self, now_ms: int) -> list[c.Command]:
-        """The model cannot be had: a sentence and a person instead, never dead air."""
+    def _fail(self, now_ms: int, reason: str = "model_failed") -> list[c.Command]:
+        """The agent cannot go on: a sentence and a person instead, never dead air."""
         self._link.give_up()
         if self._phase is not Phase.LIVE:
             return []
-        self._leaving.failed = True
+        self._leaving.failure = reason
         return self._leave([c.CloseModel(), c.FailOver()], now_ms)
+
+    def _failover_ordered(self, event: e.FailoverOrdered, now_ms: int) -> list[c.Command]:
+        if self._phase is Phase.WAITING:
+            return self._end(event.reason)
+        return self._fail(now_ms, event.reason)
 
     def _failover_done(self, event: e.FailoverDone, now_ms: int) -> list[c.Command]:
         if not event.accepted:
             # Closing the socket makes Twilio run the action and the verb behind </Connect>,
             # which say and dial the same.
-            return self._end("model_failed")
+            return self._end(self._reason("model_failed"))
         self._leaving.accepted(now_ms)
         return []
 
     def _reason(self, otherwise: str) -> str:
         if self._transfer.under_way and self._phase is Phase.LEAVING:
             return "transferring"
-        if self._leaving.failed:
-            return "model_failed"
+        if self._leaving.failure:
+            return self._leaving.failure
         if self._farewell.state is Parting.HANGING_UP:
             return self._farewell.reason
         return otherwise

@@ -252,6 +252,14 @@ class HangUpOrdered:
     """An end reason of app/call/report.py."""
 
 
+@dataclass(frozen=True, slots=True)
+class FailoverOrdered:
+    """This process cannot keep the call: give it the failure treatment."""
+
+    reason: str
+    """An end reason of app/call/report.py."""
+
+
 Event = (
     StreamStarted
     | CallerAudio
@@ -281,4 +289,5 @@ Event = (
     | FailoverDone
     | HangUpDone
     | HangUpOrdered
+    | FailoverOrdered
 )

@@ -1,0 +1,85 @@
+"""The commands: ``python -m app serve | check | replay``, each with ``--help``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from app import log
+from app.agents.load import check_file, load_document
+from app.assembly import registry
+from app.errors import ToolFault
+from app.settings import SettingsFault, load_settings
+
+cli = typer.Typer(
+    help="Patchline answers phone calls with an AI and puts callers through to people.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@cli.command()
+def serve() -> None:
+    """Answer calls. Settings come from the environment and .env."""
+    from app.main import banner, switchboard  # noqa: PLC0415 - keeps the other commands quick
+    from app.server import serve as run  # noqa: PLC0415
+
+    try:
+        settings = load_settings()
+        log.configure(settings.log_level, settings.log_format)
+        board = switchboard(settings)
+    except (SettingsFault, ToolFault, ValueError) as fault:
+        print(fault, file=sys.stderr)
+        raise typer.Exit(1) from None
+    print(banner(settings), end="", flush=True)
+    if board.api_key_is_new:
+        print(f"The key of the operator API, shown once: {board.api_key}", flush=True)
+    if not run(settings, board):
+        raise typer.Exit(1)
+
+
+@cli.command()
+def check(file: Annotated[Path, typer.Argument(help="An agent document.")]) -> None:
+    """Say what is wrong with an agent document; its tools are imported too."""
+    problems = [str(problem) for problem in check_file(file)]
+    if not problems:
+        try:
+            registry(load_document(file)).close()
+        except ToolFault as fault:
+            problems = [f"{file}: {fault}"]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise typer.Exit(1)
+    print(f"{file}: good")
+
+
+@cli.command()
+def replay(
+    flight: Annotated[Path, typer.Argument(help="A flight log.")],
+    verbose: Annotated[bool, typer.Option(help="Show every moment.")] = False,
+) -> None:
+    """Run the machine again from a flight log; fails if it decides otherwise today."""
+    from app.runtime import replay as flights  # noqa: PLC0415
+
+    moments = 0
+    try:
+        for moment in flights.replay(flight):
+            moments += 1
+            if verbose or not moment.same:
+                what = orjson.dumps(moment.what).decode()
+                print(f"{moment.now_ms:>8} {what}")
+                print(f"         recorded {orjson.dumps(moment.recorded).decode()}")
+            if not moment.same:
+                print(f"         replayed {orjson.dumps(moment.replayed).decode()}")
+                raise typer.Exit(1)
+    except (flights.FlightFault, OSError) as fault:
+        print(fault, file=sys.stderr)
+        raise typer.Exit(1) from None
+    print(f"{moments} moments, the same commands")
+
+
+if __name__ == "__main__":
+    cli()

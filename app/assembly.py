@@ -1,0 +1,110 @@
+"""From the agent document to what each floor needs of it. Used by ``main`` alone.
+
+The document is read once at start; calls read plain values made here.
+"""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from app.agents.document import Agent, Target, Voice
+from app.agents.load import AgentDocument
+from app.call.plan import CallPlan, ToolPlan
+from app.protocol.realtime import SessionConfig
+from app.protocol.twiml import Fallback
+from app.runtime.scripts import Destination, Scripts
+from app.tools import builtin
+from app.tools.python_tools import load_handler
+from app.tools.registry import Registry
+
+
+def registry(document: AgentDocument) -> Registry:
+    """The operator's tools, imported. Raises ``ToolFault`` naming the tool and the fix."""
+    tools = Registry()
+    for name, described in document.agent.tools.items():
+        tools.add(
+            load_handler(described.handler, document.path.parent),
+            name=name,
+            description=described.description,
+            timeout_ms=described.timeout_ms,
+            background=described.background or None,
+        )
+    return tools
+
+
+def plan(agent: Agent) -> CallPlan:
+    """The policies of a call with this agent."""
+    greeting = agent.greeting
+    return CallPlan(
+        greeting=greeting.text if greeting else None,
+        greeting_verbatim=greeting is None or greeting.mode == "verbatim",
+        greeting_shielded=greeting is not None and greeting.interruptible == "none",
+        tools={
+            name: ToolPlan(
+                random.choice(tool.say_while_running) if tool.say_while_running else None
+            )
+            for name, tool in agent.tools.items()
+        },
+        targets=tuple(agent.targets),
+    )
+
+
+def _one_of(phrases: tuple[str, ...]) -> str | None:
+    return random.choice(phrases) if phrases else None
+
+
+def session(agent: Agent, tools: Registry) -> SessionConfig:
+    """The Realtime session of this agent, tools included."""
+    return SessionConfig(
+        model=agent.model,
+        instructions=agent.instructions,
+        voice=_voice(agent.voice),
+        speed=agent.voice.speed,
+        turn_detection={
+            **agent.turn_detection.model_dump(),
+            "create_response": True,
+            "interrupt_response": True,
+        },
+        noise_reduction=agent.noise_reduction.model_dump() if agent.noise_reduction else None,
+        transcription=_transcription(agent),
+        tools=(*tools.schemas(), *builtin.builtin_schemas(_descriptions(agent.targets))),
+        reasoning=agent.reasoning.model_dump() if agent.reasoning else None,
+    )
+
+
+def _voice(voice: Voice) -> str | dict[str, str]:
+    return {"id": voice.id} if voice.id else (voice.name or "marin")
+
+
+def _transcription(agent: Agent) -> dict[str, Any] | None:
+    if agent.transcription is None:
+        return None
+    given = agent.transcription.model_dump(exclude_none=True)
+    if given["model"] == "gpt-transcribe" and "language" in given:
+        # This model takes a list, also of one (openai_realtime 4.5).
+        given["languages"] = (given.pop("language"),)
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in given.items() if v}
+
+
+def _descriptions(targets: Mapping[str, Target]) -> dict[str, str]:
+    return {name: target.description for name, target in targets.items()}
+
+
+def scripts(agent: Agent, origin: str) -> Scripts:
+    """The TwiML of this agent's line at ``origin``."""
+    targets = agent.targets
+    failing_to = agent.failure_target
+    fallback = Fallback(agent.failure.say, targets[failing_to].to if failing_to else None)
+    return Scripts(
+        origin, fallback, {name: _destination(target) for name, target in targets.items()}
+    )
+
+
+def _destination(target: Target) -> Destination:
+    return Destination(
+        to=target.to,
+        ring_timeout_s=max(5, round(target.ring_timeout_ms / 1000)),
+        caller_id=None if target.caller_id == "caller" else target.caller_id,
+        say_on_failure=target.on_failure.say,
+        resume=target.on_failure.then == "resume",
+    )

@@ -1,0 +1,252 @@
+"""The composition root: the one module that knows everybody, and where shapes meet things."""
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+
+from app import assembly
+from app.agents.load import AgentDocument, load_document
+from app.call.plan import CallPlan
+from app.errors import CarrierFault
+from app.http import api, voice
+from app.http.guard import TwilioGuard, operator
+from app.http.media import MediaDoor
+from app.protocol.commands import RunTool
+from app.protocol.events import ToolDone
+from app.protocol.realtime import SessionConfig
+from app.protocol.twilio_signature import Secrets
+from app.runtime.book import Book, Line
+from app.runtime.effects import Effects
+from app.runtime.flight_log import FlightLog, Hangar
+from app.runtime.live_call import LiveCall
+from app.runtime.ports import Carrier, Feed, ModelLine
+from app.runtime.runner import Runner
+from app.services.store import MemoryStore
+from app.services.twilio_rest import TwilioRest
+from app.settings import Settings, SettingsFault
+from app.tools.registry import CallFacts, Registry
+from app.transports import takeover
+from app.transports.caller import CallerLine
+from app.transports.model import Endpoint
+from app.transports.model import ModelLine as RealtimeLine
+
+DATA = Path("data")
+log = structlog.get_logger("main")
+
+
+@dataclass(frozen=True, slots=True)
+class Switchboard:
+    """Everything that was put together."""
+
+    app: FastAPI
+    book: Book
+    door: MediaDoor
+    api_key: str
+    api_key_is_new: bool
+
+
+class _NoCarrier:
+    """Stands where Twilio would, when it is not configured: no call can have come from there."""
+
+    async def redirect(self, call_sid: str, twiml: str) -> None:
+        raise CarrierFault("credentials")
+
+    async def hang_up(self, call_sid: str) -> None:
+        raise CarrierFault("credentials")
+
+    async def call_status(self, call_sid: str) -> str:
+        raise CarrierFault("credentials")
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class _Spawner:
+    """Starts tasks in the lifespan's group, which exists only while the application lives."""
+
+    def __init__(self) -> None:
+        self.group: asyncio.TaskGroup | None = None
+
+    def __call__(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        if self.group is None:
+            work.close()
+            raise RuntimeError("the application is not running")
+        self.group.create_task(work, name=name)
+
+
+def switchboard(settings: Settings, document: AgentDocument | None = None) -> Switchboard:
+    """Put everything together. Opens no port and starts no task.
+
+    Raises ``SettingsFault``, ``AgentFault`` or ``ToolFault`` with a sentence that names the fix.
+    """
+    if settings.local_model and not settings.local_line:
+        raise SettingsFault("OPENAI_API_KEY is missing: Twilio calls need a model to answer them.")
+    document = document or load_document(settings.agent_file)
+    agent = document.agent
+    tools = assembly.registry(document)
+    session = assembly.session(agent, tools)
+    origin = settings.public_url or f"http://localhost:{settings.port}"
+    scripts = assembly.scripts(agent, origin)
+    carrier = _carrier(settings)
+    hangar = Hangar(DATA / "flights")
+    spawn = _Spawner()
+    connect = _model_opener(settings, session)
+
+    def make_runner(call: LiveCall, plan: CallPlan) -> Runner:
+        return Runner(
+            plan,
+            call_id=call.call_id,
+            clock=call.now_ms,
+            open_model=connect,
+            effects=Effects(
+                call.facts.call_sid,
+                carrier=carrier,
+                run_tool=_tool_runner(tools, call),
+                transfer_twiml=lambda target: book.transfer_twiml(call, target),
+                failure_twiml=scripts.failure,
+            ),
+            report=call.report,
+            flight=FlightLog(f"{call.call_id}-{call.streams}", plan, hangar.write),
+        )
+
+    book = Book(
+        Line(assembly.plan(agent), scripts, document.version),
+        capacity=settings.max_concurrent_calls,
+        make_runner=make_runner,
+        store=MemoryStore(),
+        spawn=spawn,
+    )
+    key, is_new = _api_key(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        takeover.check()
+        await asyncio.to_thread(hangar.open)
+        try:
+            async with asyncio.TaskGroup() as group:
+                spawn.group = group
+                yield
+                book.draining = True
+                book.let_go()
+        finally:
+            spawn.group = None
+            carrier.close()
+            tools.close()
+            await asyncio.to_thread(hangar.close)
+
+    signing = _signing(settings)
+    app = FastAPI(title="Patchline", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.include_router(api.public_routes(book, banner(settings)))
+    app.include_router(api.operator_routes(book, operator(key)))
+    app.include_router(voice.routes(book, TwilioGuard(origin, signing)))
+    door = MediaDoor(origin, signing, book, CallerLine)
+    return Switchboard(app, book, door, key, is_new)
+
+
+def banner(settings: Settings) -> str:
+    """What is running, on which model and which line, and the next step."""
+    if settings.local_line:
+        return (
+            "Patchline is running. No keys are set: Twilio cannot ring here yet.\n"
+            "Hear a call now: ./scripts/demo\n"
+            "Take real calls: put OPENAI_API_KEY, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and\n"
+            "PUBLIC_URL into .env (see .env.example) and start again.\n"
+        )
+    return (
+        f"Patchline is running for {settings.public_url}.\n"
+        f"Point your number's voice webhook at {settings.public_url}/incoming-call\n"
+    )
+
+
+def _carrier(settings: Settings) -> TwilioRest | _NoCarrier:
+    if settings.twilio_account_sid is None:
+        return _NoCarrier()
+    if settings.twilio_api_key is not None and settings.twilio_api_secret is not None:
+        username = settings.twilio_api_key
+        password = settings.twilio_api_secret.get_secret_value()
+    else:
+        username = settings.twilio_account_sid
+        password = settings.twilio_auth_tokens[0].get_secret_value()
+    carrier: Carrier = (
+        rest := TwilioRest(
+            account_sid=settings.twilio_account_sid,
+            username=username,
+            password=password,
+            base_url=settings.twilio_api_url,
+        )
+    )
+    assert carrier is rest
+    return rest
+
+
+def _signing(settings: Settings) -> Secrets | None:
+    if settings.twilio_account_sid is None:
+        return None
+    return Secrets(
+        tuple(token.get_secret_value() for token in settings.twilio_auth_tokens),
+        {key.id: key.secret.get_secret_value() for key in settings.twilio_shared_keys},
+    )
+
+
+def _model_opener(
+    settings: Settings, session: SessionConfig
+) -> Callable[[Feed, int], Coroutine[Any, Any, ModelLine]]:
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
+    headers = [("Authorization", f"Bearer {key}"), ("User-Agent", "Patchline")]
+    if settings.is_azure:
+        headers.append(("api-key", key))
+    endpoint = Endpoint(
+        settings.realtime_url(session.model), tuple(headers), ssl.create_default_context()
+    )
+
+    async def connect(feed: Feed, timeout_ms: int) -> ModelLine:
+        line = RealtimeLine(session, feed)
+        await line.open(endpoint, timeout_ms)
+        return line
+
+    return connect
+
+
+def _tool_runner(
+    tools: Registry, call: LiveCall
+) -> Callable[[RunTool], Coroutine[Any, Any, ToolDone]]:
+    facts = CallFacts(
+        call_id=call.call_id,
+        call_sid=call.facts.call_sid,
+        caller=call.facts.from_number,
+        line=call.facts.to_number,
+    )
+
+    async def run(command: RunTool) -> ToolDone:
+        outcome = await tools.run(command.name, command.arguments, facts)
+        return ToolDone(
+            command.tool_call_id,
+            outcome.output,
+            ok=outcome.ok,
+            background=outcome.background,
+            elapsed_ms=outcome.elapsed_ms,
+        )
+
+    return run
+
+
+def _api_key(settings: Settings) -> tuple[str, bool]:
+    """The operator's key, and whether it was drawn just now."""
+    if settings.api_key is not None:
+        return settings.api_key.get_secret_value(), False
+    file = DATA / "api_key"
+    if file.is_file():
+        return file.read_text().strip(), False
+    key = secrets.token_urlsafe(32)
+    DATA.mkdir(exist_ok=True, mode=0o700)
+    file.touch(mode=0o600)
+    file.write_text(key + "\n")
+    return key, True

@@ -1,0 +1,331 @@
+"""The book of live calls: who may come in, whose stream is whose, what becomes of a call.
+
+Capacity is decided here when the TwiML is answered, so that a caller too many hears a
+sentence and not a dead socket. A stream is let in by a one-time token, drawn per call, bound
+to its CallSid, good for thirty seconds and one use. Everything kept is bounded and leaves by
+itself: invitations expire, parked model lines are closed, calls at the carrier are forgotten
+after a day at the latest.
+"""
+
+import hashlib
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from app.call.conversation import remember
+from app.call.plan import CallPlan
+from app.protocol.events import CallEnded, CallerLineLost, FailoverOrdered, StreamStopped
+from app.runtime.effects import contained
+from app.runtime.live_call import CallFacts, LiveCall
+from app.runtime.metrics import (
+    ANSWER_SECONDS,
+    CALL_SECONDS,
+    CALLS_ACTIVE,
+    CALLS_REFUSED,
+    CALLS_TOTAL,
+    MODEL_LOST,
+    TOKENS,
+    TURN_SECONDS,
+)
+from app.runtime.ports import CallerLine, Feed, RecordStore
+from app.runtime.runner import Runner
+from app.runtime.scripts import Scripts
+
+TOKEN_S = 30
+TOKEN_BYTES = 32
+ABNORMAL = 1006
+_DONE = frozenset({"assistant_hangup", "operator_ended", "caller_hangup", "transferred"})
+AT_CARRIER_S = 24 * 3600
+MOST_ENDED = 2_000
+"""Calls whose last reason is remembered, for requests of Twilio's that come late."""
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], None]
+"""Start a task that the application's lifespan owns, by name."""
+MakeRunner = Callable[[LiveCall, CallPlan], Runner]
+
+log = structlog.get_logger("book")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What an incoming call meets: the agent's plan, its documents, its version."""
+
+    plan: CallPlan
+    scripts: Scripts
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Invitation:
+    call: LiveCall
+    expires_at: float
+
+
+class Book:
+    """Every live call of this process. Not thread-safe; belongs to the loop."""
+
+    def __init__(
+        self,
+        line: Line,
+        *,
+        capacity: int,
+        make_runner: MakeRunner,
+        store: RecordStore,
+        spawn: Spawn,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._line = line
+        self._capacity = capacity
+        self._make_runner = make_runner
+        self._store = store
+        self._spawn = spawn
+        self._clock = clock
+        self._calls: dict[str, LiveCall] = {}
+        self._invitations: dict[str, _Invitation] = {}
+        self._dials: dict[str, LiveCall] = {}
+        self._ended: OrderedDict[str, str] = OrderedDict()
+        self.draining = False
+
+    @property
+    def live(self) -> int:
+        """Calls that have a runner."""
+        return sum(1 for call in self._calls.values() if call.runner is not None)
+
+    def admit(self, facts: CallFacts) -> str:
+        """The TwiML for an incoming call. Repeated webhooks get the same document again."""
+        self._forget_old()
+        call = self._calls.get(facts.call_sid)
+        if call is not None and call.invitation is not None and self._waits(call):
+            return call.invitation
+        if self.draining or self.live >= self._capacity:
+            why = "draining" if self.draining else "capacity"
+            CALLS_REFUSED.labels(why).inc()
+            log.warning("call_refused", why=why, call_sid=facts.call_sid)
+            return self._line.scripts.full()
+        if call is None:
+            call = self._new_call(facts)
+        return self._invite(
+            call, returning="the connection was interrupted" if call.streams else None
+        )
+
+    def _new_call(self, facts: CallFacts) -> LiveCall:
+        call = LiveCall(
+            call_id=f"call_{secrets.token_hex(12)}",
+            facts=facts,
+            dial_token=secrets.token_urlsafe(TOKEN_BYTES),
+            config_version=self._line.version,
+            concurrency=self.live + 1,
+        )
+        self._calls[facts.call_sid] = call
+        self._dials[call.dial_token] = call
+        log.info("call_admitted", call_id=call.call_id, call_sid=facts.call_sid)
+        return call
+
+    def _waits(self, call: LiveCall) -> bool:
+        return call.runner is not None and not call.runner.has_stream
+
+    def _invite(self, call: LiveCall, *, returning: str | None) -> str:
+        """Open a model line and a door: the stream that brings the token belongs to the call."""
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        self._invitations[_digest(token)] = _Invitation(call, self._clock() + TOKEN_S)
+        call.invitation = self._line.scripts.connect(token)
+        self._start(call, returning)
+        return call.invitation
+
+    def _start(self, call: LiveCall, returning: str | None) -> Runner:
+        self._retire(call)
+        plan = replace(self._line.plan, memories=call.memories, returning=returning)
+        call.streams += 1
+        call.target = None
+        call.runner = runner = self._make_runner(call, plan)
+        CALLS_ACTIVE.set(self.live)
+        runner.begin()
+        self._spawn(self._live(call, runner), f"call-{call.call_id}")
+        return runner
+
+    def _retire(self, call: LiveCall) -> None:
+        """Twilio was faster with the next request than with the end of the last stream."""
+        runner, call.runner = call.runner, None
+        if runner is not None:
+            runner.feed(StreamStopped())
+            call.memories = remember(call.memories, runner.machine.transcript.entries)
+
+    async def _live(self, call: LiveCall, runner: Runner) -> None:
+        reason = await contained(runner.run(), "carrier_failed")
+        self._stream_over(call, runner, reason)
+
+    def claim(self, line: CallerLine, token: str, *, call_sid: str, stream_sid: str) -> Feed | None:
+        """Whose stream this is: where its events go, or None when the token opens nothing."""
+        invitation = self._invitations.pop(_digest(token), None)
+        refusal = None
+        if invitation is None:
+            refusal = "unknown_token"
+        elif invitation.expires_at < self._clock():
+            refusal = "expired_token"
+        elif invitation.call.facts.call_sid != call_sid:
+            refusal = "wrong_call"
+        if invitation is None or refusal is not None:
+            log.warning("stream_refused", reason=refusal, call_sid=call_sid)
+            return None
+        call = invitation.call
+        runner = call.runner
+        if runner is None:
+            # The parked model line has given up waiting; the caller has not.
+            runner = self._start(call, None)
+        elif runner.has_stream:
+            log.warning("stream_refused", reason="second_stream", call_sid=call_sid)
+            return None
+        runner.attach(line, stream_sid)
+        return runner.feed
+
+    def _stream_over(self, call: LiveCall, runner: Runner, reason: str) -> None:
+        if call.runner is not runner:
+            return
+        call.runner = None
+        call.memories = remember(call.memories, runner.machine.transcript.entries)
+        CALLS_ACTIVE.set(self.live)
+        if reason == "transferring":
+            call.target = call.report.transfers[-1].target if call.report.transfers else None
+            self._store.put(call.record())
+        else:
+            self._close(call, reason)
+
+    def _close(self, call: LiveCall, reason: str) -> None:
+        """The record closes, exactly once."""
+        if not call.report.ended(reason, call.now_ms()):
+            return
+        self._calls.pop(call.facts.call_sid, None)
+        self._dials.pop(call.dial_token, None)
+        self._ended[call.facts.call_sid] = reason
+        while len(self._ended) > MOST_ENDED:
+            self._ended.popitem(last=False)
+        self._store.put(call.record())
+        _measure(call)
+        log.info(
+            "call_ended",
+            call_id=call.call_id,
+            call_sid=call.facts.call_sid,
+            reason=reason,
+            turns=len(call.report.turns),
+            duration_ms=call.report.ended_at_ms,
+        )
+
+    def stream_ended(self, call_sid: str) -> str:
+        """Twilio asks what to do after ``<Connect>``: the TwiML for it."""
+        call = self._calls.get(call_sid)
+        if call is not None and call.at_carrier and call.target is not None:
+            return self._line.scripts.transfer(call.target, call.dial_token)
+        if self._ended.get(call_sid) in _DONE:
+            return self._line.scripts.hang_up()
+        if call is not None and call.runner is not None and call.runner.has_stream:
+            call.runner.feed(CallerLineLost(ABNORMAL))
+        return self._line.scripts.failure()
+
+    def stream_stopped(self, call_sid: str, stream_sid: str) -> None:
+        """The stream's status callback: a second witness of its end. Idempotent."""
+        call = self._calls.get(call_sid)
+        if call is None or call.runner is None or not call.report.stream_sids:
+            return
+        if call.report.stream_sids[-1] == stream_sid and call.runner.has_stream:
+            call.runner.feed(StreamStopped())
+
+    def call_over(self, call_sid: str, status: str) -> None:
+        """The call's status callback: nobody is on the line any more. Idempotent."""
+        call = self._calls.get(call_sid)
+        if call is None:
+            return
+        if call.runner is not None:
+            call.runner.feed(CallEnded(status))
+        else:
+            self._close(call, "caller_hangup")
+
+    def dialled(
+        self,
+        dial_token: str,
+        *,
+        call_sid: str,
+        connected: bool,
+        status: str,
+        talk_s: int | None,
+    ) -> str:
+        """How a transfer ended: hang up, or back to the agent, who knows why."""
+        call = self._dials.get(dial_token)
+        if call is None or call.facts.call_sid != call_sid:
+            return self._line.scripts.hang_up()
+        if call.target is None:
+            return call.dial_answer or self._line.scripts.hang_up()
+        target, call.target = call.target, None
+        if connected:
+            call.report.transfer_ended("connected", talk_s)
+            self._close(call, "transferred")
+            return self._line.scripts.hang_up()
+        call.report.transfer_ended(status)
+        destination = self._line.scripts.destinations[target]
+        if not destination.resume:
+            self._close(call, "transfer_failed")
+            return self._line.scripts.hang_up(destination.say_on_failure)
+        why = f"putting them through to {target} failed ({status})"
+        if destination.say_on_failure:
+            why += f'. Tell them exactly this: "{destination.say_on_failure}"'
+        call.dial_answer = self._invite(call, returning=why)
+        return call.dial_answer
+
+    def failure(self) -> str:
+        """The failure treatment, for a request that cannot be answered better."""
+        return self._line.scripts.failure()
+
+    def transfer_twiml(self, call: LiveCall, target: str) -> str:
+        """The document that puts this call through. Raises ``KeyError``."""
+        call.target, call.dial_answer = target, None
+        return self._line.scripts.transfer(target, call.dial_token)
+
+    def record(self, call_id: str) -> dict[str, object] | None:
+        """The record of a live or an ended call."""
+        for call in self._calls.values():
+            if call.call_id == call_id:
+                return call.record()
+        return self._store.get(call_id)
+
+    def records(self) -> list[str]:
+        """The ids of the calls that live."""
+        return [call.call_id for call in self._calls.values()]
+
+    def let_go(self) -> None:
+        """This process ends: every call that still lives gets the failure treatment."""
+        for call in list(self._calls.values()):
+            if call.runner is not None:
+                call.runner.feed(FailoverOrdered("server_shutdown"))
+
+    def _forget_old(self) -> None:
+        now = self._clock()
+        for digest in [d for d, i in self._invitations.items() if i.expires_at < now]:
+            del self._invitations[digest]
+        for call in list(self._calls.values()):
+            if call.runner is None and call.now_ms() > AT_CARRIER_S * 1000:
+                self._close(call, "transferred")
+
+
+def _digest(token: str) -> str:
+    """Tokens are compared by their digest, so that looking one up tells nothing about it."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _measure(call: LiveCall) -> None:
+    report = call.report
+    CALLS_TOTAL.labels(report.ending or "unknown").inc()
+    CALL_SECONDS.observe((report.ended_at_ms or 0) / 1000)
+    MODEL_LOST.inc(report.model_losses)
+    if report.first_audio_at_ms is not None:
+        ANSWER_SECONDS.observe(report.first_audio_at_ms / 1000)
+    for turn in report.turns:
+        if turn.sent_ms is not None:
+            TURN_SECONDS.labels("sent").observe(turn.sent_ms / 1000)
+        if turn.played_ms is not None:
+            TURN_SECONDS.labels("played").observe(turn.played_ms / 1000)
+    for kind, count in report.usage.items():
+        TOKENS.labels(kind).inc(count)

@@ -1,0 +1,112 @@
+"""Commands that somebody else's computer carries out; the outcome comes back as an event.
+
+An effect never raises: whatever goes wrong, the machine hears of it and decides. That makes
+this the one file with a broad except. When the stream ends, tools are abandoned, because
+nobody waits for their answer; what acts on the call itself is finished.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from app.errors import CarrierFault
+from app.protocol.commands import FailOver, HangUp, RunTool, Transfer, VerifyCall
+from app.protocol.events import (
+    CallEnded,
+    CallStillUp,
+    Event,
+    FailoverDone,
+    HangUpDone,
+    ToolDone,
+    TransferAccepted,
+    TransferRefused,
+)
+from app.runtime.ports import Carrier, ToolRunner
+
+Beside = RunTool | Transfer | FailOver | HangUp | VerifyCall
+"""Effects that run beside the audio."""
+ABANDONED = (RunTool, VerifyCall)
+"""Effects that end with the stream; the others are finished."""
+_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+
+log = structlog.get_logger("effects")
+
+
+class Effects:
+    """What one call may do to the world."""
+
+    def __init__(
+        self,
+        call_sid: str,
+        *,
+        carrier: Carrier,
+        run_tool: ToolRunner,
+        transfer_twiml: Callable[[str], str],
+        failure_twiml: Callable[[], str],
+    ) -> None:
+        self._call_sid = call_sid
+        self._carrier = carrier
+        self._run_tool = run_tool
+        self._transfer_twiml = transfer_twiml
+        self._failure_twiml = failure_twiml
+
+    async def perform(self, effect: Beside) -> Event:
+        """Carry an effect out. Cancelling is safe and passes through; nothing else is raised."""
+        match effect:
+            case RunTool():
+                return await self._guarded(self._run_tool(effect), lambda r: _failed(effect, r))
+            case Transfer(target=target):
+                return await self._guarded(self._transfer(target), TransferRefused)
+            case FailOver():
+                return await self._guarded(self._fail_over(), lambda _: FailoverDone(False))
+            case HangUp():
+                return await self._guarded(self._hang_up(), lambda _: HangUpDone(False))
+            case VerifyCall():
+                return await self._guarded(self._verify(), lambda _: CallStillUp())
+
+    async def _guarded(self, work: Awaitable[Event], otherwise: Callable[[str], Event]) -> Event:
+        try:
+            return await work
+        except CarrierFault as exc:
+            log.warning("carrier_refused", reason=exc.reason, call_sid=self._call_sid)
+            return otherwise(exc.reason)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("effect_failed", call_sid=self._call_sid)
+            return otherwise("internal_error")
+
+    async def _transfer(self, target: str) -> Event:
+        await self._carrier.redirect(self._call_sid, self._transfer_twiml(target))
+        return TransferAccepted()
+
+    async def _fail_over(self) -> Event:
+        await self._carrier.redirect(self._call_sid, self._failure_twiml())
+        return FailoverDone(accepted=True)
+
+    async def _hang_up(self) -> Event:
+        await self._carrier.hang_up(self._call_sid)
+        return HangUpDone(accepted=True)
+
+    async def _verify(self) -> Event:
+        status = await self._carrier.call_status(self._call_sid)
+        return CallEnded(status) if status in _OVER else CallStillUp()
+
+
+async def contained(work: Awaitable[str], otherwise: str) -> str:
+    """What ``work`` returns, or ``otherwise`` where it fails: one call never takes another along.
+
+    The other half of the one broad except. Cancelling passes through.
+    """
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        log.exception("call_failed")
+        return otherwise
+
+
+def _failed(effect: RunTool, reason: str) -> ToolDone:
+    return ToolDone(effect.tool_call_id, f"the tool failed: {reason}", ok=False)

@@ -1,0 +1,154 @@
+"""The flight log: everything a machine was told and answered, without the audio.
+
+One JSON document a line. The first holds the plan, every other one moment: when, what, and
+the commands that came of it. Audio is a length; frames that followed each other regularly
+and led to nothing but themselves are one line for the whole run. Fed to a machine again, the
+log must lead to the same commands; see ``replay``. It holds what was said, like the record,
+and is kept with the same care: mode 600, in the data directory, the newest thousand.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args
+
+import orjson
+
+from app.call.plan import CallPlan
+from app.protocol.commands import Command
+from app.protocol.events import CallerAudio, Event
+from app.protocol.units import FRAME_BYTES, FRAME_MS
+
+VERSION = 1
+FLUSH_BYTES = 16 * 1024
+MOST_WAITING = 256
+MOST_FILES = 1_000
+WAKE = "wake"
+BEGIN = "begin"
+FRAMES = "frames"
+
+Write = Callable[[str, bytes], None]
+"""Append bytes to the log of that name, some time soon, off the loop."""
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind) if f.name != "payload_b64")
+
+
+_FIELDS = {kind: _names(kind) for kind in (*get_args(Event), *get_args(Command))}
+
+
+def plain(value: Any) -> list[Any]:
+    """An event or command as its name and fields, audio left out."""
+    kind = value.__class__
+    return [kind.__name__, *[getattr(value, name) for name in _FIELDS[kind]]]
+
+
+class FlightLog:
+    """One stream's log. ``frame`` is on the audio path and only counts."""
+
+    def __init__(self, name: str, plan: CallPlan, write: Write) -> None:
+        self._name = name
+        self._write = write
+        self._lines: list[bytes] = [orjson.dumps({"flight": VERSION, "plan": plan})]
+        self._size = 0
+        self._run = 0
+        self._run_from = (0, 0)
+        self._run_until_ms = 0
+        self._expected_ms = -1
+
+    def frame(self, now_ms: int, event: CallerAudio, commands: Sequence[Command]) -> None:
+        """Caller audio: counted while it is regular, else written like anything else."""
+        regular = len(commands) < 2 and event.length_bytes == FRAME_BYTES
+        if regular and self._run and event.timestamp_ms == self._expected_ms:
+            self._run += 1
+        elif regular:
+            self._end_run()
+            self._run = 1
+            self._run_from = (now_ms, event.timestamp_ms)
+        else:
+            self.moment(now_ms, plain(event), commands)
+            return
+        self._run_until_ms = now_ms
+        self._expected_ms = event.timestamp_ms + FRAME_MS
+
+    def _end_run(self) -> None:
+        if self._run:
+            run, self._run = self._run, 0
+            self._line([self._run_until_ms, [FRAMES, *self._run_from, run]])
+
+    def event(self, now_ms: int, event: Event, commands: Sequence[Command]) -> None:
+        """Anything but regular caller audio."""
+        self.moment(now_ms, plain(event), commands)
+
+    def moment(self, now_ms: int, what: list[Any], commands: Sequence[Command]) -> None:
+        """Something that happened and what it led to."""
+        self._end_run()
+        self._line([now_ms, what, [plain(command) for command in commands]])
+
+    def _line(self, line: list[Any]) -> None:
+        text = orjson.dumps(line)
+        self._lines.append(text)
+        self._size += len(text)
+        if self._size > FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what there is; safe at any moment."""
+        if self._lines:
+            self._write(self._name, b"\n".join(self._lines) + b"\n")
+            self._lines, self._size = [], 0
+
+    def close(self) -> None:
+        """The stream is over."""
+        self._end_run()
+        self.flush()
+
+
+class Hangar:
+    """The directory of flight logs, written by one thread of its own.
+
+    Bounded: when the disk is slower than the calls, pieces are dropped and counted rather
+    than the loop kept waiting.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="flight-log")
+        self._waiting = 0
+        self.dropped = 0
+
+    def open(self) -> None:
+        """Make the directory and let go of the oldest logs. Raises ``OSError``."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        logs = sorted(self._folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+        for old in logs[:-MOST_FILES]:
+            old.unlink(missing_ok=True)
+
+    def path(self, name: str) -> Path:
+        """Where the log of that name is."""
+        return self._folder / f"{name}.jsonl"
+
+    def write(self, name: str, data: bytes) -> None:
+        """Append soon; never blocks."""
+        if self._waiting >= MOST_WAITING:
+            self.dropped += 1
+            return
+        self._waiting += 1
+        self._thread.submit(self._append, name, data)
+
+    def _append(self, name: str, data: bytes) -> None:
+        try:
+            descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(descriptor, "ab") as file:
+                file.write(data)
+        except OSError:
+            self.dropped += 1
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """Wait until everything is written. Blocks; not for the loop."""
+        self._thread.shutdown(wait=True)

@@ -1,0 +1,136 @@
+"""A telephone call while it lives: one CallSid, any number of streams, one conversation.
+
+What survives a stream is here: the facts of the call, its report, what the model must be told
+on a new line, and the transfer under way. Runners come and go.
+"""
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from app.call.plan import Memory
+from app.call.report import END_REASONS, Report, percentiles
+from app.protocol.units import ms_of_bytes
+from app.runtime.runner import Runner
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What the voice webhook said."""
+
+    call_sid: str
+    account_sid: str
+    from_number: str
+    to_number: str
+    direction: str = "inbound"
+
+
+@dataclass(slots=True)
+class LiveCall:
+    """One call; owned by the book."""
+
+    call_id: str
+    facts: CallFacts
+    dial_token: str
+    """Names the dial result's URL; unguessable, drawn per call."""
+    config_version: str
+    report: Report = field(default_factory=Report)
+    memories: tuple[Memory, ...] = ()
+    runner: Runner | None = None
+    invitation: str | None = None
+    """The TwiML last answered, so that a repeated webhook gets the same."""
+    target: str | None = None
+    """The transfer target while the caller is with the carrier."""
+    dial_answer: str | None = None
+    """What the dial result was answered with; Twilio may ask again."""
+    streams: int = 0
+    concurrency: int = 0
+    created_at: float = field(default_factory=time.time)
+    _began: int = field(default_factory=time.monotonic_ns)
+
+    def now_ms(self) -> int:
+        """Milliseconds since the call was admitted, monotonic."""
+        return (time.monotonic_ns() - self._began) // 1_000_000
+
+    @property
+    def at_carrier(self) -> bool:
+        """The caller was put through and has not come back."""
+        return self.target is not None and self.runner is None
+
+    def record(self) -> dict[str, object]:
+        """The call detail record as far as it is known; shape of callcentre 6.1."""
+        report, facts = self.report, self.facts
+        ending = report.ending
+        return {
+            "schema": "cdr/1",
+            "call_id": self.call_id,
+            "direction": facts.direction,
+            "status": "completed" if ending else "in_progress",
+            "end_reason": ending,
+            "ending": {"result": END_REASONS[ending].value, "reason": ending} if ending else None,
+            "from": {"number": facts.from_number},
+            "to": {"number": facts.to_number},
+            "config": {"version": self.config_version},
+            "timestamps": {
+                "created_at": self._utc(0),
+                "answered_at": self._utc(report.answered_at_ms),
+                "model_ready_at": self._utc(report.model_ready_at_ms),
+                "first_audio_at": self._utc(report.first_audio_at_ms),
+                "ended_at": self._utc(report.ended_at_ms),
+            },
+            "durations_ms": {"total": report.ended_at_ms},
+            "concurrency_at_start": self.concurrency,
+            "carrier": {
+                "provider": "twilio",
+                "account_sid": facts.account_sid,
+                "call_sid": facts.call_sid,
+                "stream_sids": list(report.stream_sids),
+            },
+            "model": {
+                "provider": "openai",
+                "sessions": [{"id": session} for session in report.sessions],
+                "losses": report.model_losses,
+                "usage": dict(report.usage),
+            },
+            "latency_ms": self._latency(),
+            "audio": {
+                "played_ms": ms_of_bytes(report.played_bytes),
+                "silence_appended_ms": report.padded_ms,
+                "clears": report.barge_ins,
+            },
+            "turns": report.lines(),
+            "transfers": [
+                {
+                    "target": transfer.target,
+                    "mode": "cold",
+                    "requested_at": self._utc(transfer.requested_at_ms),
+                    "outcome": transfer.outcome,
+                    "talk_s": transfer.talk_s,
+                }
+                for transfer in report.transfers
+            ],
+            "warnings": [{"id": name, "count": n} for name, n in sorted(report.warnings.items())],
+        }
+
+    def _latency(self) -> dict[str, object]:
+        turns = self.report.turns
+        return {
+            "answer_to_first_audio": _between(
+                self.report.answered_at_ms, self.report.first_audio_at_ms
+            ),
+            "turn_sent": percentiles([t.sent_ms for t in turns if t.sent_ms is not None]),
+            "turn_played": percentiles([t.played_ms for t in turns if t.played_ms is not None]),
+            "tool": percentiles(self.report.tool_ms),
+            "turns": [{"sent_ms": turn.sent_ms, "played_ms": turn.played_ms} for turn in turns],
+        }
+
+    def _utc(self, at_ms: int | None) -> str | None:
+        if at_ms is None:
+            return None
+        moment = datetime.fromtimestamp(self.created_at + at_ms / 1000, UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _between(begin_ms: int | None, end_ms: int | None) -> int | None:
+    """0 where the first audio was ready before the caller."""
+    return None if begin_ms is None or end_ms is None else max(0, end_ms - begin_ms)

@@ -1,0 +1,32 @@
+"""What ``/metrics`` tells: few names, few labels, nothing personal, nothing per frame."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+TURN_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.3, 1.6, 2, 3, 5)
+FINE_BUCKETS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+
+CALLS_ACTIVE = Gauge("voice_calls_active", "Calls that hold a place now")
+CALLS_TOTAL = Counter("voice_calls_total", "Calls that ended", ["reason"])
+CALLS_REFUSED = Counter("voice_calls_refused_total", "Calls that got a sentence instead", ["why"])
+CALL_SECONDS = Histogram(
+    "voice_call_duration_seconds",
+    "From the webhook to the end",
+    buckets=(5, 15, 30, 60, 120, 300, 600, 1200, 3600),
+)
+ANSWER_SECONDS = Histogram(
+    "voice_answer_delay_seconds", "Webhook to first audio sent", buckets=TURN_BUCKETS
+)
+TURN_SECONDS = Histogram(
+    "voice_turn_latency_seconds",
+    "Caller stopped to first audio, sent and played",
+    ["stage"],
+    buckets=TURN_BUCKETS,
+)
+BARGE_IN_SECONDS = Histogram(
+    "voice_barge_in_stop_seconds", "Interruption decided to clear sent", buckets=FINE_BUCKETS
+)
+MODEL_LOST = Counter("voice_model_lines_lost_total", "Model lines that ended under a call")
+TOKENS = Counter("voice_tokens_total", "Tokens billed by the model", ["kind"])
+SIGNATURE_FAILURES = Counter(
+    "voice_signature_failures_total", "Requests refused at the edge", ["kind"]
+)

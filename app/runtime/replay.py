@@ -1,0 +1,112 @@
+"""Run a machine again from a flight log and compare what it decides.
+
+Audio comes back as zeros of the recorded length, because decisions depend on how long
+something was and never on how it sounded. The one rule: the commands must be the same,
+moment by moment; the first that differs is the report.
+"""
+
+from binascii import b2a_base64
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+import orjson
+
+from app.call.machine import CallMachine
+from app.call.plan import CallPlan, Memory, ToolPlan
+from app.protocol.events import CallerAudio, Event, Usage
+from app.protocol.units import FRAME_BYTES, FRAME_MS
+from app.runtime.flight_log import BEGIN, FRAMES, VERSION, WAKE, plain
+
+_EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
+
+
+class FlightFault(ValueError):
+    """The file is not a flight log that this version understands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of a log, compared."""
+
+    now_ms: int
+    what: list[Any]
+    recorded: list[Any]
+    replayed: list[Any]
+
+    @property
+    def same(self) -> bool:
+        """The machine decided as it did then."""
+        return self.recorded == self.replayed
+
+
+def replay(path: Path) -> Iterator[Moment]:
+    """Every moment of the log at ``path`` with what the machine decides today.
+
+    Raises ``FlightFault`` where the log cannot be read, naming the line.
+    """
+    lines = path.read_bytes().splitlines()
+    machine = CallMachine(_plan(_load(lines[0] if lines else b"", 1)))
+    for number, line in enumerate(lines[1:], 2):
+        recorded = _load(line, number)
+        try:
+            yield _moment(machine, recorded)
+        except (KeyError, TypeError, ValueError, IndexError) as exc:
+            raise FlightFault(f"line {number}: {type(exc).__name__}") from exc
+
+
+def _load(line: bytes, number: int) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        raise FlightFault(f"line {number} is not JSON; the log may have been cut") from None
+
+
+def _plan(head: Any) -> CallPlan:
+    if not isinstance(head, dict) or head.get("flight") != VERSION:
+        raise FlightFault(f"line 1 does not begin a flight log of version {VERSION}")
+    plan = dict(head["plan"])
+    plan["tools"] = {name: ToolPlan(**tool) for name, tool in plan["tools"].items()}
+    plan["targets"] = tuple(plan["targets"])
+    plan["memories"] = tuple(Memory(**memory) for memory in plan["memories"])
+    return CallPlan(**plan)
+
+
+def _moment(machine: CallMachine, line: list[Any]) -> Moment:
+    now_ms, what, *rest = line
+    if what[0] == FRAMES:
+        _frames(machine, now_ms, *what[1:])
+        return Moment(now_ms, what, [], [])
+    if what[0] == BEGIN:
+        commands = machine.begin(now_ms)
+    elif what[0] == WAKE:
+        commands = machine.wake(now_ms)
+    else:
+        commands = machine.handle(_event(what), now_ms)
+    replayed = orjson.loads(orjson.dumps([plain(command) for command in commands]))
+    return Moment(now_ms, what, rest[0], replayed)
+
+
+def _frames(machine: CallMachine, last_ms: int, first_ms: int, timestamp_ms: int, n: int) -> None:
+    """A run of regular frames, spread evenly over the time it took."""
+    for index in range(n):
+        at_ms = last_ms if n == 1 else first_ms + (last_ms - first_ms) * index // (n - 1)
+        frame = CallerAudio(_zeros(FRAME_BYTES), FRAME_BYTES, timestamp_ms + index * FRAME_MS)
+        machine.handle(frame, at_ms)
+
+
+def _event(what: list[Any]) -> Event:
+    kind = _EVENTS[what[0]]
+    values = iter(what[1:])
+    given = {f.name: next(values) for f in fields(kind) if f.name != "payload_b64"}
+    if given.get("usage"):
+        given["usage"] = Usage(**given["usage"])
+    if any(f.name == "payload_b64" for f in fields(kind)):
+        given["payload_b64"] = _zeros(given["length_bytes"])
+    event: Event = kind(**given)
+    return event
+
+
+def _zeros(length_bytes: int) -> str:
+    return b2a_base64(bytes(length_bytes), newline=False).decode()

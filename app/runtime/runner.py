@@ -1,0 +1,245 @@
+"""One stream's life: feeds the machine, carries out its commands, keeps its one alarm.
+
+``feed`` is synchronous, so that events are never interleaved and a frame crosses from socket
+to socket in one call. The only TaskGroup of the project lives here: it owns the opening of
+the model line and the effects, and ends with the stream. The record does not end with it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from app.call.machine import CallMachine
+from app.call.plan import CallPlan
+from app.call.report import Report
+from app.errors import ModelFault
+from app.protocol import commands as c
+from app.protocol.events import CallerAudio, Event, ModelReady, ModelRefused, StreamStarted
+from app.runtime.effects import ABANDONED, Beside, Effects
+from app.runtime.flight_log import BEGIN, WAKE, FlightLog
+from app.runtime.metrics import BARGE_IN_SECONDS
+from app.runtime.ports import CallerLine, ModelLine, OpenModelLine
+
+FINISH_WITHIN_S = 15
+OK = 1000
+INTERNAL_ERROR = 1011
+
+log = structlog.get_logger("runner")
+
+
+class Runner:
+    """The live half of a call. ``run`` it once; it ends when the machine says so."""
+
+    def __init__(
+        self,
+        plan: CallPlan,
+        *,
+        call_id: str,
+        clock: Callable[[], int],
+        open_model: OpenModelLine,
+        effects: Effects,
+        report: Report,
+        flight: FlightLog,
+    ) -> None:
+        self.machine = CallMachine(plan)
+        self._call_id = call_id
+        self._clock = clock
+        self._open_model = open_model
+        self._effects = effects
+        self._report = report
+        self._flight = flight
+        self._caller: CallerLine | None = None
+        self._model: ModelLine | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._abandoned: set[asyncio.Task[None]] = set()
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._early: list[c.Effect] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at_ms: int | None = None
+        self._over = asyncio.Event()
+        self.reason: str | None = None
+        """Why the stream ended; None while it lives."""
+        self._hands: dict[type, Callable[[Any], None]] = {
+            c.AppendAudio: self._to_model,
+            c.PlayAudio: self._to_caller,
+            c.SendMark: self._to_caller,
+            c.ClearPlayback: self._clear,
+            c.AppendSilence: self._to_model,
+            c.CreateResponse: self._to_model,
+            c.CancelResponse: self._to_model,
+            c.TruncateItem: self._to_model,
+            c.AddMessage: self._to_model,
+            c.AddToolCall: self._to_model,
+            c.AddToolOutput: self._to_model,
+            c.OpenModel: self._open,
+            c.CloseModel: self._close_model,
+            c.RunTool: self._perform,
+            c.Transfer: self._perform,
+            c.FailOver: self._perform,
+            c.HangUp: self._perform,
+            c.VerifyCall: self._perform,
+            c.EndStream: self._end,
+        }
+
+    @property
+    def has_stream(self) -> bool:
+        """The caller's line has come."""
+        return self._caller is not None
+
+    def begin(self) -> None:
+        """The TwiML is being answered. Effects wait for ``run``, which must follow."""
+        self._report.transcripts.append(self.machine.transcript)
+        now_ms = self._clock()
+        self._answer(now_ms, [BEGIN], None, self.machine.begin(now_ms))
+
+    async def run(self) -> str:
+        """Live until the stream is over; returns why. Cancelling closes both lines."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                early, self._early = self._early, []
+                for effect in early:
+                    self._hands[effect.__class__](effect)
+                await self._over.wait()
+                await self._settle()
+        finally:
+            self._close_lines(self.reason or "server_shutdown")
+            self._flight.close()
+        return self.reason or "server_shutdown"
+
+    async def _settle(self) -> None:
+        """Tools are abandoned; what acts on the call is finished, within bounds."""
+        for task in self._abandoned:
+            task.cancel()
+        if self._finishing:
+            _, late = await asyncio.wait(self._finishing, timeout=FINISH_WITHIN_S)
+            for task in late:
+                task.cancel()
+
+    def attach(self, caller: CallerLine, stream_sid: str) -> None:
+        """The caller's line has come; its events follow by ``feed``."""
+        self._caller = caller
+        self.feed(StreamStarted(stream_sid))
+
+    def feed(self, event: Event) -> None:
+        """Something happened. Synchronous; on the audio path."""
+        now_ms = self._clock()
+        commands = self.machine.handle(event, now_ms)
+        for command in commands:
+            self._hands[command.__class__](command)
+        if event.__class__ is CallerAudio:
+            self._flight.frame(now_ms, event, commands)
+            return
+        self._report.saw(now_ms, event, commands)
+        self._flight.event(now_ms, event, commands)
+        if self.machine.deadline_ms() != self._alarm_at_ms:
+            self._rearm(now_ms)
+
+    def _wake(self) -> None:
+        now_ms = self._clock()
+        self._alarm_at_ms = None
+        self._answer(now_ms, [WAKE], None, self.machine.wake(now_ms))
+
+    def _answer(
+        self, now_ms: int, what: list[Any], event: Event | None, commands: Sequence[c.Command]
+    ) -> None:
+        for command in commands:
+            self._hands[command.__class__](command)
+        self._report.saw(now_ms, event, commands)
+        self._flight.moment(now_ms, what, commands)
+        self._rearm(now_ms)
+
+    def _rearm(self, now_ms: int) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._alarm_at_ms = self.machine.deadline_ms()
+        if self._alarm_at_ms is not None and not self._over.is_set():
+            delay_s = max(0, self._alarm_at_ms - now_ms) / 1000
+            self._alarm = asyncio.get_running_loop().call_later(delay_s, self._wake)
+
+    def _to_caller(self, command: c.ToCaller) -> None:
+        if self._caller is not None:
+            self._caller.send(command)
+
+    def _clear(self, command: c.ClearPlayback) -> None:
+        began = time.perf_counter()
+        self._to_caller(command)
+        BARGE_IN_SECONDS.observe(time.perf_counter() - began)
+
+    def _to_model(self, command: c.ToModel) -> None:
+        if self._model is not None:
+            self._model.send(command)
+
+    def _open(self, command: c.OpenModel) -> None:
+        if self._group is None:
+            self._early.append(command)
+            return
+        self._opening = self._group.create_task(
+            self._opened(command.timeout_ms), name=f"model-{self._call_id}"
+        )
+
+    async def _opened(self, timeout_ms: int) -> None:
+        current: list[ModelLine] = []
+        early: list[Event] = []
+
+        def feed(event: Event) -> None:
+            """Events of a line that was replaced meanwhile are nobody's."""
+            if not current:
+                early.append(event)
+            elif current[0] is self._model:
+                self.feed(event)
+
+        try:
+            line = await self._open_model(feed, timeout_ms)
+        except ModelFault as exc:
+            log.warning("model_refused", reason=exc.reason, call_id=self._call_id)
+            self.feed(ModelRefused(exc.reason, exc.retryable))
+            return
+        if self._over.is_set():
+            line.close()
+            return
+        self._model = line
+        current.append(line)
+        self.feed(ModelReady(line.session_id))
+        for event in early:
+            feed(event)
+
+    def _close_model(self, _command: c.CloseModel | None = None) -> None:
+        opening, self._opening = self._opening, None
+        if opening is not None and opening is not asyncio.current_task():
+            opening.cancel()
+        if self._model is not None:
+            self._model.close()
+            self._model = None
+
+    def _perform(self, effect: Beside) -> None:
+        if self._group is None:
+            self._early.append(effect)
+            return
+        task = self._group.create_task(self._performed(effect), name=f"effect-{self._call_id}")
+        owned = self._abandoned if isinstance(effect, ABANDONED) else self._finishing
+        owned.add(task)
+        task.add_done_callback(owned.discard)
+
+    async def _performed(self, effect: Beside) -> None:
+        self.feed(await self._effects.perform(effect))
+
+    def _end(self, command: c.EndStream) -> None:
+        if self.reason is None:
+            self.reason = command.reason
+            log.info("stream_over", reason=command.reason, call_id=self._call_id)
+        self._close_lines(command.reason)
+        self._over.set()
+
+    def _close_lines(self, reason: str) -> None:
+        self._close_model()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._caller is not None:
+            self._caller.close(INTERNAL_ERROR if reason == "model_failed" else OK)

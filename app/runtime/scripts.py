@@ -1,0 +1,74 @@
+"""The TwiML of one line: every document this server answers Twilio with.
+
+Origins and paths meet here. URLs are built from the configured public origin, never from a
+request, and destinations come from the operator's document, by name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.protocol import twiml
+from app.protocol.twiml import Fallback
+
+MEDIA_PATH = "/media-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A transfer target as the carrier needs it."""
+
+    to: str
+    ring_timeout_s: int = 20
+    caller_id: str | None = None
+    """None: the person sees the caller's number."""
+    say_on_failure: str | None = None
+    resume: bool = True
+    """False: the call ends when nobody answers."""
+
+
+class Scripts:
+    """Documents for a line at ``origin``, an https origin without a slash at its end."""
+
+    def __init__(
+        self, origin: str, fallback: Fallback, destinations: Mapping[str, Destination]
+    ) -> None:
+        self._origin = origin
+        self._fallback = fallback
+        self.destinations = destinations
+        self.media_url = f"ws{origin.removeprefix('http')}{MEDIA_PATH}"
+
+    def connect(self, token: str) -> str:
+        """Bring the caller to the media socket, with the failure treatment behind it."""
+        return twiml.connect_stream(
+            stream_url=self.media_url,
+            token=token,
+            action_url=f"{self._origin}/twilio/stream-ended",
+            status_url=f"{self._origin}/twilio/stream-status",
+            fallback=self._fallback,
+        )
+
+    def transfer(self, target: str, dial_token: str) -> str:
+        """Put the caller through to a target of the document. Raises ``KeyError``."""
+        destination = self.destinations[target]
+        return twiml.dial(
+            to=destination.to,
+            action_url=f"{self._origin}/twilio/dial-result/{dial_token}",
+            timeout_s=destination.ring_timeout_s,
+            caller_id=destination.caller_id,
+        )
+
+    def failure(self) -> str:
+        """A sentence, then a person or a goodbye."""
+        return twiml.failure(self._fallback)
+
+    def full(self) -> str:
+        """Over capacity: the same treatment, before anything was opened."""
+        return twiml.failure(
+            Fallback(say="All lines are busy. One moment, please.", dial=self._fallback.dial)
+            if self._fallback.dial
+            else Fallback(say="All lines are busy. Please call again later.")
+        )
+
+    def hang_up(self, say: str | None = None) -> str:
+        """End the call, with a sentence before it if there is one."""
+        return twiml.say_and_hangup(say) if say else twiml.hangup()

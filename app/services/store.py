@@ -1,0 +1,27 @@
+"""Records in memory: the newest thousand, gone with the process.
+
+The durable store comes behind the same two methods (``runtime.ports.RecordStore``).
+"""
+
+from collections import OrderedDict
+
+MOST_RECORDS = 1_000
+
+
+class MemoryStore:
+    """The newest records by ``call_id``; the oldest are let go of."""
+
+    def __init__(self) -> None:
+        self._records: OrderedDict[str, dict[str, object]] = OrderedDict()
+
+    def put(self, record: dict[str, object]) -> None:
+        """Keep a record, replacing what was there under its ``call_id``."""
+        call_id = str(record["call_id"])
+        self._records[call_id] = record
+        self._records.move_to_end(call_id)
+        while len(self._records) > MOST_RECORDS:
+            self._records.popitem(last=False)
+
+    def get(self, call_id: str) -> dict[str, object] | None:
+        """The record, or None."""
+        return self._records.get(call_id)
