@@ -281,6 +281,8 @@ def main() -> int:
     except NotStartedError as exc:
         print(f"the {plan.kind} did not start:\n{exc}", file=sys.stderr)
         return 1
+    except asyncio.CancelledError:
+        return 130
     sys.stdout.buffer.write(orjson.dumps(figures) + b"\n")
     return 0
 

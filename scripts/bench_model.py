@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 from bench_answers import Answer, Item, length_ms, message
+from bench_session import merge, new_session
 from bench_voice import CallerVoice, Floor, Interruption, ModelVoice
 from bench_wire import (
     BYTES_PER_MS,
@@ -34,51 +35,6 @@ _SILENCE = b"\xff"
 _TEXT = WSMsgType.TEXT
 
 
-def _session(number: int) -> dict[str, Any]:
-    pcm = {"type": "audio/pcm", "rate": 24000}
-    turns = {
-        "type": "server_vad",
-        "threshold": 0.5,
-        "prefix_padding_ms": 300,
-        "silence_duration_ms": 200,
-        "idle_timeout_ms": None,
-        "create_response": True,
-        "interrupt_response": True,
-    }
-    return {
-        "type": "realtime",
-        "object": "realtime.session",
-        "id": f"sess_{number}",
-        "model": "gpt-realtime-2.1",
-        "expires_at": int(time.time()) + 3600,
-        "output_modalities": ["audio"],
-        "instructions": "Your knowledge cutoff is 2023-10.",
-        "tools": [],
-        "tool_choice": "auto",
-        "max_output_tokens": "inf",
-        "tracing": None,
-        "prompt": None,
-        "include": None,
-        "audio": {
-            "input": {
-                "format": pcm,
-                "transcription": None,
-                "noise_reduction": None,
-                "turn_detection": turns,
-            },
-            "output": {"format": pcm, "voice": "marin", "speed": 1},
-        },
-    }
-
-
-def _merge(into: dict[str, Any], changes: dict[str, Any]) -> None:
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict) and "type" not in value:
-            _merge(into[key], value)
-        else:
-            into[key] = value
-
-
 class ModelLine(WSListener):
     """One Realtime session."""
 
@@ -86,7 +42,7 @@ class ModelLine(WSListener):
         super().__init__()
         self.floor = floor
         self.voice = voice
-        self.session = _session(voice.number)
+        self.session = new_session(voice.number)
         self.caller: CallerVoice | None = None
         self.answer: Answer | None = None
         self.answers = 0
@@ -189,7 +145,7 @@ class ModelLine(WSListener):
         if kind == "input_audio_buffer.append":
             self._heard_audio(a2b_base64(asked["audio"]), now_ns)
         elif kind == "session.update":
-            _merge(self.session, asked["session"])
+            merge(self.session, asked["session"])
             self._send(message("session.updated", session=self.session))
         elif kind == "response.create":
             self._asked_to_speak(asked, now_ns)

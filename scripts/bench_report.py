@@ -38,7 +38,7 @@ class RunFailedError(Exception):
 
 
 def _die_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _cores() -> dict[str, int | None]:
