@@ -88,7 +88,14 @@ class ToolThreads:
                 raise ThreadsBusy
             self._running += 1
         work = partial(contextvars.copy_context().run, function)
-        threading.Thread(target=self._work, args=(work, loop, done), daemon=True).start()
+        thread = threading.Thread(target=self._work, args=(work, loop, done), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as exc:
+            # The system has no thread to give.
+            with self._lock:
+                self._running -= 1
+            raise ThreadsBusy from exc
         return await done
 
     def close(self) -> None:
