@@ -33,7 +33,7 @@ _MAX_TOKENS = either(string=choice("inf"), whole=whole(1, 4096))
 _FORMAT = tagged(
     "type",
     {
-        "audio/pcm": fields({"type": _TYPE, "rate": whole(24000, 24000)}),
+        "audio/pcm": fields({"type": _TYPE}, {"rate": whole(24000, 24000)}),
         "audio/pcmu": fields({"type": _TYPE}),
         "audio/pcma": fields({"type": _TYPE}),
     },
