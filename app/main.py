@@ -82,7 +82,9 @@ class _Spawner:
         self.group.create_task(work, name=name)
 
 
-def switchboard(settings: Settings, document: AgentDocument | None = None) -> Switchboard:
+def switchboard(
+    settings: Settings, document: AgentDocument | None = None, *, data: Path = DATA
+) -> Switchboard:
     """Put everything together. Opens no port and starts no task.
 
     Raises ``SettingsFault``, ``AgentFault`` or ``ToolFault`` with a sentence that names the fix.
@@ -96,7 +98,7 @@ def switchboard(settings: Settings, document: AgentDocument | None = None) -> Sw
     origin = settings.public_url or f"http://localhost:{settings.port}"
     scripts = assembly.scripts(agent, origin)
     carrier = _carrier(settings)
-    hangar = Hangar(DATA / "flights")
+    hangar = Hangar(data / "flights")
     spawn = _Spawner()
     connect = _model_opener(settings, session)
 
@@ -124,7 +126,7 @@ def switchboard(settings: Settings, document: AgentDocument | None = None) -> Sw
         store=MemoryStore(),
         spawn=spawn,
     )
-    key, is_new = _api_key(settings)
+    key, is_new = _api_key(settings, data)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -238,15 +240,15 @@ def _tool_runner(
     return run
 
 
-def _api_key(settings: Settings) -> tuple[str, bool]:
+def _api_key(settings: Settings, data: Path) -> tuple[str, bool]:
     """The operator's key, and whether it was drawn just now."""
     if settings.api_key is not None:
         return settings.api_key.get_secret_value(), False
-    file = DATA / "api_key"
+    file = data / "api_key"
     if file.is_file():
         return file.read_text().strip(), False
     key = secrets.token_urlsafe(32)
-    DATA.mkdir(exist_ok=True, mode=0o700)
+    data.mkdir(exist_ok=True, mode=0o700)
     file.touch(mode=0o600)
     file.write_text(key + "\n")
     return key, True

@@ -47,9 +47,9 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(settings: Settings, board: Switchboard) -> bool:
-    """Serve until told to end. False when the port could not be had."""
-    config = uvicorn.Config(
+def configuration(settings: Settings, board: Switchboard) -> uvicorn.Config:
+    """uvicorn's configuration for this switchboard."""
+    return uvicorn.Config(
         board.app,
         host=settings.host,
         port=settings.port,
@@ -61,6 +61,10 @@ def serve(settings: Settings, board: Switchboard) -> bool:
         timeout_graceful_shutdown=20,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    server = DrainingServer(config, board, settings.drain_seconds)
+
+
+def serve(settings: Settings, board: Switchboard) -> bool:
+    """Serve until told to end. False when the port could not be had."""
+    server = DrainingServer(configuration(settings, board), board, settings.drain_seconds)
     server.run()
     return bool(server.started)

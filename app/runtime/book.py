@@ -66,6 +66,12 @@ class _Invitation:
     expires_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    call_id: str
+    reason: str
+
+
 class Book:
     """Every live call of this process. Not thread-safe; belongs to the loop."""
 
@@ -88,7 +94,7 @@ class Book:
         self._calls: dict[str, LiveCall] = {}
         self._invitations: dict[str, _Invitation] = {}
         self._dials: dict[str, LiveCall] = {}
-        self._ended: OrderedDict[str, str] = OrderedDict()
+        self._ended: OrderedDict[str, _Ended] = OrderedDict()
         self.draining = False
 
     @property
@@ -201,7 +207,7 @@ class Book:
             return
         self._calls.pop(call.facts.call_sid, None)
         self._dials.pop(call.dial_token, None)
-        self._ended[call.facts.call_sid] = reason
+        self._ended[call.facts.call_sid] = _Ended(call.call_id, reason)
         while len(self._ended) > MOST_ENDED:
             self._ended.popitem(last=False)
         self._store.put(call.record())
@@ -220,7 +226,8 @@ class Book:
         call = self._calls.get(call_sid)
         if call is not None and call.at_carrier and call.target is not None:
             return self._line.scripts.transfer(call.target, call.dial_token)
-        if self._ended.get(call_sid) in _DONE:
+        ended = self._ended.get(call_sid)
+        if ended is not None and ended.reason in _DONE:
             return self._line.scripts.hang_up()
         if call is not None and call.runner is not None and call.runner.has_stream:
             call.runner.feed(CallerLineLost(ABNORMAL))
@@ -291,9 +298,17 @@ class Book:
                 return call.record()
         return self._store.get(call_id)
 
-    def records(self) -> list[str]:
-        """The ids of the calls that live."""
-        return [call.call_id for call in self._calls.values()]
+    def lives(self, call_sid: str) -> bool:
+        """Whether the call has not ended yet, as far as we know."""
+        return call_sid in self._calls
+
+    def call_id(self, call_sid: str) -> str | None:
+        """Our name for a call of Twilio's that lives or has ended lately."""
+        call = self._calls.get(call_sid)
+        if call is not None:
+            return call.call_id
+        ended = self._ended.get(call_sid)
+        return ended.call_id if ended is not None else None
 
     def let_go(self) -> None:
         """This process ends: every call that still lives gets the failure treatment."""

@@ -1,0 +1,149 @@
+"""A stage for walks: the real server on a real port, between the two emulators.
+
+Everything that a caller, Twilio and OpenAI would meet is there; nothing is switched off, and
+nothing is replaced but the two companies.
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvicorn
+
+from app.agents.load import load_document
+from app.emulators.realtime import RealtimeEmulator
+from app.emulators.twilio import TwilioEmulator
+from app.emulators.twilio_call import EmulatedCall
+from app.main import Switchboard, switchboard
+from app.server import DrainingServer, configuration
+from app.settings import Settings
+from tests.emulators.conformance import check_client_event
+from tests.waiting import until
+
+ACCOUNT = "AC" + "0" * 32
+TOKEN = "12345"
+API_KEY = "operator-key-of-the-tests"
+PUBLIC_URL = "https://phone.contoso.test"
+
+AGENT = """
+instructions: You answer the phone for the tests.
+greeting: Hello, this is the test line.
+"""
+
+
+@dataclass
+class Stage:
+    """What a walk plays on."""
+
+    twilio: TwilioEmulator
+    openai: RealtimeEmulator
+    board: Switchboard
+    server: DrainingServer
+    port: int
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        """Where the server really listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def record(self, call: EmulatedCall) -> dict[str, Any]:
+        """The record of a call, by the API an operator would use, once the call has ended."""
+        call_id = await self.call_id(call)
+        await until(lambda: not self.board.book.lives(call.call_sid), 20)
+        return await self.get(f"/v1/calls/{call_id}")
+
+    async def call_id(self, call: EmulatedCall) -> str:
+        """Our name for a call, as the log and the API know it."""
+        book = self.board.book
+        await until(lambda: book.call_id(call.call_sid) is not None)
+        return book.call_id(call.call_sid) or ""
+
+    async def get(self, path: str, key: str = API_KEY) -> dict[str, Any]:
+        """A request of the operator's."""
+        headers = {"Authorization": f"Bearer {key}"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as client,
+            client.get(self.url + path) as answer,
+        ):
+            answer.raise_for_status()
+            found: dict[str, Any] = await answer.json()
+            return found
+
+    async def all_closed(self) -> None:
+        """Wait until no model session and no runner is left; raises TimeoutError."""
+        await until(lambda: not self.openai.open_connections and not self.board.book.live, 8)
+
+    def assert_conforms(self) -> None:
+        """Everything we sent to the model is valid by OpenAI's own types."""
+        for session in self.openai.connections:
+            for event in session.client_events:
+                if event["type"] != "input_audio_buffer.append":
+                    check_client_event(event)
+
+
+def media_signature(url: str = f"{PUBLIC_URL.replace('https', 'wss')}/media-stream") -> str:
+    """What Twilio would sign the upgrade with."""
+    digest = hmac.new(TOKEN.encode(), url.encode(), hashlib.sha1).digest()
+    return base64.b64encode(digest).decode()
+
+
+@asynccontextmanager
+async def stage(
+    openai: RealtimeEmulator,
+    folder: Path,
+    *,
+    agent: str = AGENT,
+    twilio: dict[str, Any] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Stage]:
+    """Server and emulators, up and connected; all of it is gone afterwards."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    document = folder / "agent.yaml"
+    document.write_text(agent)
+    carrier = TwilioEmulator(
+        account_sid=ACCOUNT,
+        auth_token=TOKEN,
+        public_url=PUBLIC_URL,
+        server_url=f"http://127.0.0.1:{port}",
+        **(twilio or {}),
+    )
+    async with openai, carrier:
+        given = Settings(
+            _env_file=None,
+            openai_api_key="sk-local",
+            openai_base_url=openai.base_url,
+            twilio_account_sid=ACCOUNT,
+            twilio_auth_tokens=(TOKEN,),
+            twilio_api_url=carrier.api_url,
+            public_url=PUBLIC_URL,
+            port=port,
+            api_key=API_KEY,
+            agent_file=document,
+            **settings,
+        )
+        board = switchboard(given, load_document(document), data=folder / "data")
+        server = DrainingServer(configuration(given, board), board, given.drain_seconds)
+        serving = asyncio.create_task(_serve(server, listener), name="server")
+        try:
+            await until(lambda: server.started)
+            yield Stage(carrier, openai, board, server, port, folder)
+        finally:
+            server.should_exit = True
+            await asyncio.wait_for(serving, 30)
+            listener.close()
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    """``Server.serve`` without its signal handlers, which belong to the process."""
+    await server._serve([listener])
