@@ -55,10 +55,10 @@ class TransferDesk:
 
         A number, an unknown name and a second wish are refused.
         """
-        target = _named(call.arguments)
+        target = self._named(call.arguments)
         if self.under_way:
             return _refusal("a transfer is already under way")
-        if target not in self._targets:
+        if target is None:
             known = ", ".join(self._targets) or "none"
             return _refusal(f"unknown target; known targets: {known}")
         self.target = target
@@ -66,6 +66,15 @@ class TransferDesk:
         self.tool_call_id = call.tool_call_id
         self._announcement.begin(call.response_id, now_ms)
         return None
+
+    def _named(self, arguments: str) -> str | None:
+        """The operator's spelling of the target named; speech models are careless with case."""
+        try:
+            wished = orjson.loads(arguments).get("target")
+        except (orjson.JSONDecodeError, AttributeError):
+            return None
+        found = {name.casefold(): name for name in self._targets}
+        return found.get(wished.strip().casefold()) if isinstance(wished, str) else None
 
     def finished(self, response: Finished) -> CreateResponse | None:
         """A response ended: the announcement, if it has yet to be said."""
@@ -94,13 +103,6 @@ class TransferDesk:
         """The caller is still here; what the model is told."""
         self.state = Putting.NONE
         return _refusal(reason)
-
-
-def _named(arguments: str) -> str:
-    try:
-        return str(orjson.loads(arguments).get("target", ""))
-    except (orjson.JSONDecodeError, AttributeError):
-        return ""
 
 
 def _refusal(reason: str) -> str:

@@ -90,7 +90,12 @@ class Effects:
         return HangUpDone(accepted=True)
 
     async def _verify(self) -> Event:
-        status = await self._carrier.call_status(self._call_sid)
+        try:
+            status = await self._carrier.call_status(self._call_sid)
+        except CarrierFault as exc:
+            if exc.reason != "call_over":
+                raise
+            status = "completed"
         return CallEnded(status) if status in _OVER else CallStillUp()
 
 
