@@ -1,0 +1,184 @@
+"""<Dial>, <Refer> and <Enqueue>: the verbs that bring in somebody else.
+
+Nobody is really called; destinations behave as the test said they would. Rule: what the
+server is told about the outcome is what Twilio tells it, including the trap that a leg which
+answered and was never connected reports ``completed``: only ``DialBridged`` says the truth.
+"""
+
+import asyncio
+import contextlib
+from urllib.parse import urljoin
+from xml.etree.ElementTree import Element
+
+from app.emulators.twilio_call import Fetch
+from app.emulators.twilio_run import Ended, Run, Step, number
+from app.emulators.twilio_twiml import Document, parse, words_of
+from app.emulators.twilio_words import DialOutcome, Violation, monotonic_ms, new_sid
+
+_DIAL_TIMEOUT_S = 30
+_KEY_THAT_ACCEPTS = "1"
+_SCREEN_DOCUMENTS = 10
+
+
+async def dial(run: Run, verb: Element) -> Step:
+    """Ring every destination, connect the first that answers, then follow ``action``."""
+    conference = verb.find("Conference")
+    if conference is not None:
+        return await _confer(run, verb, conference)
+    child_sid = new_sid("CA")
+    run.owe_action(verb, {"DialCallStatus": "canceled", "DialCallSid": child_sid})
+    noun, outcome = _first_to_answer(run, verb)
+    patience_ms = number(verb, "timeout", _DIAL_TIMEOUT_S) * 1000 * run.carrier.pace.pause_factor
+    if outcome.ring_ms > patience_ms:
+        outcome = DialOutcome("no-answer", ring_ms=int(patience_ms))
+    await run.take(outcome.ring_ms)
+    if outcome.status == "completed" and noun.get("url"):
+        outcome = await _screen(run, noun, outcome, child_sid)
+    run.call.dial_results.append(outcome)
+    run.call.pulse.beat()
+    result = _result(outcome, child_sid)
+    run.owe_action(verb, result)
+    began = monotonic_ms()
+    if outcome.kind == "bridged":
+        await _talk(run, outcome)
+    if outcome.status == "completed":
+        result["DialCallDuration"] = str(round((monotonic_ms() - began) / 1000))
+    return run.action(verb, result)
+
+
+async def refer(run: Run, verb: Element) -> Step:
+    """Hand a SIP caller to another address; other callers cannot be referred (13801)."""
+    target = words_of(verb)
+    run.call.referred.append(target)
+    run.call.pulse.beat()
+    if not run.call.from_.startswith("sip:"):
+        run.call.complain(Violation(13801, "only a SIP call can be referred"))
+        return None
+    outcome = run.outcome(target, target.partition("?")[0]) or DialOutcome()
+    await run.take(outcome.ring_ms)
+    moved = outcome.kind == "bridged"
+    extra = {
+        "ReferCallStatus": "in-progress" if moved else outcome.status,
+        "ReferSipResponseCode": "202",
+        "NotifySipResponseCode": str(outcome.sip_response_code or (200 if moved else 486)),
+    }
+    step = run.action(verb, extra)
+    if not moved:
+        return step
+    if isinstance(step, Fetch):
+        form = {**run.call.form(), **step.extra}
+        await run.carrier.webhooks.send(step.url, form, run.call.requests, method=step.method)
+    return Ended("refer")
+
+
+async def enqueue(run: Run, verb: Element) -> Step:
+    """Put the caller on hold; only an outcome for ``queue:name`` brings somebody."""
+    name = verb.get("workflowSid") or words_of(verb)
+    run.call.enqueued.append(words_of(verb))
+    run.call.pulse.beat()
+    ids = {"QueueSid": new_sid("QU"), "QueueTime": "0"}
+    run.owe_action(verb, {"QueueResult": "hangup", **ids})
+    outcome = run.outcome(f"queue:{name}")
+    if outcome is None:
+        await run.stay()
+        return None
+    await run.take(outcome.ring_ms)
+    if outcome.kind == "bridged":
+        await _talk(run, outcome)
+    result = {"bridged": "bridged", "failed": "error", "canceled": "queue-full"}
+    return run.action(verb, {"QueueResult": result.get(outcome.kind, "leave"), **ids})
+
+
+async def _confer(run: Run, verb: Element, conference: Element) -> Step:
+    name = words_of(conference)
+    run.call.conferences.append(name)
+    run.call.pulse.beat()
+    extra = {"DialCallStatus": "answered", "DialBridged": "true"}
+    run.owe_action(verb, extra)
+    outcome = run.outcome(f"conference:{name}")
+    if outcome is None:
+        await run.stay()
+        return None
+    await _talk(run, outcome)
+    return run.action(verb, extra)
+
+
+def _first_to_answer(run: Run, verb: Element) -> tuple[Element, DialOutcome]:
+    """The noun that answers and how; the last refusal where none does."""
+    nouns = list(verb) or [verb]
+    best: tuple[Element, DialOutcome] | None = None
+    for noun in nouns:
+        destination = words_of(noun)
+        run.call.dialled.append(destination)
+        known = run.outcome(destination, destination.partition("?")[0])
+        outcome = known or DialOutcome()
+        if best is None or best[1].status != "completed":
+            best = (noun, outcome)
+    run.call.pulse.beat()
+    return best or (verb, DialOutcome("failed"))
+
+
+def _result(outcome: DialOutcome, child_sid: str) -> dict[str, str]:
+    result = {
+        "DialCallStatus": outcome.status,
+        "DialCallSid": child_sid,
+        "DialBridged": "true" if outcome.kind == "bridged" else "false",
+    }
+    if outcome.sip_response_code is not None:
+        result["DialSipResponseCode"] = str(outcome.sip_response_code)
+    return result
+
+
+async def _talk(run: Run, outcome: DialOutcome) -> None:
+    """Until the far end hangs up, or the time is over."""
+    limit_s = None if outcome.talk_ms is None else outcome.talk_ms / 1000
+    run.call.far_end_left.clear()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await run.call.far_end_left.wait()
+
+
+async def _screen(run: Run, noun: Element, outcome: DialOutcome, child_sid: str) -> DialOutcome:
+    """Run the TwiML of <Number url> on the callee, who presses 1 if the outcome is bridged."""
+    leg = {
+        "CallSid": child_sid,
+        "ParentCallSid": run.call.call_sid,
+        "Direction": "outbound-dial",
+        "CallStatus": "in-progress",
+        "To": words_of(noun),
+    }
+    refused = DialOutcome("unbridged", ring_ms=outcome.ring_ms)
+    url, extra = run.resolve(noun.attrib["url"]), dict[str, str]()
+    for _ in range(_SCREEN_DOCUMENTS):
+        if url is None:
+            return refused
+        form = {**run.call.form(), **leg, **extra}
+        reply = await run.carrier.webhooks.send(url, form, run.call.requests)
+        page = parse(reply.body, url)
+        if reply.error is not None or isinstance(page, Violation):
+            code = page.code if isinstance(page, Violation) else 11200
+            run.call.complain(Violation(reply.error or code, f"screening at {url} failed"))
+            return refused
+        verdict = _listen(run, page, presses=outcome.kind == "bridged")
+        if verdict is None:
+            return outcome
+        if verdict == "":
+            return refused
+        url, extra = verdict, {"Digits": _KEY_THAT_ACCEPTS}
+    return refused
+
+
+def _listen(run: Run, page: Document, *, presses: bool) -> str | None:
+    """What the callee does: None accepts, empty hangs up, a URL is where the key leads."""
+    for violation in page.violations:
+        run.call.complain(violation)
+    for verb in page.verbs:
+        for said in [verb] if verb.tag == "Say" else verb.findall("Say"):
+            run.call.whispered.append(words_of(said))
+        if verb.tag == "Hangup":
+            return ""
+        if verb.tag == "Redirect":
+            return urljoin(page.base_url or "", words_of(verb))
+        if verb.tag == "Gather" and presses:
+            return urljoin(page.base_url or "", verb.get("action"))
+    return None

@@ -1,0 +1,180 @@
+"""The life of a call: ringing, documents, orders from outside, the end and its callbacks.
+
+Three parties can change a running call at the same moment: its own TwiML, a REST update and
+the caller. Rule: they meet in one loop per call. A call that ended is not revived, a
+redirect takes effect after its delay if the call still lives then, and otherwise it is lost,
+which is the race of a server that closes its socket too early.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from app.emulators.twilio_call import EmulatedCall, HungUp, Order, Redirected, Source
+from app.emulators.twilio_run import Carrier, Ended, Run
+from app.emulators.twilio_words import FINAL_STATUSES, DialOutcome, monotonic_ms
+from app.emulators.twiml_interpreter import interpret
+
+_EVENTS = {"in-progress": "answered"}
+"""Status callbacks are asked for by event and speak of statuses."""
+
+
+class Exchange:
+    """Starts calls and sees them through; every task belongs to the carrier's owner."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
+
+    def receive(self, call: EmulatedCall, source: Source) -> None:
+        """Begin an inbound call whose number is answered by ``source``."""
+        self._carrier.tasks.start(self._inbound(call, source), name=f"call {call.call_sid}")
+
+    def place(self, call: EmulatedCall, source: Source) -> None:
+        """Begin an outbound call that runs ``source`` once it is answered."""
+        self._carrier.tasks.start(self._outbound(call, source), name=f"call {call.call_sid}")
+
+    async def _inbound(self, call: EmulatedCall, source: Source) -> None:
+        run = Run(call, self._carrier)
+        await self._settle(run, await self._live(run, source))
+
+    async def _outbound(self, call: EmulatedCall, source: Source) -> None:
+        run = Run(call, self._carrier)
+        for status in ("initiated", "ringing"):
+            call.status = status
+            self._progress(run)
+        outcome = run.outcome(call.to) or DialOutcome(ring_ms=self._carrier.pace.ring_ms)
+        ended = await self._ring(run, outcome)
+        if ended is None:
+            call.status = "in-progress"
+            call.answered_at_ms = monotonic_ms()
+            self._progress(run)
+            ended = await self._live(run, source)
+        await self._settle(run, ended)
+
+    async def _ring(self, run: Run, outcome: DialOutcome) -> Ended | None:
+        """None when the call is answered."""
+        run.call.pulse.beat()
+        try:
+            async with asyncio.timeout(outcome.ring_ms / 1000):
+                while True:
+                    order = await run.call.orders.get()
+                    if isinstance(order, HungUp):
+                        return Ended(order.ended_by, "canceled")
+        except TimeoutError:
+            if outcome.status == "completed":
+                return None
+            return Ended("not_answered", outcome.status, outcome.sip_response_code)
+
+    async def _live(self, run: Run, source: Source) -> Ended:
+        """Run documents and obey orders until the call is over."""
+        call = run.call
+        work = asyncio.create_task(interpret(run, source), name=f"twiml {call.call_sid}")
+        asking = asyncio.create_task(call.orders.get(), name=f"orders {call.call_sid}")
+        waiting: tuple[Redirected, float] | None = None
+        try:
+            while True:
+                due_s = None if waiting is None else max(0.0, waiting[1] - monotonic_ms()) / 1000
+                await asyncio.wait(
+                    {work, asking}, timeout=due_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                if work.done():
+                    return _lost(call, work.result(), asking, waiting)
+                if asking.done():
+                    order = asking.result()
+                    asking = asyncio.create_task(call.orders.get(), name=asking.get_name())
+                    if isinstance(order, HungUp):
+                        ended = Ended(order.ended_by, order.status)
+                        return _lost(call, ended, asking, waiting)
+                    waiting = (order, monotonic_ms() + order.delay_ms)
+                if waiting is not None and monotonic_ms() >= waiting[1]:
+                    await _cancelled(work)
+                    await self._end_stream(run)
+                    call.pending_action = None
+                    work = asyncio.create_task(interpret(run, waiting[0].source))
+                    waiting = None
+        finally:
+            await _cancelled(asking)
+            await _cancelled(work)
+
+    async def _end_stream(self, run: Run) -> None:
+        """Send ``stop`` on a stream that still runs; its closing goes on beside the call."""
+        if not run.call.streams or run.call.stream.end is not None:
+            return
+        stream = run.call.stream
+        await stream.stop()
+        self._carrier.tasks.start(
+            stream.close(self._carrier.pace.close_limit_s), name=f"close {stream.stream_sid}"
+        )
+        if stream.started_at_ms is not None:
+            run.report_stream(stream, "stream-stopped")
+
+    async def _settle(self, run: Run, ended: Ended) -> None:
+        """End the call: the stream first, then its status, then whoever wants to know."""
+        call = run.call
+        call.ended_by = ended.by
+        await self._end_stream(run)
+        call.ended_at_ms = monotonic_ms()
+        call.status = ended.status
+        call.pulse.beat()
+        if call.pending_action is not None:
+            action = call.pending_action
+            form = {**call.form(), **action.extra}
+            await self._carrier.webhooks.send(action.url, form, call.requests, method=action.method)
+        self._progress(run, ended.sip_response_code)
+        while call.deliveries:
+            await asyncio.wait(set(call.deliveries))
+        call.settled = True
+        call.pulse.beat()
+
+    def _progress(self, run: Run, sip_response_code: int | None = None) -> None:
+        """Report the call's status to whoever subscribed to this event."""
+        call, wish = run.call, run.call.callback
+        final = call.status in FINAL_STATUSES
+        event = "completed" if final else _EVENTS.get(call.status, call.status)
+        if wish is None or event not in wish.events:
+            return
+        form = {
+            **call.form(),
+            "CallbackSource": "call-progress-events",
+            "SequenceNumber": str(call.callback_sequence),
+            "Timestamp": format_datetime(datetime.now(UTC)),
+        }
+        if final:
+            form["CallDuration"] = str(call.duration_s)
+            form["Duration"] = str(-(-call.duration_s // 60))
+            if sip_response_code is not None:
+                form["SipResponseCode"] = str(sip_response_code)
+        call.callback_sequence += 1
+        delay_ms = self._carrier.faults.status_delay_ms.get(call.status, 0)
+        run.deliver(_later(run, form, delay_ms), f"callback {call.status}")
+
+
+async def _later(run: Run, form: dict[str, str], delay_ms: int) -> None:
+    wish = run.call.callback
+    if delay_ms > 0:
+        await run.take(delay_ms)
+    if wish is not None:
+        await run.callback(wish.url, form, wish.method)
+
+
+async def _cancelled(task: asyncio.Task[Order] | asyncio.Task[Ended]) -> None:
+    """Cancel and wait; a result it may still have is of no interest."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _lost(
+    call: EmulatedCall,
+    ended: Ended,
+    asking: asyncio.Task[Order],
+    waiting: tuple[Redirected, float] | None,
+) -> Ended:
+    """Note the redirects that a call which ended by itself did not live to obey."""
+    if waiting is not None:
+        call.lost_redirects.append(waiting[0])
+    if asking.done():
+        order = asking.result()
+        if isinstance(order, Redirected):
+            call.lost_redirects.append(order)
+    return ended

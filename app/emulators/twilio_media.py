@@ -1,0 +1,393 @@
+"""One media socket, Twilio's end of it: it dials, sends frames, plays, and can die.
+
+The messages are written out literally: nothing of the server's own codecs is used, so that
+a mistake there is found here and not shared. Rule: frames are due by one absolute clock
+that began with ``start``; what is late is caught up and what is lost leaves a gap in
+``timestamp``, never a shift.
+
+    dialling -> streaming -> over          over: by the server, by the call, or by a death
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import random
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, Literal
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from app.emulators.phone_line import PhoneLine
+from app.emulators.twilio_judge import ClearMessage, MarkMessage, MediaMessage, judge
+from app.emulators.twilio_tasks import Pulse
+from app.emulators.twilio_upgrade import open_socket
+from app.emulators.twilio_webhooks import PublicOrigin
+from app.emulators.twilio_words import (
+    AfterDeath,
+    Faults,
+    StreamEnd,
+    Violation,
+    monotonic_ms,
+    new_sid,
+)
+from app.protocol.units import FRAME_BYTES, FRAME_MS, MULAW_SILENCE
+
+UNREAD_LIMIT_BYTES = 64 * 1024
+"""Caller audio is discarded (31930) while this much waits for the server to read."""
+_CLOSE_LIMIT_S = 10.0
+_STOP_LIMIT_S = 0.5
+_SILENCE = bytes([MULAW_SILENCE]) * FRAME_BYTES
+_SILENCE_B64 = base64.b64encode(_SILENCE).decode()
+_OUR_FAULT_CODES = {1002, 1007, 1009}
+"""What the socket library closes with when the server broke the WebSocket protocol."""
+
+
+class CallerVoice:
+    """What the caller says, until a stream has carried it; outlives a single stream."""
+
+    def __init__(self) -> None:
+        self._audio = bytearray()
+
+    def say(self, mulaw: bytes) -> None:
+        """Queue mu-law behind what is still to be said."""
+        self._audio += mulaw
+
+    @property
+    def silent(self) -> bool:
+        """True when everything queued was said."""
+        return not self._audio
+
+    def frame(self) -> bytes | None:
+        """The next 20 ms, padded with silence; None when the caller says nothing."""
+        if not self._audio:
+            return None
+        frame = bytes(self._audio[:FRAME_BYTES])
+        del self._audio[:FRAME_BYTES]
+        return frame.ljust(FRAME_BYTES, _SILENCE[:1])
+
+
+class EmulatedStream:
+    """A bidirectional stream of a call. Public attributes are for tests to read."""
+
+    def __init__(
+        self,
+        *,
+        account_sid: str,
+        call_sid: str,
+        url: str,
+        name: str | None = None,
+        status_callback: str | None = None,
+        status_method: Literal["GET", "POST"] = "POST",
+        parameters: dict[str, str],
+        voice: CallerVoice,
+        faults: Faults,
+        pulse: Pulse,
+        complain: Callable[[Violation], None],
+        keep_audio: bool = True,
+    ) -> None:
+        self.stream_sid = new_sid("MZ")
+        self.name = name or self.stream_sid
+        self.url = url
+        self.status_callback = status_callback
+        self.status_method = status_method
+        self.parameters = parameters
+        self.line = PhoneLine(now_ms=monotonic_ms(), keep_audio=keep_audio)
+        self.refused: Violation | None = None
+        self.started_at_ms: float | None = None
+        self.first_media_at_ms: float | None = None
+        """When the server's first audio arrived."""
+        self.stopped = False
+        """True once ``stop`` was sent."""
+        self.close_code: int | None = None
+        """The server's close code, 1006 without a frame; None while open or closed by us."""
+        self.close_reason = ""
+        self.end: StreamEnd | None = None
+        self.reported_over = False
+        self.received: dict[str, int] = {"media": 0, "mark": 0, "clear": 0}
+        self.marks_returned: list[tuple[str, float]] = []
+        self.cleared_at_ms: list[float] = []
+        self.spoken = bytearray()
+        """The caller's side, mu-law from the start of the stream, lost frames included."""
+        self._account_sid = account_sid
+        self._call_sid = call_sid
+        self._voice = voice
+        self._faults = faults
+        self._pulse = pulse
+        self._complain = complain
+        self._keep_audio = keep_audio
+        self._socket: ClientConnection | None = None
+        self._over: asyncio.Future[StreamEnd] | None = None
+        self._wake = asyncio.Event()
+        self._reading = asyncio.Event()
+        self._reading.set()
+        self._sequence = 0
+        self._chunk = 0
+        self._skip = 0
+        self._warned_slow = False
+        self._random = random.Random(self.stream_sid)
+
+    @property
+    def live(self) -> bool:
+        """True between ``start`` and the end, however it came."""
+        return self.started_at_ms is not None and self.end is None
+
+    async def dial(self, origin: PublicOrigin, auth_token: str) -> Violation | None:
+        """Open the socket; the violation that Twilio would report when it is not opened."""
+        opened = await open_socket(
+            self.url,
+            origin=origin,
+            auth_token=auth_token,
+            signature_mode=self._faults.stream_signature,
+            unread_limit_bytes=UNREAD_LIMIT_BYTES,
+        )
+        if isinstance(opened, Violation):
+            self.refused = opened
+        else:
+            self._socket = opened
+        return self.refused
+
+    async def run(self) -> StreamEnd:
+        """Carry the stream from ``connected`` to its end; cancelling leaves the socket open.
+
+        Whoever cancels says ``stop`` and ``close``, or ``abort``, afterwards.
+        """
+        self._over = asyncio.get_running_loop().create_future()
+        tasks = [
+            asyncio.create_task(self._send_media(), name="stream sender"),
+            asyncio.create_task(self._read(), name="stream reader"),
+        ]
+        try:
+            waiting: list[asyncio.Future[Any]] = [*tasks, self._over]
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                ended.result()
+            self.end = self._over.result() if self._over.done() else StreamEnd.SERVER_CLOSED
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            self.line.advance(monotonic_ms())
+            self._pulse.beat()
+        return self.end
+
+    async def stop(self) -> None:
+        """Twilio's own end of the stream, first half: ``stop``. Follow it by ``close``."""
+        if self.end is not None:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_LIMIT_S):
+                await self._say_stop()
+        self.end = StreamEnd.HANG_UP
+        self.line.advance(monotonic_ms())
+
+    async def close(self, limit_s: float, code: int = 1000) -> None:
+        """The closing handshake, cut short by an abort after ``limit_s``."""
+        if self._socket is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._socket.close(code)
+                await self._socket.wait_closed()
+        self._socket.transport.abort()
+
+    def abort(self) -> None:
+        """Drop the socket at once, whatever state it is in."""
+        if self._socket is not None:
+            self._socket.transport.abort()
+
+    async def press(self, digit: str) -> None:
+        """Tell the server about a key the caller pressed."""
+        await self._send("dtmf", f'"dtmf":{{"track":"inbound_track","digit":{json.dumps(digit)}}}')
+
+    def skip_frames(self, count: int) -> None:
+        """Lose the next frames on the way: a gap in ``timestamp``."""
+        self._skip += count
+
+    def stall_reads(self) -> None:
+        """Read nothing more: the server's writes fill up. ``resume_reads`` ends it."""
+        self._reading.clear()
+
+    def resume_reads(self) -> None:
+        """Read again, and play what had waited as if it came now."""
+        self._reading.set()
+
+    def die_half_open(self, then: AfterDeath = "stay") -> None:
+        """Neither read nor write any more, and never close: the peer sees only silence."""
+        if self._socket is not None:
+            self._socket.transport.pause_reading()
+        self._die(then)
+
+    async def stop_without_close(self, then: AfterDeath = "hang_up") -> None:
+        """Send ``stop`` and leave the socket open."""
+        await self._say_stop()
+        self._die(then)
+
+    async def close_without_stop(self, code: int = 1000, then: AfterDeath = "hang_up") -> None:
+        """Close the socket politely without having sent ``stop``."""
+        self._die(then)
+        await self.close(_CLOSE_LIMIT_S, code)
+
+    def reset(self, then: AfterDeath = "hang_up") -> None:
+        """Reset the TCP connection: no close frame, no FIN."""
+        if self._socket is not None:
+            raw = self._socket.transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._socket.transport.abort()
+        self._die(then)
+
+    def _die(self, then: AfterDeath) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(StreamEnd(then))
+
+    async def _say_stop(self) -> None:
+        ids = f'"accountSid":"{self._account_sid}","callSid":"{self._call_sid}"'
+        self.stopped = await self._send("stop", f'"stop":{{{ids}}}')
+
+    async def _send(self, event: str, body: str) -> bool:
+        """Send one numbered message; False when the socket is gone or half-open."""
+        if self._socket is None or (self._over is not None and self._over.done()):
+            return False
+        self._sequence += 1
+        try:
+            await self._socket.send(
+                f'{{"event":"{event}","sequenceNumber":"{self._sequence}",'
+                f'"streamSid":"{self.stream_sid}",{body}}}'
+            )
+        except ConnectionClosed:
+            return False
+        return True
+
+    async def _begin(self) -> float:
+        if self._socket is None:
+            raise RuntimeError("dial before running a stream")
+        with contextlib.suppress(ConnectionClosed):
+            await self._socket.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
+        now = monotonic_ms()
+        self.line = PhoneLine(now_ms=now, keep_audio=self._keep_audio)
+        await self._send(
+            "start",
+            f'"start":{{"accountSid":"{self._account_sid}","streamSid":"{self.stream_sid}",'
+            f'"callSid":"{self._call_sid}","tracks":["inbound"],"mediaFormat":'
+            '{"encoding":"audio/x-mulaw","sampleRate":8000,"channels":1},'
+            f'"customParameters":{json.dumps(self.parameters)}}}',
+        )
+        self.started_at_ms = now
+        self._pulse.beat()
+        return now
+
+    async def _send_media(self) -> None:
+        started_at_ms = await self._begin()
+        index = 0
+        while True:
+            bunch = max(1, self._faults.bunch)
+            due = (index // bunch + 1) * bunch * FRAME_MS
+            jitter = self._random.random() * self._faults.jitter_ms
+            await self._wait_until(started_at_ms + due + jitter)
+            await self._send_frame(index)
+            index += 1
+
+    async def _send_frame(self, index: int) -> None:
+        frame = self._voice.frame()
+        if self._keep_audio:
+            self.spoken += frame or _SILENCE
+        self._pulse.beat()
+        if self._lost(index):
+            return
+        self._chunk += 1
+        payload = _SILENCE_B64 if frame is None else base64.b64encode(frame).decode()
+        await self._send(
+            "media",
+            f'"media":{{"track":"inbound","chunk":"{self._chunk}",'
+            f'"timestamp":"{index * FRAME_MS}","payload":"{payload}"}}',
+        )
+
+    def _lost(self, index: int) -> bool:
+        if self._skip > 0:
+            self._skip -= 1
+            return True
+        every = self._faults.drop_every
+        if self._faults.silent_media or (every > 0 and (index + 1) % every == 0):
+            return True
+        if self._socket is None:
+            return True
+        if self._socket.transport.get_write_buffer_size() < UNREAD_LIMIT_BYTES:
+            return False
+        if not self._warned_slow:
+            self._warned_slow = True
+            self._complain(Violation(31930, "caller audio discarded: the server does not read"))
+        return True
+
+    async def _wait_until(self, deadline_ms: float) -> None:
+        """Return marks as they fall due until the moment comes."""
+        while True:
+            now = monotonic_ms()
+            await self._return_marks(self.line.advance(now), now)
+            if now >= deadline_ms:
+                return
+            mark_at = self.line.next_mark_at_ms()
+            until = deadline_ms if mark_at is None else min(deadline_ms, mark_at)
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, until - now) / 1000):
+                    await self._wake.wait()
+
+    async def _return_marks(self, names: list[str], now_ms: float) -> None:
+        for name in names:
+            self.marks_returned.append((name, now_ms))
+            await self._send("mark", f'"mark":{{"name":{json.dumps(name)}}}')
+        if names:
+            self._pulse.beat()
+
+    async def _read(self) -> None:
+        if self._socket is None:
+            return
+        try:
+            while True:
+                await self._reading.wait()
+                message = await self._socket.recv()
+                await self._reading.wait()
+                await self._take(message)
+        except ConnectionClosed as closed:
+            self._note_close(closed)
+
+    async def _take(self, message: str | bytes) -> None:
+        now = monotonic_ms()
+        match judge(message, self.stream_sid):
+            case Violation() as violation:
+                self._complain(violation)
+            case MediaMessage(mulaw):
+                self.received["media"] += 1
+                if self.first_media_at_ms is None:
+                    self.first_media_at_ms = now
+                await self._return_marks(self.line.advance(now), now)
+                before = self.line.discarded_bytes
+                if self.line.play(mulaw, now) and not before:
+                    self._complain(Violation(31931, "more than ten minutes of audio buffered"))
+            case MarkMessage(name):
+                self.received["mark"] += 1
+                await self._return_marks(self.line.mark(name, now), now)
+                self._wake.set()
+            case ClearMessage():
+                self.received["clear"] += 1
+                self.cleared_at_ms.append(now)
+                await self._return_marks(self.line.clear(now), now)
+        self._pulse.beat()
+
+    def _note_close(self, closed: ConnectionClosed) -> None:
+        self.line.advance(monotonic_ms())
+        if self._over is not None and self._over.done():
+            return
+        if closed.rcvd is not None:
+            self.close_code, self.close_reason = closed.rcvd.code, closed.rcvd.reason
+            text = f"server closed the socket: {self.close_code} {self.close_reason}".rstrip()
+            self._complain(Violation(31921, text))
+        elif closed.sent is not None and closed.sent.code in _OUR_FAULT_CODES:
+            self.close_code = closed.sent.code
+            self._complain(Violation(31924, f"protocol violation: {closed.sent.reason}"))
+        else:
+            self.close_code = 1006
+            self._complain(Violation(31903, "the socket broke without a close frame"))

@@ -1,0 +1,317 @@
+"""The part of Twilio's REST API that a phone server needs, with Twilio's errors.
+
+Calls can be made, shown, redirected and ended; messages are taken down. Rule: what the
+request says is checked here and what it means for a call is ordered from the exchange; an
+answer of 200 to an update promises nothing about the moment it takes effect.
+"""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+from aiohttp import web
+
+from app.emulators.twilio_call import (
+    CallbackWish,
+    EmulatedCall,
+    Fetch,
+    HungUp,
+    Inline,
+    Redirected,
+    Source,
+)
+from app.emulators.twilio_run import http_method
+from app.emulators.twilio_twiml import is_absolute
+from app.emulators.twilio_words import Pace, new_sid
+
+TWIML_LIMIT_CHARACTERS = 4000
+MESSAGE_LIMIT_CHARACTERS = 1600
+_DESTINATION = re.compile(r"\+[1-9]\d{4,14}|(sip|sips|client|app):.+")
+_HTTP_ERROR = 400
+
+_Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_TEXTS = {
+    20003: "Authenticate",
+    20404: "The requested resource was not found",
+    20429: "Too Many Requests",
+    20500: "Internal Server Error",
+    21220: "Call is not in-progress. Cannot redirect.",
+    21610: "Attempt to send to unsubscribed recipient",
+}
+
+
+@dataclass(slots=True)
+class Failure:
+    """Requests to come that are answered with an error instead of being carried out."""
+
+    path: str
+    """Any part of the request's path."""
+    status: int
+    """HTTP status; 0 drops the connection without an answer."""
+    code: int
+    times: int
+    after: bool = False
+    """True: the request is carried out and only its answer is lost."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """What the REST API works on; the emulator owns it."""
+
+    account_sid: str
+    auth_token: str
+    calls: dict[str, EmulatedCall]
+    messages: list[dict[str, Any]]
+    place: Callable[[EmulatedCall, Source], None]
+    pace: Pace
+    keep_audio: bool
+    api_keys: Mapping[str, str] = field(default_factory=dict)
+    opted_out: set[str] = field(default_factory=set)
+    """Numbers that sent STOP: messages to them fail with 21610."""
+    failures: list[Failure] = field(default_factory=list)
+    delay_ms: int = 0
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    """Method, path and form of every request, refused ones included."""
+
+
+class TwilioProblem(Exception):
+    """An error in Twilio's classic shape."""
+
+    def __init__(self, status: int, code: int, text: str | None = None) -> None:
+        super().__init__(f"{status} {code}")
+        self.status = status
+        self.code = code
+        self.text = text or _TEXTS.get(code, "Bad request")
+
+    def response(self) -> web.Response:
+        """The answer that tells it."""
+        body = {
+            "code": self.code,
+            "message": self.text,
+            "more_info": f"https://www.twilio.com/docs/errors/{self.code}",
+            "status": self.status,
+        }
+        headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if self.status == 401 else {}
+        return web.json_response(body, status=self.status, headers=headers)
+
+
+def rest_application(desk: Desk) -> web.Application:
+    """An aiohttp application that serves the API below ``/2010-04-01``."""
+    api = _Api(desk)
+
+    @web.middleware
+    async def guard(request: web.Request, handler: _Endpoint) -> web.StreamResponse:
+        return await api.guard(request, handler)
+
+    application = web.Application(middlewares=[guard])
+    root = "/2010-04-01/Accounts/{account}"
+    application.router.add_post(f"{root}/Calls.json", api.create_call)
+    application.router.add_get(f"{root}/Calls.json", api.list_calls)
+    application.router.add_get(f"{root}/Calls/{{call}}.json", api.fetch_call)
+    application.router.add_post(f"{root}/Calls/{{call}}.json", api.update_call)
+    application.router.add_post(f"{root}/Messages.json", api.create_message)
+    application.router.add_get(f"{root}/Messages/{{message}}.json", api.fetch_message)
+    return application
+
+
+class _Api:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def guard(self, request: web.Request, endpoint: _Endpoint) -> web.StreamResponse:
+        """Write the request down, fail where failing was asked for, and check who asks."""
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        self._desk.requests.append((request.method, request.path, form))
+        if self._desk.delay_ms > 0:
+            await asyncio.sleep(self._desk.delay_ms / 1000)
+        failure = self._take_failure(request.path)
+        try:
+            if failure is not None and not failure.after:
+                return _fail(request, failure)
+            self._authenticate(request)
+            answer = await endpoint(request)
+        except TwilioProblem as problem:
+            return problem.response()
+        except web.HTTPNotFound:
+            return TwilioProblem(404, 20404).response()
+        except web.HTTPMethodNotAllowed:
+            return TwilioProblem(405, 20004, "Method not allowed").response()
+        if failure is not None:
+            return _fail(request, failure)
+        return answer
+
+    def _take_failure(self, path: str) -> Failure | None:
+        for failure in self._desk.failures:
+            if failure.path in path:
+                failure.times -= 1
+                if failure.times <= 0:
+                    self._desk.failures.remove(failure)
+                return failure
+        return None
+
+    def _authenticate(self, request: web.Request) -> None:
+        kind, _, encoded = request.headers.get("Authorization", "").partition(" ")
+        try:
+            user, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            kind = user = secret = ""
+        known = {self._desk.account_sid: self._desk.auth_token, **self._desk.api_keys}
+        if kind.lower() != "basic" or known.get(user) != secret:
+            raise TwilioProblem(401, 20003)
+        if request.match_info.get("account") != self._desk.account_sid:
+            raise TwilioProblem(404, 20404)
+
+    async def create_call(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        to, from_ = str(form.get("To", "")), str(form.get("From", ""))
+        if not to:
+            raise TwilioProblem(400, 21201, "No 'To' number is specified")
+        if not from_:
+            raise TwilioProblem(400, 21213, "No 'From' number is specified")
+        if not _DESTINATION.fullmatch(to):
+            raise TwilioProblem(400, 21211, f"Invalid 'To' Phone Number: {to}")
+        source = _source(form)
+        if source is None:
+            raise TwilioProblem(400, 21205, "Url parameter is required.")
+        events = frozenset(str(one) for one in form.getall("StatusCallbackEvent", ["completed"]))
+        callback = str(form.get("StatusCallback", ""))
+        call = EmulatedCall(
+            account_sid=self._desk.account_sid,
+            from_=from_,
+            to=to,
+            direction="outbound-api",
+            callback=CallbackWish(
+                callback, events, http_method(str(form.get("StatusCallbackMethod", "POST")))
+            )
+            if callback
+            else None,
+            fallback_url=str(form["FallbackUrl"]) if "FallbackUrl" in form else None,
+            keep_audio=self._desk.keep_audio,
+        )
+        self._desk.calls[call.call_sid] = call
+        answer = web.json_response(call.resource(), status=201)
+        self._desk.place(call, source)
+        return answer
+
+    async def list_calls(self, request: web.Request) -> web.Response:
+        calls = [call.resource() for call in self._desk.calls.values()]
+        page = {
+            "calls": calls,
+            "page": 0,
+            "page_size": len(calls),
+            "uri": request.path,
+            "first_page_uri": request.path,
+            "next_page_uri": None,
+            "previous_page_uri": None,
+        }
+        return web.json_response(page)
+
+    async def fetch_call(self, request: web.Request) -> web.Response:
+        return web.json_response(self._call(request).resource())
+
+    async def update_call(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        call = self._call(request)
+        status = str(form.get("Status", ""))
+        if status:
+            self._change_status(call, status)
+            return web.json_response({**call.resource(), "status": status})
+        source = _source(form)
+        if source is None:
+            raise TwilioProblem(400, 20001, "Nothing to update")
+        if call.status != "in-progress":
+            raise TwilioProblem(400, 21220)
+        if "FallbackUrl" in form:
+            call.fallback_url = str(form["FallbackUrl"])
+        call.order(Redirected(source, self._desk.pace.redirect_delay_ms))
+        return web.json_response(call.resource())
+
+    async def create_message(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        to, body = form.get("To", ""), form.get("Body", "")
+        if not _DESTINATION.fullmatch(to):
+            raise TwilioProblem(400, 21211, f"Invalid 'To' Phone Number: {to}")
+        if not form.get("From") and not form.get("MessagingServiceSid"):
+            raise TwilioProblem(400, 21603, "A 'From' phone number is required")
+        if not body and not form.get("MediaUrl") and not form.get("ContentSid"):
+            raise TwilioProblem(400, 21602, "Message body is required")
+        if len(body) > MESSAGE_LIMIT_CHARACTERS:
+            raise TwilioProblem(400, 21617, "The message body exceeds the 1600 character limit")
+        if to in self._desk.opted_out:
+            raise TwilioProblem(400, 21610)
+        message = _message(self._desk.account_sid, form)
+        self._desk.messages.append(message)
+        return web.json_response(message, status=201)
+
+    async def fetch_message(self, request: web.Request) -> web.Response:
+        for message in self._desk.messages:
+            if message["sid"] == request.match_info["message"]:
+                return web.json_response(message)
+        raise TwilioProblem(404, 20404)
+
+    def _call(self, request: web.Request) -> EmulatedCall:
+        call = self._desk.calls.get(request.match_info["call"])
+        if call is None:
+            raise TwilioProblem(404, 20404)
+        return call
+
+    def _change_status(self, call: EmulatedCall, status: str) -> None:
+        if status not in ("completed", "canceled"):
+            raise TwilioProblem(400, 21218, f"Invalid status {status}")
+        running = call.status == "in-progress"
+        if call.over or (status == "canceled" and running):
+            raise TwilioProblem(400, 21220)
+        call.order(HungUp("rest", status))
+
+
+def _source(form: Mapping[str, Any]) -> Source | None:
+    """The TwiML a request brings or names; raises TwilioProblem for one Twilio refuses."""
+    url, twiml = str(form.get("Url", "")), str(form.get("Twiml", ""))
+    if url:
+        if not is_absolute(url):
+            raise TwilioProblem(400, 21205, "Url is not a valid URL")
+        return Fetch(url, http_method(str(form.get("Method", "POST"))))
+    if len(twiml) > TWIML_LIMIT_CHARACTERS:
+        raise TwilioProblem(400, 21218, "Twiml is longer than 4000 characters")
+    return Inline(twiml) if twiml else None
+
+
+def _fail(request: web.Request, failure: Failure) -> web.Response:
+    if failure.status < _HTTP_ERROR:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=503)
+    return TwilioProblem(failure.status, failure.code).response()
+
+
+def _message(account_sid: str, form: dict[str, str]) -> dict[str, Any]:
+    sid = new_sid("SM")
+    now = format_datetime(datetime.now(UTC))
+    return {
+        "sid": sid,
+        "account_sid": account_sid,
+        "api_version": "2010-04-01",
+        "body": form.get("Body", ""),
+        "date_created": now,
+        "date_sent": None,
+        "date_updated": now,
+        "direction": "outbound-api",
+        "error_code": None,
+        "error_message": None,
+        "from": form.get("From"),
+        "messaging_service_sid": form.get("MessagingServiceSid"),
+        "num_media": "0",
+        "num_segments": str(max(1, -(-len(form.get("Body", "")) // 160))),
+        "price": None,
+        "price_unit": "USD",
+        "status": "queued",
+        "to": form["To"],
+        "uri": f"/2010-04-01/Accounts/{account_sid}/Messages/{sid}.json",
+    }

@@ -1,0 +1,160 @@
+"""What every verb needs while a document runs: the call, the carrier, and where URLs lead.
+
+Rule: a verb ends in exactly one of three ways: the next verb follows (None), another
+document takes over (a source), or the call is over (Ended).
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import urljoin
+from xml.etree.ElementTree import Element
+
+from app.emulators.twilio_call import EmulatedCall, Fetch, Source
+from app.emulators.twilio_media import EmulatedStream
+from app.emulators.twilio_tasks import OwnedTasks
+from app.emulators.twilio_twiml import is_absolute
+from app.emulators.twilio_webhooks import TWIML_TYPES, Webhooks
+from app.emulators.twilio_words import (
+    Answers,
+    DialOutcome,
+    Faults,
+    Pace,
+    Violation,
+    outcome_for,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """What all calls of one account share."""
+
+    account_sid: str
+    auth_token: str
+    webhooks: Webhooks
+    tasks: OwnedTasks
+    faults: Faults
+    pace: Pace
+    answers: Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The call is over, by whom, and with which status."""
+
+    by: str
+    status: str = "completed"
+    sip_response_code: int | None = None
+
+
+Step = Source | Ended | None
+
+
+class Run:
+    """One call working through its documents."""
+
+    def __init__(self, call: EmulatedCall, carrier: Carrier) -> None:
+        self.call = call
+        self.carrier = carrier
+        self.base_url: str | None = None
+
+    def resolve(self, url: str) -> str | None:
+        """The absolute form of a URL; None for a relative one in TwiML that has no address."""
+        if is_absolute(url):
+            return url
+        return urljoin(self.base_url, url) if self.base_url else None
+
+    def fetch(self, url: str, method: str | None, extra: dict[str, str] | None = None) -> Step:
+        """The step that asks ``url`` for the next document; ends the call when it cannot."""
+        resolved = self.resolve(url)
+        if resolved is None:
+            return Ended("error")
+        return Fetch(resolved, http_method(method), extra or {})
+
+    def action(self, verb: Element, extra: dict[str, str] | None = None) -> Step:
+        """The step behind a verb that is done: its ``action``, or the next verb."""
+        if not verb.get("action"):
+            return None
+        return self.fetch(verb.attrib["action"], verb.get("method"), extra)
+
+    def owe_action(self, verb: Element, extra: dict[str, str] | None = None) -> None:
+        """Remember the ``action`` of a running verb, to be requested if the call ends on it."""
+        step = self.action(verb, extra)
+        self.call.pending_action = step if isinstance(step, Fetch) else None
+
+    def outcome(self, *keys: str) -> DialOutcome | None:
+        """How the first known of several names for one destination behaves; None: unknown."""
+        for key in keys:
+            found = outcome_for(key, self.call.answers, self.carrier.answers)
+            if found is not None:
+                return found
+        return None
+
+    async def take(self, length_ms: float) -> None:
+        """Let time pass; whoever waits for the call looks first."""
+        self.call.pulse.beat()
+        await asyncio.sleep(length_ms / 1000)
+
+    async def stay(self) -> None:
+        """Wait until somebody ends or redirects the call; never returns."""
+        await asyncio.get_running_loop().create_future()
+
+    def deliver(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Send a callback beside the call; the call settles when all arrived."""
+        task = self.carrier.tasks.start(work, name=name)
+        self.call.deliveries.add(task)
+        task.add_done_callback(self.call.deliveries.discard)
+
+    async def callback(
+        self, url: str, form: dict[str, str], method: Literal["GET", "POST"] = "POST"
+    ) -> None:
+        """Post a status callback and judge the answer (15003)."""
+        reply = await self.carrier.webhooks.send(url, form, self.call.requests, method=method)
+        if reply.error is not None:
+            self.call.complain(Violation(reply.error, f"status callback {url} failed"))
+        elif reply.status_code != 204 and reply.content_type not in TWIML_TYPES:
+            text = f"{url} answered {reply.status_code} {reply.content_type or 'without a type'}"
+            self.call.complain(Violation(15003, text))
+        self.call.pulse.beat()
+
+    def report_stream(
+        self,
+        stream: EmulatedStream,
+        event: Literal["stream-started", "stream-stopped", "stream-error"],
+        error: str | None = None,
+    ) -> None:
+        """Post a stream status callback if one is wished; the last word is said once."""
+        if event != "stream-started":
+            if stream.reported_over:
+                return
+            stream.reported_over = True
+        if stream.status_callback is None:
+            return
+        form = {
+            "AccountSid": self.call.account_sid,
+            "CallSid": self.call.call_sid,
+            "StreamSid": stream.stream_sid,
+            "StreamName": stream.name,
+            "StreamEvent": event,
+            "Timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        }
+        if error is not None:
+            form["StreamError"] = error
+        self.deliver(
+            self.callback(stream.status_callback, form, stream.status_method), f"callback {event}"
+        )
+
+
+def http_method(text: str | None) -> Literal["GET", "POST"]:
+    """The method of an attribute or parameter; POST where it says nothing."""
+    return "GET" if text is not None and text.upper() == "GET" else "POST"
+
+
+def number(verb: Element, name: str, default: float) -> float:
+    """A numeric attribute; the default where it is missing or not a number."""
+    try:
+        return float(verb.get(name, default))
+    except ValueError:
+        return default

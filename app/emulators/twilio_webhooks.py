@@ -1,0 +1,188 @@
+"""Twilio's requests to a server: signed over the public URL, delivered to the real one.
+
+Rule: what is signed and what the server sees as Host is the public origin; only the TCP
+connection goes elsewhere. So a server that computes signatures over what it really listens
+on fails here as it would behind a tunnel.
+"""
+
+import secrets
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
+
+import aiohttp
+
+from app.emulators.twilio_signing import signature_header, signed_url
+from app.emulators.twilio_words import Faults, WebhookRequest
+
+BODY_LIMIT_BYTES = 64 * 1024
+TWIML_TYPES = ("text/xml", "application/xml", "text/html")
+_USER_AGENT = "TwilioProxy/1.1"
+
+
+class Route(NamedTuple):
+    """Where a URL really leads."""
+
+    url: str
+    """To connect to; its scheme is http(s) or ws(s) after the server's."""
+    host: str
+    """The Host header: what Twilio believes it dialled."""
+
+
+class PublicOrigin:
+    """The one public origin, and the place that stands for it."""
+
+    def __init__(self, public_url: str, server_url: str) -> None:
+        self.public_url = public_url.rstrip("/")
+        self._public = urlsplit(self.public_url)
+        self._server = urlsplit(server_url.rstrip("/"))
+
+    def absolute(self, path: str) -> str:
+        """The public URL of a path; an absolute URL stays as it is."""
+        return urljoin(self.public_url + "/", path)
+
+    def route(self, url: str) -> Route:
+        """Where to connect for ``url``: the server for the public origin, itself for others."""
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        if host != self._public.netloc.rpartition("@")[2]:
+            return Route(urlunsplit(parts._replace(fragment="")), host)
+        secure = self._server.scheme in ("https", "wss")
+        scheme = {True: "wss", False: "ws"} if parts.scheme in ("ws", "wss") else _HTTP
+        moved = parts._replace(
+            scheme=scheme[secure],
+            netloc=self._server.netloc,
+            path=self._server.path + parts.path,
+            fragment="",
+        )
+        return Route(urlunsplit(moved), host)
+
+
+_HTTP = {True: "https", False: "http"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server answered; ``error`` is Twilio's code where it cannot be used."""
+
+    status_code: int
+    body: str = ""
+    content_type: str = ""
+    error: int | None = None
+
+
+class Webhooks:
+    """Posts webhooks for one account. Open it with ``async with``."""
+
+    def __init__(
+        self, *, origin: PublicOrigin, auth_token: str, faults: Faults, limit_s: float
+    ) -> None:
+        self.origin = origin
+        self._auth_token = auth_token
+        self._faults = faults
+        self._limit = aiohttp.ClientTimeout(total=limit_s)
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "Webhooks":
+        self._http = aiohttp.ClientSession(
+            timeout=self._limit,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            connector=aiohttp.TCPConnector(limit=256),
+        )
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._http is not None:
+            await self._http.close()
+
+    async def send(
+        self,
+        url: str,
+        form: dict[str, str],
+        log: list[WebhookRequest],
+        *,
+        method: Literal["GET", "POST"] = "POST",
+    ) -> Reply:
+        """Deliver one webhook and note it in ``log``; never raises for what the server does.
+
+        A connection that fails is tried once more, as Twilio does by default.
+        """
+        form = {**form, **self._faults.extra_parameters}
+        again = urlsplit(url).path in self._faults.duplicate_webhooks
+        token = {"I-Twilio-Idempotency-Token": secrets.token_hex(16)}
+        reply = await self._once(url, form, log, method, token if again else {})
+        if again or reply.error == 11205:
+            reply = await self._once(url, form, log, method, token)
+        return reply
+
+    async def _once(
+        self,
+        url: str,
+        form: dict[str, str],
+        log: list[WebhookRequest],
+        method: str,
+        headers: dict[str, str],
+    ) -> Reply:
+        if method == "GET":
+            parts = urlsplit(url)
+            query = "&".join(part for part in (parts.query, urlencode(form)) if part)
+            url = urlunsplit(parts._replace(query=query))
+        fields = [] if method == "GET" else list(form.items())
+        route = self.origin.route(url)
+        headers = {
+            **headers,
+            **self._signature(url, fields),
+            "Host": route.host,
+            "User-Agent": _USER_AGENT,
+        }
+        body = urlencode(fields) if method == "POST" else None
+        if body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded; charset=UTF-8"
+        reply = await self._deliver(method, route.url, body, headers)
+        log.append(WebhookRequest(urlsplit(url).path, dict(form), reply.status_code, reply.body))
+        return reply
+
+    def _signature(self, url: str, fields: list[tuple[str, str]]) -> dict[str, str]:
+        key = self._faults.shared_key
+        if key is None:
+            return signature_header(
+                self._faults.webhook_signature, self._auth_token, signed_url(url), fields
+            )
+        settings = f"key={key.key_id},algorithm={key.algorithm}"
+        return signature_header(
+            self._faults.webhook_signature,
+            key.secret,
+            signed_url(url),
+            fields,
+            algorithm=key.algorithm,
+        ) | {"X-Twilio-Webhooks-Signature-Settings": settings}
+
+    async def _deliver(
+        self, method: str, url: str, body: str | None, headers: dict[str, str]
+    ) -> Reply:
+        if self._http is None:
+            raise RuntimeError("open the webhooks with async with before sending")
+        try:
+            async with self._http.request(
+                method, url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                raw = await response.content.read(BODY_LIMIT_BYTES + 1)
+                while len(raw) <= BODY_LIMIT_BYTES and not response.content.at_eof():
+                    raw += await response.content.read(BODY_LIMIT_BYTES + 1)
+                return _reply(response.status, raw, response.headers.get("Content-Type", ""))
+        except TimeoutError:
+            return Reply(0, error=11200)
+        except aiohttp.ClientConnectionError:
+            return Reply(0, error=11205)
+        except aiohttp.ClientError:
+            return Reply(0, error=11200)
+
+
+def _reply(status: int, raw: bytes, content_type: str) -> Reply:
+    text = raw[:BODY_LIMIT_BYTES].decode("utf-8", "replace")
+    kind = content_type.partition(";")[0].strip().lower()
+    if not 200 <= status < 300:
+        return Reply(status, text, kind, error=11200)
+    if len(raw) > BODY_LIMIT_BYTES:
+        return Reply(status, text, kind, error=11750)
+    return Reply(status, text, kind)
