@@ -138,15 +138,20 @@ class TwilioEmulator:
             self._open = opening.pop_all()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        """End everything; raises what failed inside the emulator unless a test failed first."""
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        """End everything; what failed inside the emulator is raised, or noted on ``error``."""
         async with self._open:
             await self._tasks.close()
             for call in self.calls.values():
                 for stream in call.streams:
                     stream.abort()
-        if self._tasks.failures and kind is None:
+        if not self._tasks.failures:
+            return
+        if error is None:
             raise ExceptionGroup("the local Twilio failed", self._tasks.failures)
+        error.add_note(f"the local Twilio failed as well: {self._tasks.failures!r}")
 
     async def call(
         self,

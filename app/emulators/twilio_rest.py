@@ -308,7 +308,7 @@ def _message(account_sid: str, form: dict[str, str]) -> dict[str, Any]:
         "from": form.get("From"),
         "messaging_service_sid": form.get("MessagingServiceSid"),
         "num_media": "0",
-        "num_segments": str(max(1, -(-len(form.get("Body", "")) // 160))),
+        "num_segments": "1",
         "price": None,
         "price_unit": "USD",
         "status": "queued",

@@ -60,7 +60,7 @@ class DialOutcome:
 
     kind: Literal["bridged", "unbridged", "busy", "no-answer", "failed", "canceled"] = "bridged"
     """unbridged: it answered, a screen or a voicemail took it, and nobody was connected."""
-    ring_ms: int = 20
+    ring_ms: int = 25
     talk_ms: int | None = 300
     """How long the two talk; None: until one of them hangs up."""
     sip_response_code: int | None = None
@@ -90,13 +90,13 @@ def outcome_for(destination: str, *answers: Answers | None) -> DialOutcome | Non
 class Pace:
     """How long things take. The defaults are short: a test waits for what it tests."""
 
-    say_ms_per_character: int = 20
+    say_ms_per_character: int = 25
     say_cap_ms: int = 600
     pause_factor: float = 1.0
     """Scales <Pause length> and the timeout of <Gather>."""
     key_ms: int = 50
     """One digit of <Play digits>; a ``w`` takes the same."""
-    ring_ms: int = 20
+    ring_ms: int = 25
     """An outbound call rings this long before its outcome."""
     redirect_delay_ms: int = 0
     """Between the answer to a REST update and the call obeying it: the race of closing first."""

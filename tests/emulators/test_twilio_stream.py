@@ -219,6 +219,19 @@ async def test_a_binary_frame_is_undecodable() -> None:
         assert call.violations[0].code == 31950
 
 
+async def test_a_broken_websocket_frame_is_a_protocol_violation() -> None:
+    """31924: text that is not UTF-8; Twilio gives the stream up."""
+    async with telephone() as (twilio, server):
+        call = await twilio.call()
+        peer = await server.peer()
+        assert peer.request.transport is not None
+
+        peer.request.transport.write(b"\x81\x02\xff\xff")
+        await call.ended()
+
+        assert [one.code for one in call.violations] == [31924]
+
+
 async def test_more_than_ten_minutes_of_audio_is_reported_once() -> None:
     """31931 comes once per stream, however much is thrown away."""
     async with telephone() as (twilio, server):
