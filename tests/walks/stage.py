@@ -19,10 +19,13 @@ import aiohttp
 import uvicorn
 
 from app.agents.load import load_document
-from app.emulators.realtime import RealtimeEmulator
-from app.emulators.twilio import TwilioEmulator
+from app.audio import mulaw
+from app.audio.tones import strength, tone
+from app.emulators.realtime import EmulatedSession, RealtimeEmulator
+from app.emulators.twilio import EmulatedStream, TwilioEmulator
 from app.emulators.twilio_call import EmulatedCall
 from app.main import Switchboard, switchboard
+from app.runtime.replay import replay
 from app.server import DrainingServer, configuration
 from app.settings import Settings
 from tests.emulators.conformance import check_client_event
@@ -36,7 +39,10 @@ PUBLIC_URL = "https://phone.contoso.test"
 AGENT = """
 instructions: You answer the phone for the tests.
 greeting: Hello, this is the test line.
+turn_detection: {type: server_vad, silence_duration_ms: 200}
 """
+VOICE = tone(300, 400)
+"""What a caller says: loud enough for the model's ear, over in a moment."""
 
 
 @dataclass
@@ -54,6 +60,11 @@ class Stage:
     def url(self) -> str:
         """Where the server really listens."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def session(self) -> EmulatedSession:
+        """The newest model session."""
+        return self.openai.connections[-1]
 
     async def record(self, call: EmulatedCall) -> dict[str, Any]:
         """The record of a call, by the API an operator would use, once the call has ended."""
@@ -88,6 +99,19 @@ class Stage:
             for event in session.client_events:
                 if event["type"] != "input_audio_buffer.append":
                     check_client_event(event)
+
+
+HALF_FULL = 4000
+"""Level of 20 ms of which half are a tone; with less, frequencies cannot be told apart."""
+
+
+def heard_tone(stream: EmulatedStream, frequency_hz: float) -> int:
+    """Milliseconds of the tone at ``frequency_hz`` that reached the ear, in steps of 20 ms."""
+    heard = stream.line.heard
+    pieces = [heard[at : at + 160] for at in range(0, len(heard), 160)]
+    return 20 * sum(
+        mulaw.rms(piece) > HALF_FULL and strength(piece, frequency_hz) > 0.5 for piece in pieces
+    )
 
 
 def media_signature(url: str = f"{PUBLIC_URL.replace('https', 'wss')}/media-stream") -> str:
@@ -142,6 +166,14 @@ async def stage(
             server.should_exit = True
             await asyncio.wait_for(serving, 30)
             listener.close()
+    assert_replays(folder)
+
+
+def assert_replays(folder: Path) -> None:
+    """Every call of every walk is decided the same way again from its flight log."""
+    for log in sorted((folder / "data" / "flights").glob("*.jsonl")):
+        for moment in replay(log):
+            assert moment.same, f"{log.name}: {moment}"
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
