@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import structlog
 import uvicorn
 
 from app.agents.load import load_document
@@ -31,6 +32,7 @@ from app.settings import Settings
 from tests.emulators.conformance import check_client_event
 from tests.waiting import until
 
+log = structlog.get_logger("walk")
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "12345"
 API_KEY = "operator-key-of-the-tests"
@@ -99,6 +101,13 @@ class Stage:
             for event in session.client_events:
                 if event["type"] != "input_audio_buffer.append":
                     check_client_event(event)
+
+
+def measured(what: str, since_s: float) -> float:
+    """Milliseconds since the loop's time ``since_s``, written where ``pytest -s`` shows them."""
+    elapsed_ms = (asyncio.get_running_loop().time() - since_s) * 1000
+    log.info("measured", what=what, ms=round(elapsed_ms))
+    return elapsed_ms
 
 
 HALF_FULL = 4000
