@@ -52,8 +52,7 @@ class FlightLog:
     def __init__(self, name: str, plan: CallPlan, write: Write) -> None:
         self._name = name
         self._write = write
-        self._lines: list[bytes] = [orjson.dumps({"flight": VERSION, "plan": plan})]
-        self._size = 0
+        self._buffer = bytearray(orjson.dumps({"flight": VERSION, "plan": plan}) + b"\n")
         self._run = 0
         self._run_from = (0, 0)
         self._run_until_ms = 0
@@ -89,17 +88,17 @@ class FlightLog:
         self._line([now_ms, what, [plain(command) for command in commands]])
 
     def _line(self, line: list[Any]) -> None:
-        text = orjson.dumps(line)
-        self._lines.append(text)
-        self._size += len(text)
-        if self._size > FLUSH_BYTES:
+        # One buffer, because each result of orjson keeps the kilobytes it was written in.
+        self._buffer += orjson.dumps(line)
+        self._buffer += b"\n"
+        if len(self._buffer) > FLUSH_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Hand over what there is; safe at any moment."""
-        if self._lines:
-            self._write(self._name, b"\n".join(self._lines) + b"\n")
-            self._lines, self._size = [], 0
+        if self._buffer:
+            self._write(self._name, bytes(self._buffer))
+            self._buffer.clear()
 
     def close(self) -> None:
         """The stream is over."""
