@@ -177,8 +177,11 @@ class Run:
         )
         await asyncio.sleep(GRACE_S)
         last = usage(server.pid)
-        return {**self.tally.summary(), **self._figures(idle, before, after, last),
-                "generator_share": _share(own_before, own_after)}  # fmt: skip
+        own = {
+            "generator_share": _share(own_before, own_after),
+            "generator_waited": _waited(own_before, own_after),
+        }
+        return {**self.tally.summary(), **self._figures(idle, before, after, last), **own}
 
     async def _watch(self, server: ServerProcess) -> None:
         """Let the calls talk; look at the server now and then."""
@@ -196,8 +199,9 @@ class Run:
             "seconds": self.plan.seconds,
             "cpu_s_per_call_minute": (after.cpu_s - before.cpu_s) / minutes / self.plan.calls,
             "core_share": _share(before, after),
+            "core_waited": _waited(before, after),
             "idle_rss_mib": idle.rss_kib / 1024,
-            "kib_per_call": (before.rss_kib - idle.rss_kib) / self.plan.calls,
+            "kib_per_call": (after.rss_kib - idle.rss_kib) / self.plan.calls,
             "rss_growth_kib": after.rss_kib - settled.rss_kib if settled else None,
             "open_files_growth": after.open_files - settled.open_files if settled else None,
             "threads_growth": after.threads - settled.threads if settled else None,
@@ -251,6 +255,10 @@ class Run:
 
 def _share(before: Usage, after: Usage) -> float:
     return (after.cpu_s - before.cpu_s) / (after.at_s - before.at_s)
+
+
+def _waited(before: Usage, after: Usage) -> float:
+    return (after.waited_s - before.waited_s) / (after.at_s - before.at_s)
 
 
 def _plan(arguments: list[str]) -> Plan:

@@ -31,6 +31,8 @@ class Usage:
     rss_kib: int
     threads: int
     open_files: int
+    waited_s: float
+    """Ready to run, but something else had the core: neighbours, not our own cost."""
 
 
 def usage(pid: int | str = "self") -> Usage:
@@ -43,7 +45,15 @@ def usage(pid: int | str = "self") -> Usage:
         rss_kib=pages * os.sysconf("SC_PAGE_SIZE") // 1024,
         threads=int(fields[17]),
         open_files=len(os.listdir(f"/proc/{pid}/fd")),
+        waited_s=_waited_s(pid),
     )
+
+
+def _waited_s(pid: int | str) -> float:
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (FileNotFoundError, IndexError):
+        return 0.0
 
 
 @contextmanager

@@ -6,13 +6,16 @@ of the bench, because machines differ and neighbours come and go; ratios hardly 
 
 import argparse
 import ctypes
+import fcntl
 import os
 import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -80,8 +83,9 @@ def _brief(one: Figures) -> str:
         f" · core {one['core_share']:.0%}"
         f" · p99 {_ms(one['caller_to_model']['p99_ms'])} and"
         f" {_ms(one['model_to_caller']['p99_ms'])} ms"
-        f" · generator {one['generator_share']:.0%} · faults {faults or 'none'}"
-        + "".join(f"\n    {note}" for note in one["notes"][:5])
+        f" · generator {one['generator_share']:.0%}"
+        f" · neighbours {one['core_waited']:.0%} and {one['generator_waited']:.0%}"
+        f" · faults {faults or 'none'}" + "".join(f"\n    {note}" for note in one["notes"][:5])
     )
 
 
@@ -189,6 +193,8 @@ ROWS: list[tuple[str, Callable[[list[Figures]], str]]] = [
     ),
     ("errors in the log", lambda runs: str(sum(one["server_log_errors"] for one in runs))),
     ("the generator's own share of its core", _number("generator_share", "{:.0%}")),
+    ("waiting while neighbours had the core: server", _number("core_waited", "{:.1%}")),
+    ("waiting while neighbours had the core: generator", _number("generator_waited", "{:.1%}")),
 ]
 
 
@@ -290,6 +296,18 @@ def soak(options: argparse.Namespace, runs: list[Figures]) -> None:
 # -- the command -------------------------------------------------------------------------------
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Only one bench at a time on this machine: two would measure each other."""
+    with (Path(tempfile.gettempdir()) / "patchline-bench.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("another bench is running; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
@@ -322,7 +340,8 @@ def main() -> int:
     runs: list[Figures] = []
     failed = False
     try:
-        job(options, runs)
+        with alone():
+            job(options, runs)
     except RunFailedError as exc:
         _say(str(exc))
         failed = True
