@@ -20,13 +20,17 @@ from websockets.typing import Subprotocol
 
 from app.emulators.realtime_desk import Terms
 from app.emulators.realtime_errors import BAD_KEY_REASON, BETA_REASON, Refusal
-from app.emulators.realtime_faults import NO_FAULTS, Faults
+from app.emulators.realtime_faults import ABRUPT, NO_FAULTS, Faults
 from app.emulators.realtime_line import Bell
 from app.emulators.realtime_response import Pace
 from app.emulators.realtime_session import EmulatedSession
 from app.emulators.realtime_turns import Brain
 
+__all__ = ["ABRUPT", "EmulatedSession", "Faults", "RealtimeEmulator"]
+
 _MOST_MESSAGE_BYTES = 21 * 1024 * 1024
+_CLOSE_S = 1.0
+"""A client that does not read keeps its writer from closing: after this it is cut off."""
 _KEY_SUBPROTOCOL = "openai-insecure-api-key."
 _BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
@@ -89,7 +93,7 @@ class RealtimeEmulator:
             compression=None,
             open_timeout=None,
             ping_interval=None,
-            close_timeout=1,
+            close_timeout=_CLOSE_S,
             max_size=_MOST_MESSAGE_BYTES,
         )
         self._port = self._server.sockets[0].getsockname()[1]
@@ -102,8 +106,15 @@ class RealtimeEmulator:
         traceback: TracebackType | None,
     ) -> None:
         self._leaving.set()
-        if self._server is not None:
-            self._server.close()
+        if self._server is None:
+            return
+        self._server.close()
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self._server.wait_closed()
+        except TimeoutError:
+            for session in self.open_connections:
+                session.abort()
             await self._server.wait_closed()
 
     @property

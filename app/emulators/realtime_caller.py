@@ -31,6 +31,7 @@ class CallerSide:
     conversation: Conversation
     brain: Brain
     floor: Floor
+    keep_audio: bool = True
     ear: Ear = field(default_factory=Ear)
     turn_id: str | None = None
     """The item of the turn that is being spoken."""
@@ -115,13 +116,16 @@ class CallerSide:
             "role": "user",
             "content": [{"type": "input_audio", "transcript": None}],
         }
-        item = Item(wire, format_name=self.config.input_format, audio=audio)
+        name = self.config.input_format
+        item = Item(wire, format_name=name, audio=audio, turn_bytes=len(audio))
         before = self.conversation.append(item)
         self.line.emit("input_audio_buffer.committed", previous_item_id=before, item_id=item_id)
         for event_type in ("conversation.item.added", "conversation.item.done"):
             self.line.emit(event_type, previous_item_id=before, item=copy.deepcopy(wire))
         if self.config.transcribes and audio:
             self._transcribe(item)
+        if not self.keep_audio:
+            item.audio = b""
 
     def _transcribe(self, item: Item) -> None:
         heard = self.brain.hear(item.audio, item.format_name)
@@ -152,7 +156,7 @@ class CallerSide:
 
 
 def _usage(item: Item, text: str) -> Json:
-    sounded = len(item.audio) // bytes_per_ms(item.format_name) // 100
+    sounded = item.turn_bytes // bytes_per_ms(item.format_name) // 100
     written = -(-len(text) // 4)
     return {
         "type": "tokens",

@@ -30,7 +30,9 @@ class Item:
     sent_bytes: int = 0
     """Bytes of model speech handed to the client."""
     audio: bytes = b""
-    """A caller's turn; or the whole of what the model meant to say."""
+    """A caller's turn, unless audio is not kept; or the whole of what the model meant to say."""
+    turn_bytes: int = 0
+    """Length of the caller's turn."""
     truncated_ms: int | None = None
     """Where the client says that the caller stopped hearing it."""
 
@@ -104,7 +106,8 @@ class Conversation:
             raise Refusal(f"Item with id '{wire['id']}' already exists.", param="item.id")
         if wire["type"] == "function_call_output":
             self._check_call(wire["call_id"])
-        item = Item(strip_audio(wire), format_name=format_name, audio=_turn_audio(wire))
+        audio = _turn_audio(wire)
+        item = Item(strip_audio(wire), format_name=format_name, audio=audio, turn_bytes=len(audio))
         return item, self._put(item, self._place(after))
 
     def _place(self, after: str | None) -> int:

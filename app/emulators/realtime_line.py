@@ -190,6 +190,6 @@ def parsed(message: str | bytes) -> Json | None:
         return None
     try:
         event = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None

@@ -104,6 +104,10 @@ class EmulatedSession:
         """Close the socket after what is on its way; 1006 cuts it in mid-message."""
         self._line.end(code, reason)
 
+    def abort(self) -> None:
+        """Drop the socket at once, whatever is on its way."""
+        self._socket.transport.abort()
+
     def stall(self) -> None:
         """Send nothing more, and stay open."""
         self._line.stall()
@@ -158,9 +162,12 @@ class EmulatedSession:
         self._line.emit("conversation.created", conversation=conversation)
 
     async def _read(self, floor: Floor) -> None:
-        caller = CallerSide(self._line, self._config, self._conversation, self._terms.brain, floor)
+        terms = self._terms
+        caller = CallerSide(
+            self._line, self._config, self._conversation, terms.brain, floor, terms.keep_audio
+        )
         floor.on_idle = caller.idle
-        desk = Desk(self._line, self._config, self._conversation, floor, caller, self._terms)
+        desk = Desk(self._line, self._config, self._conversation, floor, caller, terms)
         try:
             async for message in self._socket:
                 self._receive(message, desk)

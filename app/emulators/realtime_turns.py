@@ -184,13 +184,16 @@ class Slow:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """A response that never ends, before anything was said or after ``speech``."""
+    """A response that never ends: nothing was said, or the last output is never closed.
 
-    speech: Speech | None = None
+    With half the arguments of a ``ToolUse`` it is a call in the middle of being written.
+    """
+
+    last: Output | None = None
 
     def plan(self) -> Plan:
         """What was said before it hung."""
-        return Plan((self.speech,) if self.speech else (), hangs=True)
+        return Plan((self.last,) if self.last else (), hangs=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def tokens_of(items: Iterable[Item]) -> Tokens:
         if item.spoken:
             tokens.audio += -(-item.audio_ms // _MODEL_MS_PER_TOKEN)
         else:
-            length_ms = len(item.audio) // bytes_per_ms(item.format_name)
+            length_ms = item.turn_bytes // bytes_per_ms(item.format_name)
             tokens.audio += -(-length_ms // _CALLER_MS_PER_TOKEN)
     return tokens
 

@@ -19,6 +19,7 @@ PHONE = {
         "output": {"format": {"type": "audio/pcmu"}},
     },
 }
+LOOKUP = {"type": "function", "name": "lookup", "parameters": {"type": "object", "properties": {}}}
 KEY = {"Authorization": "Bearer sk-local"}
 _FRAME_BYTES = 160
 
@@ -111,3 +112,15 @@ async def ready(emulator: RealtimeEmulator) -> AsyncIterator[Peer]:
         await peer.until("session.created")
         await peer.configure()
         yield peer
+
+
+async def answered(peer: Peer, **response: Any) -> dict[str, Any]:
+    """Ask for a response and return it as ``response.done`` tells it."""
+    await peer.send("response.create", response=response)
+    done: dict[str, Any] = (await peer.until("response.done"))["response"]
+    return done
+
+
+async def offering(peer: Peer) -> None:
+    """Offer the tool ``lookup``."""
+    await peer.configure({"type": "realtime", "tools": [LOOKUP]})

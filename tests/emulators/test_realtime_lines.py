@@ -8,6 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from app.audio import mulaw
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.realtime_faults import ABRUPT, Faults
 from app.emulators.scenario import Receptionist, Reply, Scenario
@@ -265,6 +266,39 @@ async def test_leaving_does_not_wait_for_a_client_that_stays() -> None:
     assert socket.close_code == 1001
 
 
+async def test_leaving_does_not_wait_for_a_client_that_does_not_read() -> None:
+    """A full socket blocks the writer; the outbox is bounded, and so is the end."""
+    script = Scenario([Reply("a long story", audio=mulaw.silence(1_200_000))])
+    async with RealtimeEmulator(script, pace=0, delta_ms=1000) as emulator:
+        url = emulator.base_url.replace("http", "ws") + "/realtime?model=m"
+        socket = await connect(url, additional_headers=KEY, max_queue=1)
+        session = await emulator.connected()
+        socket.transport.pause_reading()
+        await Peer(socket).send("response.create")
+        await session.server_events.until("response.output_audio.delta", 100)
+    socket.transport.abort()
+    await socket.wait_closed()
+
+    assert session.server_events.of("response.done") == []
+    assert session.failures == []
+
+
+async def test_a_load_may_keep_no_audio() -> None:
+    """Two hundred calls of ten minutes must fit in memory; everything else is kept."""
+    async with RealtimeEmulator(Receptionist(), pace=0, keep_audio=False) as emulator:
+        async with ready(emulator) as peer:
+            await peer.speak()
+            await peer.pause()
+            await peer.until("response.done")
+        session = emulator.connections[0]
+
+    assert session.heard_ms == 1000
+    assert (bytes(session.caller_audio), session.items[0].audio) == (b"", b"")
+    assert session.server_events.of("response.output_audio.delta") == []
+    assert session.client_events.of("input_audio_buffer.append") == []
+    assert session.server_events.of("response.done")
+
+
 async def test_noise_from_the_future_is_added_on_request() -> None:
     """Unknown fields, unknown events and obfuscation must not disturb a client."""
     script = Scenario([Reply("hello there and welcome to the clinic", 3000)])
@@ -294,7 +328,9 @@ async def test_a_brain_may_be_made_for_each_connection() -> None:
             emulator.assert_clean()
 
 
-@pytest.mark.parametrize("message", [b"\x00\x01", "not json", "[1]", '{"event_id":"e"}'])
+@pytest.mark.parametrize(
+    "message", [b"\x00\x01", "not json", "[1]", "[" * 100_000, '{"event_id":"e"}']
+)
 async def test_what_is_not_an_event_is_refused_and_survived(message: str | bytes) -> None:
     """Bad input is answered, noted, and harmless."""
     async with RealtimeEmulator(Receptionist()) as emulator, ready(emulator) as peer:

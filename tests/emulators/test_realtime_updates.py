@@ -1,10 +1,16 @@
 """Session updates: how they merge, and everything for which a whole update is refused."""
 
+import copy
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.emulators.realtime import RealtimeEmulator
+from app.emulators.realtime_errors import Refusal
+from app.emulators.realtime_grammar import check_shape
 from app.emulators.scenario import Receptionist, Reply, Scenario
 from tests.emulators.realtime_peer import PHONE, dialled, ready
 
@@ -267,3 +273,53 @@ async def test_every_client_event_is_read_field_by_field(
     assert param is None or error["param"] == param
     with pytest.raises(AssertionError, match=event_type):
         emulator.assert_clean()
+
+
+EVENTS: list[dict[str, Any]] = [
+    {"type": "session.update", "session": PHONE | {"tools": [TOOL], "tool_choice": "auto"}},
+    {"type": "input_audio_buffer.append", "audio": "//8="},
+    {
+        "type": "conversation.item.create",
+        "item": {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "hi"}],
+        },
+    },
+    {"type": "response.create", "response": {"metadata": {"a": "b"}, "input": []}},
+]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of everything inside a JSON value."""
+    keys = value.keys() if isinstance(value, dict) else range(len(value))
+    found = []
+    for key in keys:
+        found.append((*path, key))
+        if isinstance(value[key], dict | list):
+            found += places(value[key], (*path, key))
+    return found
+
+
+@given(st.data(), st.sampled_from(EVENTS), VALUES)
+def test_a_hostile_value_anywhere_is_accepted_or_refused_and_never_an_accident(
+    data: st.DataObject, event: dict[str, Any], value: object
+) -> None:
+    """A judge that stumbles over bad input judges nothing."""
+    check_shape(event)
+    broken = copy.deepcopy(event)
+    *path, last = data.draw(st.sampled_from(places(event)))
+    inside_of: Any = broken
+    for key in path:
+        inside_of = inside_of[key]
+    inside_of[last] = value
+
+    try:
+        check_shape(broken)
+    except Refusal as refusal:
+        json.dumps(refusal.body(None))
