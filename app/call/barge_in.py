@@ -23,11 +23,11 @@ class BargeIn:
         self._transcript = transcript
 
     def interrupt(self, now_ms: int, *, by_voice: bool = True) -> list[Command]:
-        """Cut playback here. Nothing is truncated when everything had been heard.
+        """Cut playback here. Nothing is truncated when everything had been said and heard.
 
         ``by_voice`` is false when the caller pressed a key, which the server cannot notice.
         """
-        if self._playout.idle:
+        if self._playout.at_rest:
             return self._responses.mute(set(), by_voice=by_voice)
         muted = self._playout.responses
         out: list[Command] = [ClearPlayback()]

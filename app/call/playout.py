@@ -75,11 +75,17 @@ class Playout:
         self._marks: deque[tuple[str, int]] = deque()
         self._segments: deque[_Segment] = deque()
         self._before: dict[Part, int] = {}
+        self._open: Part | None = None
 
     @property
     def idle(self) -> bool:
         """Everything that was sent has been confirmed as played."""
         return not self._marks and self._marked == self._sent
+
+    @property
+    def at_rest(self) -> bool:
+        """Idle, and the part that was played last has come to its end."""
+        return self.idle and self._open is None
 
     @property
     def responses(self) -> set[str]:
@@ -100,8 +106,9 @@ class Playout:
             self._send(out, audio.payload_b64, audio.length_bytes)
         else:
             self._send_pieces(out, audio.payload_b64)
-        self._extend((audio.response_id, audio.item_id, audio.content_index), audio.length_bytes)
-        if burst and len(out) == 1:
+        self._open = (audio.response_id, audio.item_id, audio.content_index)
+        self._extend(self._open, audio.length_bytes)
+        if burst and not self._marks:
             self._mark(out)
         return out
 
@@ -132,6 +139,7 @@ class Playout:
     def finish(self) -> list[Command]:
         """A part or a response has ended: mark what is still unmarked."""
         out: list[Command] = []
+        self._open = None
         if self._sent > self._marked:
             self._mark(out)
         return out
@@ -149,13 +157,16 @@ class Playout:
         return True
 
     def _drop_heard(self) -> None:
-        """Forget segments that were heard whole, keeping what their parts already counted."""
+        """Forget segments that were heard whole, keeping what their parts already counted.
+
+        A part whose audio stutters is heard whole again and again before it ends.
+        """
         while self._segments and self._segments[0].end <= self._anchor:
             segment = self._segments.popleft()
             heard = segment.end - segment.begin
             self._before[segment.part] = self._before.get(segment.part, 0) + heard
         if self.idle:
-            self._before.clear()
+            self._before = {part: n for part, n in self._before.items() if part == self._open}
 
     def heard_ms(self, now_ms: int) -> int:
         """Milliseconds of the current generation that were heard."""
@@ -168,10 +179,13 @@ class Playout:
     def interrupt(self, now_ms: int) -> list[Heard]:
         """Playback is cut here: what was heard of each part not heard whole, in order.
 
-        Afterwards the ledger is empty and a new generation begins.
+        A part still being made counts as not heard whole: the model knows more of it than
+        came here. Afterwards the ledger is empty and a new generation begins.
         """
-        heard = self._heard(now_ms)
+        heard, going_on = self._heard(now_ms), self._open
         parts: dict[Part, tuple[int, int]] = {}
+        if going_on in self._before and all(s.part != going_on for s in self._segments):
+            parts[going_on] = (self._before[going_on], self._before[going_on])
         for segment in self._segments:
             was_heard, was_sent = parts.get(segment.part) or (
                 self._before.get(segment.part, 0),
@@ -186,5 +200,5 @@ class Playout:
         return [
             Heard(*part, heard_ms=ms_of_bytes(was_heard), sent_ms=ms_of_bytes(was_sent))
             for part, (was_heard, was_sent) in parts.items()
-            if was_heard < was_sent
+            if was_heard < was_sent or part == going_on
         ]
