@@ -187,6 +187,8 @@ class CallMachine:
     def _model_ready(self, _event: e.ModelReady, now_ms: int) -> list[c.Command]:
         if not self._link.ready() or self._phase is Phase.LEAVING:
             return [c.CloseModel()]
+        if self._plan.returning and not self._greeted:
+            self.transcript.note(f"The caller is back with you: {self._plan.returning}.", now_ms)
         memories = conversation.remember(self._plan.memories, self.transcript.entries)
         out = conversation.seed(memories)
         out += self._hearing.model_ready()
@@ -290,26 +292,27 @@ class CallMachine:
     def _response_failed(self, event: e.ResponseDone, now_ms: int) -> list[c.Command]:
         if event.reason in FATAL:
             return self._fail(now_ms)
-        if self._responses.failed() is Owed.ASK_AGAIN:
-            return self._responses.ask(TRY_AGAIN, now_ms)
-        return self._model_lost(None, now_ms)
+        return self._another_chance(self._responses.failed(), now_ms)
 
     def _model_error(self, event: e.ModelError, now_ms: int) -> list[c.Command]:
         match severity(event.code, event.event_id):
             case Severity.FATAL:
                 return self._fail(now_ms)
             case Severity.COLLISION:
-                self._responses.already_active()
+                self._responses.already_active(now_ms)
             case Severity.REFUSED:
-                return self._responses.refused(now_ms)
+                return self._another_chance(self._responses.refused(), now_ms)
             case Severity.IGNORE:
                 pass
         return []
 
     def _owed_due(self, now_ms: int) -> list[c.Command]:
-        match self._responses.overdue(now_ms):
+        return self._another_chance(self._responses.overdue(now_ms), now_ms)
+
+    def _another_chance(self, owed: Owed, now_ms: int) -> list[c.Command]:
+        match owed:
             case Owed.ASK_AGAIN:
-                return self._responses.ask(TRY_AGAIN, now_ms)
+                return self._responses.again(TRY_AGAIN, now_ms)
             case Owed.GIVE_UP:
                 return self._model_lost(None, now_ms)
             case Owed.NOTHING:
