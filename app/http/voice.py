@@ -69,6 +69,7 @@ def routes(book: Book, guard: Guard) -> APIRouter:
                 connected=result.connected,
                 status=result.status,
                 talk_s=result.duration_s,
+                call_over=dict(form).get("CallStatus") in forms.FINAL_STATUSES,
             )
         )
 

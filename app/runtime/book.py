@@ -7,6 +7,7 @@ itself: invitations expire, parked model lines are closed, calls at the carrier 
 after a day at the latest.
 """
 
+import asyncio
 import hashlib
 import secrets
 import time
@@ -39,8 +40,12 @@ from app.runtime.scripts import Scripts
 TOKEN_S = 30
 TOKEN_BYTES = 32
 ABNORMAL = 1006
+_ANSWERED = frozenset({"completed", "answered"})
+"""A leg that was answered, by a mailbox for instance, and never bridged says this, too."""
 _DONE = frozenset({"assistant_hangup", "operator_ended", "caller_hangup", "transferred"})
 AT_CARRIER_S = 24 * 3600
+DIAL_RESULT_S = 5
+"""From the end of a call that was put through to the result of its dialling, at most."""
 MOST_ENDED = 2_000
 """Calls whose last reason is remembered, for requests of Twilio's that come late."""
 
@@ -248,6 +253,11 @@ class Book:
             return
         if call.runner is not None:
             call.runner.feed(CallEnded(status))
+        elif call.at_carrier:
+            # The dial result tells how the transfer ended; it may come after this.
+            call.gone = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(DIAL_RESULT_S, self._close, call, "caller_hangup")
         else:
             self._close(call, "caller_hangup")
 
@@ -259,8 +269,12 @@ class Book:
         connected: bool,
         status: str,
         talk_s: int | None,
+        call_over: bool,
     ) -> str:
-        """How a transfer ended: hang up, or back to the agent, who knows why."""
+        """How a transfer ended: hang up, or back to the agent, who knows why.
+
+        ``call_over``: the caller is gone, and nobody is left to come back.
+        """
         call = self._dials.get(dial_token)
         if call is None or call.facts.call_sid != call_sid:
             return self._line.scripts.hang_up()
@@ -271,7 +285,12 @@ class Book:
             call.report.transfer_ended("connected", talk_s)
             self._close(call, "transferred")
             return self._line.scripts.hang_up()
+        if status in _ANSWERED:
+            status = "not-connected"
         call.report.transfer_ended(status)
+        if call_over or call.gone:
+            self._close(call, "caller_hangup")
+            return self._line.scripts.hang_up()
         destination = self._line.scripts.destinations[target]
         if not destination.resume:
             self._close(call, "transfer_failed")

@@ -43,6 +43,8 @@ class LiveCall:
     """The transfer target while the caller is with the carrier."""
     dial_answer: str | None = None
     """What the dial result was answered with; Twilio may ask again."""
+    gone: bool = False
+    """The caller is known to have hung up."""
     streams: int = 0
     concurrency: int = 0
     created_at: float = field(default_factory=time.time)

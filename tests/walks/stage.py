@@ -25,6 +25,7 @@ from app.audio.tones import strength, tone
 from app.emulators.realtime import EmulatedSession, RealtimeEmulator
 from app.emulators.twilio import EmulatedStream, TwilioEmulator
 from app.emulators.twilio_call import EmulatedCall
+from app.emulators.twilio_signing import signature
 from app.main import Switchboard, switchboard
 from app.runtime.replay import replay
 from app.server import DrainingServer, configuration
@@ -90,6 +91,15 @@ class Stage:
             answer.raise_for_status()
             found: dict[str, Any] = await answer.json()
             return found
+
+    async def post(self, path: str, form: dict[str, str]) -> tuple[int, str]:
+        """A webhook of Twilio's, signed as it should be: its status and body."""
+        seal = signature(TOKEN, PUBLIC_URL + path, form.items())
+        async with (
+            aiohttp.ClientSession(headers={"X-Twilio-Signature": seal}) as client,
+            client.post(self.url + path, data=form) as answer,
+        ):
+            return answer.status, await answer.text()
 
     async def all_closed(self) -> None:
         """Wait until no model session and no runner is left; raises TimeoutError."""
