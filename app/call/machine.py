@@ -414,10 +414,10 @@ class CallMachine:
         return []
 
     def _reason(self, otherwise: str) -> str:
-        if self._transfer.under_way and self._phase is Phase.LEAVING:
-            return "transferring"
         if self._leaving.failure:
             return self._leaving.failure
+        if self._transfer.under_way and self._phase is Phase.LEAVING:
+            return "transferring"
         if self._farewell.state is Parting.HANGING_UP:
             return self._farewell.reason
         return otherwise

@@ -155,7 +155,7 @@ class Responses:
 
     def done(self, event: ResponseDone, now_ms: int) -> tuple[Finished, list[Command]]:
         """A response ended; whoever waited may be next."""
-        if self._active is not None and event.response_id != self._active:
+        if self._gate is Gate.ASKED or self._active not in (None, event.response_id):
             return Finished(event.response_id, None, spoke=True), []
         finished = Finished(event.response_id, self._purpose, self._spoke)
         if event.status == "completed":
@@ -168,24 +168,31 @@ class Responses:
     def _idle(self) -> None:
         self._gate = Gate.IDLE
         self._active = None
+        self._purpose = None
         self._asked = None
         self._spoke = False
         self._alarms.clear(Alarm.OWED)
 
-    def already_active(self) -> None:
+    def already_active(self, now_ms: int) -> None:
         """Our request collided with a response of the server's: wait for its end."""
         if self._asked is not None:
             self._waiting.appendleft(self._asked)
             self._asked = None
         if self._gate is Gate.ASKED:
             self._gate = Gate.ACTIVE
+            self._last_sign_ms = now_ms
+            self._alarms.set(Alarm.OWED, now_ms + QUIET_MS)
 
-    def refused(self, now_ms: int) -> list[Command]:
-        """Our request itself was an error: nothing will come of it."""
+    def refused(self) -> Owed:
+        """Our request itself was an error: nothing will come of it, but somebody waits."""
         if self._gate is not Gate.ASKED:
-            return []
+            return Owed.NOTHING
         self._idle()
-        return self._flush(now_ms)
+        return self.failed()
+
+    def again(self, otherwise: CreateResponse, now_ms: int) -> list[Command]:
+        """Let the model speak after all: who waits first, else ``otherwise``."""
+        return self._flush(now_ms) if self._waiting else self.ask(otherwise, now_ms)
 
     def mute(self, response_ids: set[str], *, by_voice: bool) -> list[Command]:
         """These must not be heard any more; cancels the active one if the server will not.
@@ -210,6 +217,8 @@ class Responses:
         self._strikes += 1
         if self._strikes > 1 or self._gate is Gate.ACTIVE:
             return Owed.GIVE_UP
+        if self._asked is not None:
+            self._waiting.appendleft(self._asked)
         self._idle()
         self._turn_open = False
         return Owed.ASK_AGAIN

@@ -1,0 +1,349 @@
+"""One response at a time: who may ask, who waits, who is answered by somebody else."""
+
+import pytest
+
+from app.call.alarms import Alarm, Alarms
+from app.call.plan import CallPlan, ToolPlan
+from app.call.prompts import TRY_AGAIN
+from app.call.responses import OWED_MS, QUIET_MS, Owed, Responses
+from app.protocol import commands as c
+from app.protocol import events as e
+from tests.call.words import done, kinds, on_the_phone, speech, started, tool_call
+
+RESULT = c.CreateResponse("tool_result")
+FILLER = c.CreateResponse("filler")
+GOODBYE = c.CreateResponse("goodbye", "Say goodbye.", tools=False)
+
+
+def gate(*, server_interrupts: bool = True) -> Responses:
+    return Responses(Alarms(), server_interrupts=server_interrupts)
+
+
+def begun(responses: Responses, response_id: str = "R", purpose: str | None = None) -> Responses:
+    responses.started(e.ResponseStarted(response_id, purpose), 0)
+    return responses
+
+
+def ended(responses: Responses, response_id: str = "R", now_ms: int = 100) -> list[c.Command]:
+    return responses.done(e.ResponseDone(response_id, "completed"), now_ms)[1]
+
+
+def test_an_idle_model_is_asked_at_once() -> None:
+    """The first word must not wait for anything."""
+    assert gate().ask(RESULT, 0) == [RESULT]
+
+
+def test_a_request_waits_while_another_is_on_its_way() -> None:
+    """Realtime refuses a second response.create; so nobody sends one."""
+    responses = gate()
+    responses.ask(FILLER, 0)
+
+    assert responses.ask(RESULT, 10) == []
+    begun(responses, purpose="filler")
+    assert ended(responses) == [RESULT]
+
+
+def test_a_request_waits_for_the_end_of_an_active_response() -> None:
+    """`D-TAC-5`: asked before response.done, the second result was never voiced."""
+    responses = begun(gate())
+
+    assert responses.ask(RESULT, 10) == []
+    assert not responses.idle
+    assert ended(responses) == [RESULT]
+
+
+def test_those_who_wait_are_let_in_one_by_one_and_in_order() -> None:
+    """Each of them is an active response for the next."""
+    responses = begun(gate())
+    responses.ask(FILLER, 0)
+    responses.ask(RESULT, 0)
+
+    assert ended(responses) == [FILLER]
+    begun(responses, "R2", "filler")
+    assert ended(responses, "R2") == [RESULT]
+
+
+def test_equal_purposes_are_asked_once() -> None:
+    """`D-PT-3`: a response per tool output."""
+    responses = begun(gate())
+    responses.ask(RESULT, 0)
+    responses.ask(RESULT, 0)
+
+    assert ended(responses) == [RESULT]
+    begun(responses, "R2", "tool_result")
+    assert ended(responses, "R2") == []
+
+
+def test_a_request_waits_until_the_caller_has_finished() -> None:
+    """The model must not begin to talk into the caller's sentence."""
+    responses = gate()
+    responses.caller_started()
+
+    assert responses.ask(RESULT, 0) == []
+    responses.caller_stopped()
+    assert responses.ask(RESULT, 10) == [RESULT]
+
+
+def test_the_servers_own_response_answers_what_waited() -> None:
+    """It began after the tool's output was there: another response would say it twice."""
+    responses = gate()
+    responses.caller_started()
+    responses.ask(RESULT, 0)
+    responses.turn_committed(10)
+    begun(responses)
+
+    assert ended(responses) == []
+    assert responses.idle
+
+
+def test_nobody_else_can_say_goodbye() -> None:
+    """A purpose that no other response fulfils survives the server's own."""
+    responses = gate()
+    responses.caller_started()
+    responses.ask(GOODBYE, 0)
+    responses.turn_committed(10)
+    begun(responses)
+
+    assert ended(responses) == [GOODBYE]
+
+
+def test_a_goodbye_overtaken_on_the_wire_is_asked_again() -> None:
+    """Ours was sent, but the server had begun a response of its own."""
+    responses = gate()
+    responses.ask(GOODBYE, 0)
+    begun(responses)
+
+    assert ended(responses) == [GOODBYE]
+
+
+def test_a_result_overtaken_on_the_wire_is_answered_by_the_other() -> None:
+    """The server's response saw the output, which was sent before our request."""
+    responses = gate()
+    responses.ask(RESULT, 0)
+    begun(responses)
+
+    assert ended(responses) == []
+
+
+def test_a_collision_is_asked_again_at_the_end_of_the_other() -> None:
+    """`D-TAC-5`: conversation_already_has_active_response means later, not never."""
+    responses = gate()
+    responses.ask(RESULT, 0)
+    responses.already_active(50)
+
+    assert ended(responses, "somebody else's") == [RESULT]
+
+
+def test_after_a_collision_the_other_response_gets_its_time() -> None:
+    """It is alive; two seconds are the time to begin, not to end."""
+    responses = gate()
+    responses.ask(RESULT, 60_000)
+    responses.already_active(60_050)
+
+    assert responses.overdue(60_000 + OWED_MS) is Owed.NOTHING
+    assert responses.overdue(60_050 + QUIET_MS) is Owed.GIVE_UP
+
+
+def test_a_refused_request_frees_the_gate() -> None:
+    """Nothing will come of it; whoever waits must not wait for ever."""
+    responses = gate()
+    responses.ask(FILLER, 0)
+    responses.ask(RESULT, 0)
+
+    assert responses.refused() is Owed.ASK_AGAIN
+    assert responses.again(TRY_AGAIN, 10) == [RESULT]
+
+
+def test_a_refused_request_is_made_good_by_a_plain_one() -> None:
+    """Somebody waited for those words; a second refusal is a model that is of no use."""
+    responses = gate()
+    responses.ask(RESULT, 0)
+
+    assert responses.refused() is Owed.ASK_AGAIN
+    assert responses.again(TRY_AGAIN, 10) == [TRY_AGAIN]
+    assert responses.refused() is Owed.GIVE_UP
+
+
+def test_a_refusal_that_answers_nothing_changes_nothing() -> None:
+    """The response in progress goes on."""
+    responses = begun(gate())
+
+    assert responses.refused() is Owed.NOTHING
+    assert responses.active == "R"
+
+
+def test_the_end_of_some_other_response_frees_nothing() -> None:
+    """Two requests on their way would be one too many."""
+    responses = gate()
+    responses.ask(FILLER, 0)
+    responses.ask(RESULT, 0)
+
+    assert ended(responses, "an old one") == []
+    begun(responses, "R1", "filler")
+    assert ended(responses, "an old one") == []
+    assert ended(responses, "R1") == [RESULT]
+
+
+def test_what_is_withdrawn_is_not_said() -> None:
+    """A filler has no place behind the answer it stood in for."""
+    responses = begun(gate())
+    responses.ask(FILLER, 0)
+    responses.withdraw("filler")
+
+    assert ended(responses) == []
+
+
+def test_a_model_that_owes_a_response_is_asked_again_and_then_given_up() -> None:
+    """The caller's turn was committed and nothing came: silence has an end."""
+    responses = gate()
+    responses.turn_committed(0)
+
+    assert responses.overdue(OWED_MS) is Owed.ASK_AGAIN
+    assert responses.again(TRY_AGAIN, OWED_MS) == [TRY_AGAIN]
+    assert responses.overdue(2 * OWED_MS) is Owed.GIVE_UP
+
+
+@pytest.mark.parametrize("wanted", [GOODBYE, RESULT])
+def test_the_same_is_asked_again_not_just_anything(wanted: c.CreateResponse) -> None:
+    """A lost greeting or goodbye must not turn into whatever comes to the model's mind."""
+    responses = gate()
+    responses.ask(wanted, 0)
+
+    assert responses.overdue(OWED_MS) is Owed.ASK_AGAIN
+    assert responses.again(TRY_AGAIN, OWED_MS) == [wanted]
+
+
+def test_the_watchdog_is_silent_when_nothing_is_owed() -> None:
+    """An alarm that rings late must not make the model speak."""
+    responses = begun(gate())
+    ended(responses)
+
+    assert responses.overdue(OWED_MS) is Owed.NOTHING
+
+
+def test_an_active_response_must_show_signs_of_life() -> None:
+    """A response that stops in the middle would leave the caller in silence for ever."""
+    alarms = Alarms()
+    responses = begun(Responses(alarms, server_interrupts=True))
+    responses.speaking("R", 5_000)
+
+    alarms.due(QUIET_MS)
+    assert responses.overdue(QUIET_MS) is Owed.NOTHING
+    assert alarms.next_ms == 5_000 + QUIET_MS
+    assert responses.overdue(5_000 + QUIET_MS) is Owed.GIVE_UP
+
+
+def test_a_completed_response_forgives() -> None:
+    """Two late responses in an hour are no reason to change the line."""
+    responses = gate()
+    responses.turn_committed(0)
+    responses.overdue(OWED_MS)
+    responses.again(TRY_AGAIN, OWED_MS)
+    begun(responses, "R", "nudge")
+    ended(responses)
+    responses.turn_committed(60_000)
+
+    assert responses.overdue(60_000 + OWED_MS) is Owed.ASK_AGAIN
+
+
+def test_a_turn_during_a_response_is_owed_after_it() -> None:
+    """The server answers it when it is free."""
+    alarms = Alarms()
+    responses = begun(Responses(alarms, server_interrupts=True))
+    responses.turn_committed(50)
+
+    ended(responses, now_ms=100)
+
+    assert responses.owes
+    assert alarms.is_set(Alarm.OWED)
+    assert alarms.next_ms == 100 + OWED_MS
+
+
+def test_a_lost_line_owes_nothing() -> None:
+    """`D-TRA-2`: a flag that stayed true after a reconnection kept the model silent."""
+    responses = begun(gate())
+    responses.ask(RESULT, 0)
+    responses.line_lost()
+
+    assert responses.idle
+    assert responses.active is None
+    assert not responses.owes
+    assert responses.ask(FILLER, 10) == [FILLER]
+
+
+def test_only_the_muted_are_silent() -> None:
+    """The list names responses, not items."""
+    responses = begun(gate())
+    responses.mute({"R0"}, by_voice=True)
+
+    assert [responses.speaking(name, 0) for name in ("R0", "R", "R2")] == [False, False, True]
+    assert not responses.speaking_text("R0", 0)
+
+
+def test_the_call_asks_again_when_a_refusal_leaves_the_caller_in_silence() -> None:
+    """A refused greeting would otherwise be a call that begins with nothing."""
+    machine = on_the_phone(CallPlan(greeting="Hello."))
+    refusal = e.ModelError("invalid_value", "create:greeting", "response.instructions")
+
+    assert machine.handle(refusal, 100) == [TRY_AGAIN]
+    again = machine.handle(e.ModelError("invalid_value", "create:nudge"), 200)
+    assert kinds(again) == ["CloseModel", "OpenModel"]
+
+
+def test_the_call_asks_for_the_greeting_again() -> None:
+    """The operator wrote it word for word; a nudge would let the model make one up."""
+    machine = on_the_phone(CallPlan(greeting="Hello."))
+
+    (again,) = machine.wake(OWED_MS)
+
+    assert isinstance(again, c.CreateResponse)
+    assert again.purpose == "greeting"
+
+
+def test_a_failed_response_is_asked_for_once_more() -> None:
+    """A server error inside response.done is the server's slip, not the end."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+
+    assert machine.handle(done(status="failed", reason="server_error"), 50) == [TRY_AGAIN]
+    machine.handle(started("R2", "nudge"), 60)
+    lost = machine.handle(done("R2", "failed", "server_error"), 100)
+    assert kinds(lost) == ["CloseModel", "OpenModel"]
+
+
+def test_a_completed_response_without_a_word_is_asked_for_once_more() -> None:
+    """Models sometimes answer with nothing; the caller would wait for it."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+
+    assert machine.handle(done(), 50) == [TRY_AGAIN]
+    machine.handle(started("R2", "nudge"), 60)
+    assert machine.handle(done("R2"), 100) == []
+
+
+def test_a_response_that_called_a_tool_has_said_enough() -> None:
+    """Its words come with the tool's result."""
+    machine = on_the_phone(CallPlan(tools={"look_up": ToolPlan()}))
+    machine.handle(started(), 0)
+    machine.handle(tool_call(), 10)
+
+    assert machine.handle(done(), 50) == []
+
+
+def test_a_cancelled_response_is_not_asked_for_again() -> None:
+    """The caller interrupted it; their own turn follows."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    machine.handle(e.SpeechStarted("U"), 10)
+
+    assert machine.handle(done(status="cancelled", reason="turn_detected"), 50) == []
+
+
+def test_words_alone_are_a_sign_of_life() -> None:
+    """The transcript runs ahead of the audio."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    machine.handle(e.SpeechText("R", "A", 0, "Well"), 7_000)
+
+    assert machine.wake(QUIET_MS) == []
+    assert machine.handle(speech(20), 8_100) != []
