@@ -208,6 +208,22 @@ async def test_the_caller_does_not_cut_the_announcement(tmp_path: Path) -> None:
         assert record["end_reason"] == "transferred"
 
 
+async def test_a_model_that_fails_during_the_announcement_has_failed(tmp_path: Path) -> None:
+    """The failure treatment took the call, so it was not transferred, and nobody hung up."""
+    script = Scenario([GREETING, Reply("I put you through.", 1500, 660, tools=[TRANSFER])])
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
+        call = await ask(s)
+        await call.until(lambda: heard_tone(call.stream, 660) >= 100)
+
+        # Nothing is scripted for another turn, so every response from now on fails.
+        await call.speak(VOICE[:1600])
+        record = await s.record(call)
+
+        assert call.said == ["We have a problem."]
+        assert call.dialled == []
+        assert record["end_reason"] == "model_failed"
+
+
 @pytest.mark.parametrize("kind", ["busy", "no-answer", "failed", "unbridged"])
 async def test_a_failed_transfer_comes_back_to_the_same_conversation(
     tmp_path: Path, kind: Any
