@@ -341,10 +341,11 @@ class CallMachine:
 
     def _tool_done(self, event: e.ToolDone, now_ms: int) -> list[c.Command]:
         self.transcript.tool_answered(event.tool_call_id, event.output)
-        if self._link.state is not Link.READY or self._phase is Phase.LEAVING:
+        if self._link.state is not Link.READY:
+            self._tools.settled(event.tool_call_id)
             return []
         out = self._tools.closed(event)
-        wanted = self._tools.due()
+        wanted = None if self._phase is Phase.LEAVING else self._tools.due()
         if wanted is None:
             return out
         self._responses.withdraw("filler")

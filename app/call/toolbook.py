@@ -4,7 +4,8 @@ A response may carry several tool calls. Each is run as soon as it is complete, 
 goes to the model as soon as it is there, and when the response has ended and the last output
 is in, the model is asked to speak exactly once. Background results are handed over silently.
 A slow tool gets one filler phrase. Where the model line was replaced meanwhile, the output
-arrives as a message, since the new line has answered the call with a placeholder.
+arrives as a message, since the new line has answered the call with a placeholder; what is
+said about it is the same.
 """
 
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ FILLER = (
     "The tool is still running. Say one very short holding phrase in the caller's language, "
     "such as 'One moment, please.', and nothing else."
 )
+_EARLIER = ""
+"""Instead of a response id: outputs that outlived the line they were asked for on."""
 
 
 @dataclass(slots=True)
@@ -72,13 +75,18 @@ class Toolbook:
             return []
         batch = self._batches.get(response_id)
         if batch is None:
-            text = f"Result of an earlier tool call: {done.output}"
-            return [AddMessage("system", text)]
+            earlier = self._batches.setdefault(_EARLIER, _Batch(ended=True))
+            earlier.wants_speech = earlier.wants_speech or not done.background
+            return [AddMessage("system", f"Result of an earlier tool call: {done.output}")]
         batch.open.discard(done.tool_call_id)
         batch.wants_speech = batch.wants_speech or not done.background
         if not self.running:
             self._alarms.clear(Alarm.FILLER)
         return [AddToolOutput(done.tool_call_id, done.output)]
+
+    def settled(self, tool_call_id: str) -> None:
+        """There is no model line: the next one is told the output from the beginning."""
+        self._responses.pop(tool_call_id, None)
 
     def response_ended(self, response_id: str) -> None:
         """No further tool call of this response can come."""
