@@ -60,6 +60,12 @@ class Farewell:
         self._goodbye.end()
         return True
 
+    def yields(self) -> None:
+        """The caller is put through instead, and the watchdog is that announcement's now."""
+        if self.state is Parting.SAYING:
+            self.state = Parting.NONE
+            self._goodbye.state = Spoken.NONE
+
     def heard(self) -> list[Command]:
         """Everything that was sent has been heard."""
         if self.state is Parting.SAYING and self._goodbye.state is Spoken.SAID:

@@ -73,7 +73,7 @@ class CallMachine:
             e.CallerDigit: self._digit,
             e.StreamStopped: self._stream_over,
             e.CallerLineLost: self._line_lost,
-            e.CallEnded: self._stream_over,
+            e.CallEnded: self._call_over,
             e.CallStillUp: self._nothing,
             e.ModelReady: self._model_ready,
             e.ModelRefused: self._model_refused,
@@ -97,7 +97,7 @@ class CallMachine:
             e.FailoverOrdered: self._failover_ordered,
         }
         self._wakers: dict[Alarm, Callable[[int], list[c.Command]]] = {
-            Alarm.PARKED: lambda _now: self._end("stream_lost"),
+            Alarm.PARKED: lambda _now: self._end(self._reason("stream_lost")),
             Alarm.MODEL: self._fail,
             Alarm.MEDIA: self._media_due,
             Alarm.STALL: self._hearing.stalled,
@@ -157,7 +157,7 @@ class CallMachine:
     def _typed(self, turn: str | None, now_ms: int) -> list[c.Command]:
         if turn is None or self._phase is not Phase.LIVE or self._link.state is not Link.READY:
             return []
-        out = self._barge_in.interrupt(now_ms, by_voice=False)
+        out = self._interrupted(now_ms, by_voice=False)
         self.transcript.note(turn, now_ms)
         out.append(c.AddMessage("user", turn))
         return out + self._responses.ask(c.CreateResponse("digits"), now_ms)
@@ -175,8 +175,12 @@ class CallMachine:
             self._hearing.unshield()
         return self._leave(self._transfer.heard() + self._farewell.heard(), now_ms)
 
-    def _stream_over(self, _event: e.StreamStopped | e.CallEnded, _now_ms: int) -> list[c.Command]:
+    def _stream_over(self, _event: e.StreamStopped, _now_ms: int) -> list[c.Command]:
         return self._end(self._reason("caller_hangup"))
+
+    def _call_over(self, _event: e.CallEnded, _now_ms: int) -> list[c.Command]:
+        """Nobody is left to be put through, even if that was under way."""
+        return self._end(self._reason("caller_hangup", call_goes_on=False))
 
     def _line_lost(self, _event: e.CallerLineLost, _now_ms: int) -> list[c.Command]:
         return self._end(self._reason("stream_lost"))
@@ -227,7 +231,10 @@ class CallMachine:
         self._responses.caller_started()
         if self._leaving_soon:
             return []
-        out = self._barge_in.interrupt(now_ms)
+        return self._interrupted(now_ms)
+
+    def _interrupted(self, now_ms: int, *, by_voice: bool = True) -> list[c.Command]:
+        out = self._barge_in.interrupt(now_ms, by_voice=by_voice)
         if self._farewell.interrupted():
             self._responses.withdraw("goodbye")
             out.append(c.AddMessage("system", INTERRUPTED))
@@ -328,6 +335,9 @@ class CallMachine:
             return [c.RunTool(event.tool_call_id, event.name, event.arguments)]
         if event.name == TRANSFER_CALL:
             refusal = self._transfer.begin(event, now_ms)
+            if refusal is None:
+                self._farewell.yields()
+                self._responses.withdraw("goodbye")
             return [] if refusal is None else self._answered(event, refusal, ok=False)
         if event.name == END_CALL and not self._transfer.under_way:
             return self._answered(event, self._farewell.begin(event, now_ms), ok=True)
@@ -363,6 +373,8 @@ class CallMachine:
         return self._transfer.under_way or self._phase is not Phase.LIVE
 
     def _announcement_due(self, now_ms: int) -> list[c.Command]:
+        if self._phase is not Phase.LIVE:
+            return []
         return self._leave(self._transfer.overdue() + self._farewell.overdue(), now_ms)
 
     def _leave(self, out: list[c.Command], now_ms: int) -> list[c.Command]:
@@ -372,22 +384,26 @@ class CallMachine:
         return out
 
     def _transfer_accepted(self, _event: e.TransferAccepted, now_ms: int) -> list[c.Command]:
-        self._transfer.accepted()
-        self._leaving.accepted(now_ms)
+        if self._transfer.accepted():
+            self._leaving.accepted(now_ms)
         return []
 
     def _transfer_refused(self, event: e.TransferRefused, now_ms: int) -> list[c.Command]:
+        output = self._transfer.refused(event.reason)
+        if output is None or self._farewell.state is Parting.HANGING_UP:
+            return []
         self._phase = Phase.LIVE
         self._leaving.stayed()
         if self._link.state is Link.GONE:
             return self._fail(now_ms)
-        output = self._transfer.refused(event.reason)
         return self._tool_done(e.ToolDone(self._transfer.tool_call_id, output, ok=False), now_ms)
 
     def _hang_up_ordered(self, event: e.HangUpOrdered, now_ms: int) -> list[c.Command]:
         return self._leave(self._farewell.order(event.reason), now_ms)
 
     def _hang_up_done(self, event: e.HangUpDone, now_ms: int) -> list[c.Command]:
+        if self._farewell.state is not Parting.HANGING_UP:
+            return []
         if event.accepted:
             self._leaving.accepted(now_ms)
             return []
@@ -407,6 +423,8 @@ class CallMachine:
         return self._fail(now_ms, event.reason)
 
     def _failover_done(self, event: e.FailoverDone, now_ms: int) -> list[c.Command]:
+        if self._leaving.failure is None:
+            return []
         if not event.accepted:
             # Closing the socket makes Twilio run the action and the verb behind </Connect>,
             # which say and dial the same.
@@ -414,13 +432,13 @@ class CallMachine:
         self._leaving.accepted(now_ms)
         return []
 
-    def _reason(self, otherwise: str) -> str:
+    def _reason(self, otherwise: str, *, call_goes_on: bool = True) -> str:
         if self._leaving.failure:
             return self._leaving.failure
-        if self._transfer.under_way and self._phase is Phase.LEAVING:
-            return "transferring"
         if self._farewell.state is Parting.HANGING_UP:
             return self._farewell.reason
+        if call_goes_on and self._transfer.under_way and self._phase is Phase.LEAVING:
+            return "transferring"
         return otherwise
 
     def _end(self, reason: str) -> list[c.Command]:

@@ -95,12 +95,17 @@ class TransferDesk:
         self._announcement.end()
         return [Transfer(self.target)]
 
-    def accepted(self) -> None:
-        """Twilio will end the stream."""
+    def accepted(self) -> bool:
+        """Twilio will end the stream. False if nobody asked it to."""
+        if self.state is not Putting.REDIRECTING:
+            return False
         self.state = Putting.GONE
+        return True
 
-    def refused(self, reason: str) -> str:
-        """The caller is still here; what the model is told."""
+    def refused(self, reason: str) -> str | None:
+        """The caller is still here; what the model is told. None if nobody was redirected."""
+        if self.state is not Putting.REDIRECTING:
+            return None
         self.state = Putting.NONE
         return _refusal(reason)
 

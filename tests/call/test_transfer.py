@@ -1,0 +1,254 @@
+"""Putting the caller through: announced, heard, then by REST; and what if it fails."""
+
+import pytest
+
+from app.call.announcement import WATCHDOG_MS
+from app.call.farewell import GOODBYE
+from app.call.leaving import REST_MS, STOP_MS
+from app.call.machine import CallMachine
+from app.call.plan import CallPlan
+from app.call.transfer import ANNOUNCE
+from app.protocol import commands as c
+from app.protocol import events as e
+from tests.call.words import done, kinds, on_the_phone, say, speech, started, tool_call
+
+PLAN = CallPlan(targets=("billing", "Front Desk"))
+WISH = tool_call("transfer_call", arguments='{"target":"billing","reason":"invoice"}')
+CALLER = e.SpeechStarted("U")
+
+
+def announced() -> tuple[CallMachine, list[str]]:
+    """A machine whose model said "I put you through" (1 s) and called the tool."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started(), 0)
+    names = say(machine, 1_000, 0)
+    assert machine.handle(WISH, 100) == []
+    assert machine.handle(done(), 200) == []
+    return machine, names
+
+
+def redirecting() -> CallMachine:
+    machine, names = announced()
+    assert machine.handle(e.MarkReturned(names[-1]), 1_000) == [c.Transfer("billing")]
+    return machine
+
+
+def test_the_announcement_is_heard_before_the_caller_is_put_through() -> None:
+    """`D-PT-7` on the way out: the redirect drops what Twilio still has to play."""
+    machine, names = announced()
+
+    assert machine.handle(e.MarkReturned(names[0]), 198) == []
+    assert machine.handle(e.MarkReturned(names[-1]), 1_000) == [c.Transfer("billing")]
+
+
+def test_an_announcement_is_asked_for_where_none_was_made() -> None:
+    """Ringing out of nowhere sounds like a mistake."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started(), 0)
+    machine.handle(WISH, 10)
+
+    assert machine.handle(done(), 50) == [ANNOUNCE]
+    machine.handle(started("R2", "announce"), 100)
+    (name,) = say(machine, 50, 110, item_id="B", response_id="R2")
+    machine.handle(done("R2"), 150)
+    assert machine.handle(e.MarkReturned(name), 200) == [c.Transfer("billing")]
+
+
+def test_the_caller_does_not_interrupt_the_announcement() -> None:
+    """They were told what happens; an "oh, thanks" must not undo it."""
+    machine, names = announced()
+
+    assert machine.handle(CALLER, 500) == []
+    assert machine.handle(e.CallerDigit("1"), 600) == []
+    assert machine.handle(e.MarkReturned(names[-1]), 1_000) == [c.Transfer("billing")]
+
+
+def test_a_missing_announcement_is_not_waited_for() -> None:
+    """The caller asked for a person, not for a sentence."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started(), 0)
+    machine.handle(WISH, 0)
+    machine.handle(done(), 10)
+    machine.handle(started("R2", "announce"), 20)
+    machine.handle(speech(100, "B", "R2"), 5_000)
+
+    assert c.Transfer("billing") in machine.wake(WATCHDOG_MS)
+
+
+def test_the_stream_ends_when_twilio_ends_it() -> None:
+    """Closing first would let Twilio run the verb behind Connect."""
+    machine = redirecting()
+
+    assert machine.handle(e.TransferAccepted(), 1_100) == []
+    assert machine.handle(e.StreamStopped(), 1_300) == [c.EndStream("transferring")]
+
+
+def test_a_stop_that_never_comes_is_not_waited_for() -> None:
+    """It may be lost; the call has long gone on."""
+    machine = redirecting()
+    machine.handle(e.TransferAccepted(), 1_100)
+
+    assert machine.wake(1_100 + STOP_MS) == [c.EndStream("transferring")]
+
+
+def test_rest_that_never_answers_is_not_waited_for() -> None:
+    """Somebody must let go of a line in limbo."""
+    machine = redirecting()
+
+    assert machine.wake(1_000 + REST_MS)[-1] == c.EndStream("transferring")
+
+
+def test_a_refused_redirect_is_told_to_the_model_and_the_call_goes_on() -> None:
+    """`D-PT-8`, `D-TRA-4`: a failed redirect was dead air, and nobody told the model."""
+    machine = redirecting()
+
+    assert machine.handle(e.TransferRefused("http_500"), 1_500) == [
+        c.AddToolOutput("T1", '{"ok":false,"reason":"http_500"}'),
+        c.CreateResponse("tool_result"),
+    ]
+    machine.handle(started("R2", "tool_result"), 1_600)
+    assert kinds(machine.handle(speech(100, "B", "R2"), 1_700)) == ["PlayAudio", "SendMark"]
+    assert kinds(machine.handle(CALLER, 1_750)) == ["ClearPlayback", "TruncateItem"]
+
+
+def test_after_a_refusal_the_model_may_try_again() -> None:
+    """Another target, or the same one later."""
+    machine = redirecting()
+    machine.handle(e.TransferRefused("http_500"), 1_500)
+    machine.handle(started("R2", "tool_result"), 1_600)
+    again = tool_call("transfer_call", tool_call_id="T2", response_id="R2", arguments=_named())
+
+    assert machine.handle(again, 1_700) == []
+    assert machine.handle(done("R2"), 1_800) == [ANNOUNCE]
+
+
+def _named(target: str = "billing") -> str:
+    return f'{{"target":"{target}"}}'
+
+
+def test_a_refusal_after_the_model_is_gone_is_the_failure_treatment() -> None:
+    """`D-PT-8`: nobody is left to be told, so the caller must be."""
+    machine = redirecting()
+    machine.handle(e.ModelLineLost(1006, "abnormal"), 1_200)
+
+    assert machine.handle(e.TransferRefused("http_500"), 1_500) == [c.CloseModel(), c.FailOver()]
+    machine.handle(e.FailoverDone(accepted=True), 1_600)
+    assert machine.handle(e.StreamStopped(), 1_700) == [c.EndStream("model_failed")]
+
+
+def test_a_model_that_fails_during_the_announcement_has_failed() -> None:
+    """The record must not say that the caller was put through."""
+    machine, _ = announced()
+
+    assert machine.handle(e.ModelError("insufficient_quota"), 300) == [c.CloseModel(), c.FailOver()]
+    assert machine.wake(WATCHDOG_MS + 150) == [c.VerifyCall()]
+    assert machine.handle(e.StreamStopped(), 10_200) == [c.EndStream("model_failed")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        _named("+19005551212"),
+        _named("the boss"),
+        _named(""),
+        '{"target":["billing"]}',
+        '{"target":',
+        "{}",
+        "[]",
+        "null",
+        "7",
+    ],
+)
+def test_the_model_names_a_target_or_nobody_is_dialled(arguments: str) -> None:
+    """A number never comes from the model; the refusal names what it may say."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started(), 0)
+
+    (output,) = machine.handle(tool_call("transfer_call", arguments=arguments), 10)
+
+    assert output == c.AddToolOutput(
+        "T1", '{"ok":false,"reason":"unknown target; known targets: billing, Front Desk"}'
+    )
+    assert machine.handle(done(), 20) == [c.CreateResponse("tool_result")]
+
+
+@pytest.mark.parametrize("name", ["Billing", " BILLING ", "billing"])
+def test_a_target_is_known_by_its_name_however_it_is_written(name: str) -> None:
+    """Speech models are careless with case."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started(), 0)
+    machine.handle(tool_call("transfer_call", arguments=_named(name)), 0)
+    names = say(machine, 50, 0)
+    machine.handle(done(), 10)
+
+    assert machine.handle(e.MarkReturned(names[-1]), 60) == [c.Transfer("billing")]
+
+
+def test_a_second_wish_is_refused() -> None:
+    """One caller can be put through to one person."""
+    machine, _ = announced()
+    second = tool_call("transfer_call", tool_call_id="T2", arguments=_named("front desk"))
+
+    assert machine.handle(second, 300) == [
+        c.AddToolOutput("T2", '{"ok":false,"reason":"a transfer is already under way"}')
+    ]
+
+
+@pytest.mark.parametrize("first", ["end_call", "transfer_call"])
+def test_a_caller_who_is_put_through_is_not_hung_up_on(first: str) -> None:
+    """Models call both at once, meaning that their own part of the call is over."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started(), 0)
+    names = say(machine, 50, 0)
+    calls = [tool_call("end_call", tool_call_id="T0"), WISH]
+    for call in calls if first == "end_call" else reversed(calls):
+        machine.handle(call, 10)
+    assert GOODBYE not in machine.handle(done(), 20)
+
+    assert machine.handle(e.MarkReturned(names[-1]), 60) == [c.Transfer("billing")]
+
+
+def test_a_goodbye_that_gave_way_has_no_watchdog() -> None:
+    """Only the transfer acts when the announcement takes too long."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started(), 0)
+    machine.handle(tool_call("end_call", tool_call_id="T0"), 0)
+    machine.handle(WISH, 0)
+    machine.handle(speech(100), WATCHDOG_MS - 100)
+
+    out = machine.wake(WATCHDOG_MS)
+
+    assert c.Transfer("billing") in out
+    assert c.HangUp() not in out
+
+
+def test_a_caller_who_hangs_up_meanwhile_was_not_put_through() -> None:
+    """`transferring` promises a dial result, and nobody would ever bring it."""
+    machine = redirecting()
+
+    assert machine.handle(e.CallEnded("completed"), 1_100) == [c.EndStream("caller_hangup")]
+
+
+def test_an_operator_who_ends_the_call_meanwhile_has_the_last_word() -> None:
+    """The hang-up was asked for after the redirect; a refused redirect changes nothing."""
+    machine = redirecting()
+
+    assert machine.handle(e.HangUpOrdered("operator_ended"), 1_100) == [c.HangUp()]
+    assert machine.handle(e.TransferRefused("http_500"), 1_200) == []
+    machine.handle(e.HangUpDone(accepted=True), 1_300)
+    assert machine.handle(e.StreamStopped(), 1_400) == [c.EndStream("operator_ended")]
+
+
+@pytest.mark.parametrize("answer", [e.TransferAccepted(), e.TransferRefused("busy")])
+def test_an_answer_nobody_waits_for_changes_nothing(answer: e.Event) -> None:
+    """Least of all may it make a waiting machine a live one, or end a live call."""
+    waiting, live = CallMachine(PLAN), on_the_phone(PLAN)
+    waiting.begin(0)
+
+    for machine in (waiting, live):
+        before_ms = machine.deadline_ms()
+        assert machine.handle(answer, 10) == []
+        assert machine.deadline_ms() == before_ms
+    waiting.handle(e.ModelReady("sess_1"), 20)
+    waiting.handle(started(), 30)
+    assert waiting.handle(speech(100), 40) == []
