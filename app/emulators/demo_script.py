@@ -1,0 +1,151 @@
+"""What is said and done in the demonstration, by the agent's model and by the caller.
+
+The model's lines are a scenario, which must be used up and whose expectations hold what the
+server has to have sent by then; the caller's lines are said by ear, when the agent has been
+heard. Rule: only words and their order are here, no telling and no judging.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.audio import mulaw
+from app.emulators.demo_voice import AGENT, CALLER, Studio, Voice
+from app.emulators.realtime_turns import Plan, Reply, ToolUse
+from app.emulators.scenario import Expect, Scenario
+from app.emulators.twilio_call import EmulatedCall
+from app.emulators.twilio_words import DialOutcome
+from app.protocol.units import ms_of_bytes
+
+GREETING = "Hello, Contoso Dental. This is the virtual assistant. How can I help?"
+QUESTION = "Good morning. When are you open on Saturday?"
+HOURS = (
+    "On Saturday we are open from nine in the morning until noon. From Monday to Friday we open"
+    " at eight in the morning and close at seven in the evening, and on Sunday we are closed."
+)
+INTERRUPTION = "Saturday is fine. But I have a question about my bill."
+ANNOUNCEMENT = "Then let me put you through to the billing desk. One moment, please."
+RETURN = "I am sorry, the billing desk is on another call. Shall they call you back?"
+CONSENT = "Yes, please. That is all."
+GOODBYE = "They will call you this afternoon. Thank you for calling, and goodbye."
+
+TARGET = "billing"
+BILLING_DESK = "+33612345678"
+"""As in demo_agent.yaml."""
+BUSY = DialOutcome("busy", ring_ms=1500)
+INTERRUPTS_AFTER_MS = 1800
+"""Of HOURS: in the middle of its first sentence."""
+TRUNCATED_MS = (INTERRUPTS_AFTER_MS - 200, INTERRUPTS_AFTER_MS + 1200)
+"""Where that answer may be cut: the caller draws breath first, and the line is not instant."""
+
+THOUGHT_MS = 250
+"""The model's own time before it speaks."""
+
+_BREATH_MS = 300
+_LISTENING_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Everything that is said, as mu-law, by its text."""
+
+    audio: dict[str, bytes]
+
+    @classmethod
+    async def spoken(cls, studio: Studio) -> "Lines":
+        """Say all lines. Raises ``VoiceFault``."""
+        audio: dict[str, bytes] = {}
+        for voice, texts in _PARTS.items():
+            for text in texts:
+                audio[text] = await studio.say(text, voice)
+        return cls(audio)
+
+    def ms(self, text: str) -> int:
+        """How long ``text`` sounds."""
+        return ms_of_bytes(len(self.audio[text]))
+
+    def reply(self, text: str, *tools: ToolUse) -> Reply:
+        """The model says ``text``, then calls ``tools``."""
+        return Reply(
+            text,
+            self.ms(text),
+            audio=self.audio[text],
+            tools=tools,
+            first_audio_ms=THOUGHT_MS,
+        )
+
+
+_PARTS: dict[Voice, tuple[str, ...]] = {
+    AGENT: (GREETING, HOURS, ANNOUNCEMENT, RETURN, GOODBYE),
+    CALLER: (QUESTION, INTERRUPTION, CONSENT),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _OnlyTool:
+    """A response that is a function call and nothing said."""
+
+    tool: ToolUse
+
+    def plan(self) -> Plan:
+        """The call."""
+        return Plan((self.tool,), first_ms=THOUGHT_MS)
+
+
+def scenario(lines: Lines) -> Scenario:
+    """The model's side, with what the server owes it before each line."""
+    return Scenario(
+        [
+            Expect(origin="client", instructions_contain=GREETING),
+            lines.reply(GREETING),
+            Expect(origin="turn", tools=["opening_hours", "transfer_call", "end_call"]),
+            _OnlyTool(ToolUse("opening_hours", {"day": "Saturday"})),
+            Expect(origin="client", tool_outputs=1, tool_output_contains="until noon"),
+            lines.reply(HOURS),
+            Expect(origin="turn", truncated_ms=TRUNCATED_MS),
+            lines.reply(ANNOUNCEMENT, ToolUse("transfer_call", {"target": TARGET})),
+            # A new stream and a new model session: it has to be told what was said before.
+            Expect(origin="client", instructions_contain="busy", message_contains=INTERRUPTION),
+            lines.reply(RETURN),
+            Expect(origin="turn"),
+            lines.reply(GOODBYE, ToolUse("end_call")),
+        ],
+        heard=[QUESTION, INTERRUPTION, CONSENT],
+    )
+
+
+class Caller:
+    """The person on the telephone: hears, waits for their turn, and once does not."""
+
+    def __init__(self, call: EmulatedCall, lines: Lines, on_speech: Callable[[str], None]) -> None:
+        self._call = call
+        self._lines = lines
+        self._on_speech = on_speech
+
+    async def converse(self) -> None:
+        """The caller's side from the first word to the end of the call.
+
+        Raises TimeoutError that tells where the call stands when the agent does not speak or
+        does not hang up.
+        """
+        await self._hear_out(GREETING)
+        await self._say(QUESTION)
+        await self._hear(INTERRUPTS_AFTER_MS)
+        await self._say(INTERRUPTION)
+        await self._hear_out(ANNOUNCEMENT)
+        await self._hear_out(RETURN)
+        await self._say(CONSENT)
+        await self._hear_out(GOODBYE)
+        await self._call.ended(_LISTENING_S)
+
+    async def _hear_out(self, text: str) -> None:
+        await self._hear(self._lines.ms(text))
+
+    async def _hear(self, length_ms: int) -> None:
+        """Return when so much more was heard than before."""
+        before_ms = self._call.heard_ms
+        await self._call.heard_at_least(before_ms + length_ms, _LISTENING_S)
+
+    async def _say(self, text: str) -> None:
+        await self._call.speak(mulaw.silence(_BREATH_MS), wait=True)
+        self._on_speech(text)
+        await self._call.speak(self._lines.audio[text], wait=True)
