@@ -21,6 +21,12 @@ class BargeIn:
         self._playout = playout
         self._responses = responses
         self._transcript = transcript
+        self._bygone: set[str] = set()
+        """Responses of a line that is gone: no later one knows their items."""
+
+    def line_lost(self) -> None:
+        """What still plays was said on a line that can no longer be told how much was heard."""
+        self._bygone = self._playout.responses
 
     def interrupt(self, now_ms: int, *, by_voice: bool = True) -> list[Command]:
         """Cut playback here. Nothing is truncated when everything had been said and heard.
@@ -33,5 +39,6 @@ class BargeIn:
         out: list[Command] = [ClearPlayback()]
         for part in self._playout.interrupt(now_ms):
             self._transcript.cut(part)
-            out.append(TruncateItem(part.item_id, part.content_index, part.heard_ms))
+            if part.response_id not in self._bygone:
+                out.append(TruncateItem(part.item_id, part.content_index, part.heard_ms))
         return out + self._responses.mute(muted, by_voice=by_voice)

@@ -147,7 +147,7 @@ class CallMachine:
             out += self._playout.speak(audio, now_ms)
         if self._responses.active is None:
             out += self._playout.finish()
-        return out
+        return out + self._if_line_idle(now_ms)
 
     def _digit(self, event: e.CallerDigit, now_ms: int) -> list[c.Command]:
         if self._leaving_soon:
@@ -155,10 +155,12 @@ class CallMachine:
         return self._typed(self._digits.press(event.digit, now_ms), now_ms)
 
     def _typed(self, turn: str | None, now_ms: int) -> list[c.Command]:
-        if turn is None or self._phase is not Phase.LIVE or self._link.state is not Link.READY:
+        if turn is None or self._phase is not Phase.LIVE:
+            return []
+        self.transcript.note(turn, now_ms)
+        if self._link.state is not Link.READY:
             return []
         out = self._interrupted(now_ms, by_voice=False)
-        self.transcript.note(turn, now_ms)
         out.append(c.AddMessage("user", turn))
         return out + self._responses.ask(c.CreateResponse("digits"), now_ms)
 
@@ -219,6 +221,7 @@ class CallMachine:
         if self._phase is Phase.LEAVING:
             self._link.give_up()
             return []
+        self._barge_in.line_lost()
         self._responses.line_lost()
         self._tools.line_lost()
         self._hearing.model_gone()

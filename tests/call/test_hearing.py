@@ -1,0 +1,265 @@
+"""What the model hears of the caller: every frame once, in order, on one timeline."""
+
+import pytest
+
+from app.call.alarms import Alarm, Alarms
+from app.call.hearing import (
+    LONGEST_GAP_MS,
+    MEDIA_MS,
+    PREROLL_FRAMES,
+    STALL_MS,
+    STALL_SILENCE_MS,
+    Hearing,
+)
+from app.call.machine import CallMachine
+from app.call.plan import CallPlan
+from app.protocol import commands as c
+from app.protocol import events as e
+from tests.call.words import done, frame, on_the_phone, say, started
+
+HEARD = c.AppendAudio(frame(0).payload_b64)
+
+
+def listening(alarms: Alarms | None = None) -> Hearing:
+    hearing = Hearing(alarms or Alarms())
+    hearing.stream_started(0)
+    hearing.model_ready()
+    return hearing
+
+
+def lettered(n: int) -> e.CallerAudio:
+    """A frame that can be told from every other."""
+    return e.CallerAudio(f"{n:04}", 160, n * 20)
+
+
+def test_a_frame_passes_by_reference() -> None:
+    """Nothing on the audio path copies audio."""
+    audio = frame(0)
+
+    (command,) = listening().frame(audio, 0)
+
+    assert isinstance(command, c.AppendAudio)
+    assert command.payload_b64 is audio.payload_b64
+
+
+def test_frames_wait_for_the_model_and_arrive_in_order() -> None:
+    """The caller's first words are spoken while the line is being opened."""
+    hearing = Hearing(Alarms())
+    hearing.stream_started(0)
+
+    assert [hearing.frame(lettered(n), n * 20) for n in range(5)] == [[]] * 5
+    assert hearing.model_ready() == [c.AppendAudio(f"{n:04}") for n in range(5)]
+    assert hearing.frame(lettered(5), 100) == [c.AppendAudio("0005")]
+    assert hearing.model_ready() == []
+
+
+def test_what_waits_is_bounded_and_the_oldest_goes_first() -> None:
+    """Ten seconds; older words are worth nothing any more."""
+    hearing = Hearing(Alarms())
+    hearing.stream_started(0)
+    for n in range(PREROLL_FRAMES + 7):
+        hearing.frame(lettered(n), n * 20)
+
+    waited = hearing.model_ready()
+
+    assert len(waited) == PREROLL_FRAMES
+    assert waited[0] == c.AppendAudio("0007")
+
+
+@pytest.mark.parametrize(
+    ("missing_ms", "padded_ms"), [(20, 20), (35, 20), (40, 40), (3_000, 3_000)]
+)
+def test_a_gap_in_the_timestamps_becomes_silence(missing_ms: int, padded_ms: int) -> None:
+    """Voice activity detection counts audio, not time: without it a pause never ends."""
+    hearing = listening()
+    hearing.frame(frame(0), 0)
+
+    assert hearing.frame(frame(20 + missing_ms), 0) == [c.AppendSilence(padded_ms), HEARD]
+    assert hearing.padded_ms == padded_ms
+    assert hearing.frame(frame(40 + missing_ms), 0) == [HEARD]
+
+
+def test_a_long_gap_is_padded_up_to_a_limit() -> None:
+    """An hour on hold must not become an hour of silence in one message."""
+    hearing = listening()
+    hearing.frame(frame(0), 0)
+
+    assert hearing.frame(frame(3_600_000), 0) == [c.AppendSilence(LONGEST_GAP_MS), HEARD]
+
+
+def test_jitter_is_no_gap() -> None:
+    """Timestamps wander by some milliseconds; padding them would make the audio longer."""
+    hearing = listening()
+    out: list[c.Command] = []
+    for at_ms in (0, 25, 38, 62, 79, 101, 120):
+        out += hearing.frame(frame(at_ms), at_ms)
+
+    assert out == [HEARD] * 7
+    assert hearing.padded_ms == 0
+
+
+def test_the_first_frame_has_nothing_before_it() -> None:
+    """A stream may begin at any timestamp."""
+    assert listening().frame(frame(5_000), 0) == [HEARD]
+
+
+def test_a_new_stream_begins_a_new_timeline() -> None:
+    """Timestamps count from the stream's beginning."""
+    hearing = listening()
+    hearing.frame(frame(0), 0)
+    hearing.stream_started(9_000)
+
+    assert hearing.frame(frame(700), 9_000) == [HEARD]
+
+
+def test_a_gap_while_the_model_is_away_waits_in_its_place() -> None:
+    """Order is kept, silence included."""
+    hearing = Hearing(Alarms())
+    hearing.stream_started(0)
+    hearing.frame(frame(0), 0)
+    hearing.frame(frame(60), 60)
+
+    assert hearing.model_ready() == [HEARD, c.AppendSilence(40), HEARD]
+
+
+def test_a_line_that_stalls_in_mid_sentence_becomes_silence() -> None:
+    """Otherwise the model waits for the end of a sentence that never comes."""
+    alarms = Alarms()
+    hearing = listening(alarms)
+    hearing.frame(frame(0), 0)
+    hearing.speech_started(10)
+
+    assert alarms.next_ms == 10 + STALL_MS
+    alarms.due(10 + STALL_MS)
+    assert hearing.stalled(10 + STALL_MS) == [c.AppendSilence(STALL_SILENCE_MS)]
+    assert not alarms.is_set(Alarm.STALL)
+
+
+def test_a_line_that_goes_on_is_looked_at_again() -> None:
+    """Frames cost no timer: the alarm looks how long the silence has lasted."""
+    alarms = Alarms()
+    hearing = listening(alarms)
+    hearing.speech_started(0)
+    hearing.frame(frame(700), 700)
+    alarms.due(STALL_MS)
+
+    assert hearing.stalled(STALL_MS) == []
+    assert alarms.is_set(Alarm.STALL)
+    assert alarms.next_ms == 700 + STALL_MS
+
+
+def test_the_silence_of_a_stall_is_not_padded_twice() -> None:
+    """When the line comes back its gap has been filled already."""
+    hearing = listening()
+    hearing.frame(frame(0), 0)
+    hearing.speech_started(0)
+    hearing.stalled(STALL_MS)
+
+    assert hearing.frame(frame(900), 900) == [HEARD]
+    hearing = listening()
+    hearing.frame(frame(0), 0)
+    hearing.speech_started(0)
+    hearing.stalled(STALL_MS)
+    assert hearing.frame(frame(1_520), 1_520) == [c.AppendSilence(500), HEARD]
+
+
+def test_a_caller_who_has_finished_cannot_stall() -> None:
+    """Silence is nothing to notice between turns."""
+    alarms = Alarms()
+    hearing = listening(alarms)
+    hearing.speech_started(0)
+    hearing.speech_stopped()
+
+    assert not alarms.is_set(Alarm.STALL)
+
+
+def test_a_silent_line_is_asked_about_every_ten_seconds() -> None:
+    """A hang-up whose stop got lost would keep the model line for ever."""
+    machine = on_the_phone()
+    machine.handle(frame(0), 3_000)
+
+    assert machine.wake(MEDIA_MS) == []
+    assert machine.deadline_ms() == 3_000 + MEDIA_MS
+    assert machine.wake(3_000 + MEDIA_MS) == [c.VerifyCall()]
+    assert machine.handle(e.CallStillUp(), 13_100) == []
+    assert machine.wake(3_000 + 2 * MEDIA_MS) == [c.VerifyCall()]
+    assert machine.handle(e.CallEnded("completed"), 23_100) == [c.EndStream("caller_hangup")]
+
+
+def test_caller_audio_never_brings_the_deadline_nearer() -> None:
+    """The runner does not look at it after a frame."""
+    machine = on_the_phone()
+    machine.handle(e.SpeechStarted("U"), 0)
+    before_ms = machine.deadline_ms()
+
+    for n in range(10):
+        machine.handle(frame(n * 100), n * 100)
+        assert machine.deadline_ms() == before_ms
+
+
+SHIELDED = CallPlan(greeting="Hello.", greeting_shielded=True)
+
+
+def test_a_shielded_greeting_hears_silence_instead_of_the_caller() -> None:
+    """An early "hello?" would cancel it."""
+    machine = on_the_phone(SHIELDED)
+    machine.handle(started("R", "greeting"), 0)
+
+    assert machine.handle(frame(0), 10) == [c.AppendSilence(20)]
+
+
+def test_the_caller_is_heard_when_the_greeting_was() -> None:
+    """Heard, not generated: the last mark lifts the shield."""
+    machine = on_the_phone(SHIELDED)
+    machine.handle(started("R", "greeting"), 0)
+    (name,) = say(machine, 50, 0)
+    machine.handle(done(), 10)
+    machine.handle(frame(0), 20)
+    machine.handle(e.MarkReturned(name), 60)
+
+    assert machine.handle(frame(20), 80) == [HEARD]
+
+
+def test_a_greeting_heard_before_the_stream_began_does_not_leave_the_shield_up() -> None:
+    """Whatever became of it, the caller must be heard in the end."""
+    machine = CallMachine(SHIELDED)
+    machine.begin(0)
+    machine.handle(e.ModelReady("sess_1"), 10)
+    for response_id, purpose in (("R", "greeting"), ("R2", "nudge")):
+        machine.handle(started(response_id, purpose), 20)
+        machine.handle(done(response_id), 30)
+    machine.handle(e.StreamStarted("MZ1"), 40)
+
+    assert machine.handle(frame(0), 50) == [HEARD]
+
+
+def test_a_refused_greeting_does_not_leave_the_shield_up() -> None:
+    """A model that hears silence for ever never answers."""
+    machine = on_the_phone(SHIELDED)
+    machine.handle(e.ModelError("invalid_value", "create:greeting"), 10)
+    machine.handle(started("R", "nudge"), 20)
+    (name,) = say(machine, 50, 30)
+    machine.handle(done(), 40)
+    machine.handle(e.MarkReturned(name), 90)
+
+    assert machine.handle(frame(0), 100) == [HEARD]
+
+
+def test_a_caller_who_comes_back_is_not_shielded() -> None:
+    """The greeting was said long ago."""
+    machine = on_the_phone(CallPlan("Hello.", greeting_shielded=True, returning="busy"))
+
+    assert machine.handle(frame(0), 10) == [HEARD]
+
+
+def test_a_lost_line_keeps_what_the_caller_says_for_the_next_one() -> None:
+    """The caller does not know that anything happened."""
+    machine = on_the_phone()
+    machine.handle(frame(0), 0)
+    machine.handle(e.ModelLineLost(1006, "abnormal"), 10)
+
+    assert machine.handle(frame(20), 20) == []
+    assert machine.handle(frame(40), 40) == []
+    out = machine.handle(e.ModelReady("sess_2"), 300)
+    assert out[:2] == [HEARD, HEARD]
+    assert machine.handle(frame(60), 310) == [HEARD]

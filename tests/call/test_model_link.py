@@ -1,0 +1,276 @@
+"""Opening the model line, opening it again, and when to stop trying."""
+
+import pytest
+
+from app.call.faults import FATAL
+from app.call.leaving import PARKED_MS
+from app.call.machine import CallMachine
+from app.call.model_link import ATTEMPT_MS, MOST_REOPENINGS, PATIENCE_MS
+from app.call.plan import CallPlan, Memory
+from app.call.prompts import RESUMED
+from app.protocol import commands as c
+from app.protocol import events as e
+from tests.call.words import done, kinds, marks, on_the_phone, say, speech, started
+
+FAILOVER = [c.CloseModel(), c.FailOver()]
+OPEN = c.OpenModel(ATTEMPT_MS)
+LOST = e.ModelLineLost(1006, "abnormal")
+LATER = e.ModelRefused("http_503", retryable=True)
+NEVER = e.ModelRefused("http_401", retryable=False)
+
+
+def waiting(plan: CallPlan | None = None) -> CallMachine:
+    machine = CallMachine(plan or CallPlan())
+    assert machine.begin(0) == [OPEN]
+    return machine
+
+
+def test_the_first_word_is_ready_when_the_caller_is() -> None:
+    """The line is opened when the TwiML is answered; speech waits for the stream."""
+    machine = waiting(CallPlan("Hello."))
+    (greeting,) = machine.handle(e.ModelReady("sess_1"), 100)
+    assert isinstance(greeting, c.CreateResponse)
+    assert greeting.purpose == "greeting"
+    machine.handle(started("R", "greeting"), 150)
+    first, second = speech(100), speech(150)
+    assert machine.handle(first, 200) == []
+    assert machine.handle(second, 210) == []
+    assert machine.handle(e.SpeechAudioDone("R", "A", 0), 220) == []
+    assert machine.handle(done(), 230) == []
+
+    assert machine.handle(e.StreamStarted("MZ1"), 400) == [
+        c.PlayAudio(first.payload_b64, 800),
+        c.SendMark("g0:1", 100),
+        c.PlayAudio(second.payload_b64, 1200),
+        c.SendMark("g0:2", 150),
+    ]
+
+
+def test_nothing_is_asked_before_the_line_is_ready() -> None:
+    """`D-JB-3`: a response.create before session.updated greets with default voice and words."""
+    machine = waiting(CallPlan("Hello."))
+
+    assert machine.handle(e.StreamStarted("MZ1"), 50) == []
+    assert kinds(machine.handle(e.ModelReady("sess_1"), 100)) == ["CreateResponse"]
+
+
+def test_a_caller_who_speaks_first_is_not_greeted() -> None:
+    """No greeting in the document, no words of ours."""
+    assert waiting().handle(e.ModelReady("sess_1"), 100) == []
+
+
+@pytest.mark.parametrize(
+    ("verbatim", "words"),
+    [(True, 'exactly this, word for word, and nothing else: "Hi!"'), (False, "Hi!")],
+)
+def test_a_greeting_is_said_as_it_stands_or_made_from_a_hint(verbatim: bool, words: str) -> None:
+    """Operators want the one or the other; in neither may the model call a tool first."""
+    machine = waiting(CallPlan("Hi!", greeting_verbatim=verbatim))
+
+    (asked,) = machine.handle(e.ModelReady("sess_1"), 100)
+
+    assert isinstance(asked, c.CreateResponse)
+    assert (asked.instructions or "").endswith(words)
+    assert not asked.tools
+
+
+def test_a_refused_attempt_is_repeated_once() -> None:
+    """Most refusals are a moment's; the second one is an answer."""
+    machine = waiting()
+    machine.handle(e.StreamStarted("MZ1"), 0)
+
+    assert machine.handle(LATER, 100) == [OPEN]
+    assert machine.handle(LATER, 200) == FAILOVER
+
+
+def test_a_refusal_for_good_is_not_repeated() -> None:
+    """A wrong key stays wrong."""
+    machine = waiting()
+    machine.handle(e.StreamStarted("MZ1"), 0)
+
+    assert machine.handle(NEVER, 100) == FAILOVER
+
+
+def test_a_refusal_before_the_stream_waits_for_the_caller() -> None:
+    """There is nobody to say a sentence to yet."""
+    machine = waiting()
+
+    assert machine.handle(NEVER, 100) == []
+    assert machine.handle(e.StreamStarted("MZ1"), 500) == FAILOVER
+
+
+def test_the_callers_patience_is_measured_from_when_the_caller_waits() -> None:
+    """Dead air has an end under five seconds, however slowly the model fails."""
+    machine = waiting()
+    machine.handle(e.StreamStarted("MZ1"), 3_000)
+
+    assert machine.deadline_ms() == 3_000 + PATIENCE_MS
+    assert machine.wake(3_000 + PATIENCE_MS) == FAILOVER
+
+
+def test_a_model_that_comes_too_late_is_sent_away() -> None:
+    """A leaked session is billed by the minute."""
+    machine = waiting()
+    machine.handle(e.StreamStarted("MZ1"), 0)
+    machine.wake(PATIENCE_MS)
+
+    assert machine.handle(e.ModelReady("sess_1"), PATIENCE_MS + 10) == [c.CloseModel()]
+
+
+def test_nobody_came() -> None:
+    """`D-TAC-7`: a model line is not kept for a stream that never starts."""
+    machine = waiting()
+    machine.handle(e.ModelReady("sess_1"), 100)
+
+    assert machine.deadline_ms() == PARKED_MS
+    assert machine.wake(PARKED_MS) == [c.EndStream("stream_lost")]
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1000, "ok"), (1001, "going away"), (1006, "")])
+def test_a_lost_line_is_opened_again_however_politely_it_went(code: int, reason: str) -> None:
+    """`D-PC-4`, `D-TS-6`, `D-TAC-8`, `D-BL-2`: the 60-minute close is polite, and was silence."""
+    machine = on_the_phone()
+
+    assert machine.handle(e.ModelLineLost(code, reason), 100) == [c.CloseModel(), OPEN]
+    assert machine.deadline_ms() == 100 + PATIENCE_MS
+
+
+def test_the_same_conversation_goes_on_with_the_next_line() -> None:
+    """`D-TRA-2`: the model is told what was said and heard, and asked to go on."""
+    machine = on_the_phone(CallPlan("Hello.", memories=(Memory("user", "It is about my car."),)))
+    machine.handle(started("R", "greeting"), 0)
+    machine.handle(e.SpeechText("R", "A", 0, "Hello, how can I help you?"), 10)
+    (_, *names) = say(machine, 1_000, 20)
+    machine.handle(e.MarkReturned(names[0]), 420)
+    machine.handle(e.SpeechStarted("U"), 520)
+    machine.handle(done(status="cancelled"), 530)
+    machine.handle(e.CallerTurnCommitted("U"), 900)
+    machine.handle(e.CallerTranscribed("U", "Wait."), 950)
+    machine.handle(LOST, 1_000)
+
+    assert machine.handle(e.ModelReady("sess_2"), 1_300) == [
+        c.AddMessage("user", "It is about my car."),
+        c.AddMessage("assistant", "Hello, how …"),
+        c.AddMessage("user", "Wait."),
+        RESUMED,
+    ]
+
+
+def test_a_model_that_dies_in_mid_sentence_owes_nothing_of_it() -> None:
+    """`D-TRA-2`: no flag of the old line may keep the new one silent."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    machine.handle(speech(300), 0)
+
+    lost = machine.handle(LOST, 100)
+
+    assert kinds(lost) == ["SendMark", "CloseModel", "OpenModel"]
+    assert machine.handle(e.ModelReady("sess_2"), 400) == [RESUMED]
+
+
+def test_what_a_lost_line_said_is_cut_but_not_truncated_on_another() -> None:
+    """No later line knows its items; the caller is not made to listen either."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    machine.handle(e.SpeechText("R", "A", 0, "One two three four"), 0)
+    machine.handle(speech(2_000), 0)
+    machine.handle(LOST, 50)
+    machine.handle(e.ModelReady("sess_2"), 90)
+
+    assert machine.handle(e.SpeechStarted("U"), 100) == [c.ClearPlayback()]
+    assert machine.transcript.entries[0].heard_ms == 100
+
+
+def test_the_callers_words_while_the_line_is_away_do_not_confuse_it() -> None:
+    """An interruption of what still plays is an interruption."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    names = marks(machine.handle(speech(300), 0) + machine.handle(LOST, 10))
+
+    assert [machine.handle(e.MarkReturned(name), 310) for name in names] == [[], []]
+
+
+def test_a_line_that_is_lost_too_often_is_a_failed_model() -> None:
+    """Three new lines in one call; a fourth would not be better."""
+    machine = on_the_phone()
+    for n in range(MOST_REOPENINGS):
+        assert machine.handle(LOST, n * 1_000) == [c.CloseModel(), OPEN]
+        machine.handle(e.ModelReady(f"sess_{n}"), n * 1_000 + 100)
+
+    assert machine.handle(LOST, 9_000) == FAILOVER
+
+
+def test_a_new_line_has_its_attempts_anew() -> None:
+    """`D-BL-2`: one failed reconnection was terminal."""
+    machine = on_the_phone()
+    machine.handle(LOST, 100)
+
+    assert machine.handle(LATER, 200) == [OPEN]
+    assert machine.handle(e.ModelReady("sess_2"), 300) == [RESUMED]
+    machine.handle(LOST, 400)
+    assert machine.handle(LATER, 500) == [OPEN]
+
+
+def test_a_failed_call_ends_with_twilios_stop() -> None:
+    """The redirect says a sentence and dials a person; we only wait for it."""
+    machine = on_the_phone()
+    assert machine.handle(e.ModelError("insufficient_quota"), 0) == FAILOVER
+    machine.handle(e.FailoverDone(accepted=True), 100)
+
+    assert machine.handle(e.StreamStopped(), 300) == [c.EndStream("model_failed")]
+
+
+def test_a_failover_that_is_refused_closes_the_stream() -> None:
+    """The action and the verb behind Connect say and dial the same."""
+    machine = on_the_phone()
+    machine.handle(NEVER, 0)
+    machine.handle(e.ModelError("insufficient_quota"), 0)
+
+    assert machine.handle(e.FailoverDone(accepted=False), 100) == [c.EndStream("model_failed")]
+
+
+@pytest.mark.parametrize("code", sorted(FATAL))
+def test_an_error_that_another_line_would_meet_too_is_the_end(code: str) -> None:
+    """No reconnection cures a wrong key or an empty account."""
+    assert on_the_phone().handle(e.ModelError(code), 0) == FAILOVER
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    assert machine.handle(done(status="failed", reason=code), 10) == FAILOVER
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "response_cancel_not_active",
+        "invalid_value",
+        "item_truncate_invalid_item_id",
+        "input_audio_buffer_commit_empty",
+        "session_expired",
+        "server_error",
+        "unknown",
+        "something_of_next_year",
+    ],
+)
+def test_an_error_is_not_the_end_of_a_call(code: str) -> None:
+    """`D-PC-3`, `D-JB-4`: any error ended the conversation, or made it silent."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+
+    assert machine.handle(e.ModelError(code), 10) == []
+    assert kinds(machine.handle(speech(20), 20)) == ["PlayAudio", "SendMark"]
+
+
+def test_a_draining_process_gives_its_calls_the_failure_treatment() -> None:
+    """`D-PT-5`: closing sockets is no way to let a caller go."""
+    machine = on_the_phone()
+
+    assert machine.handle(e.FailoverOrdered("server_shutdown"), 0) == FAILOVER
+    machine.handle(e.FailoverDone(accepted=True), 100)
+    assert machine.handle(e.StreamStopped(), 200) == [c.EndStream("server_shutdown")]
+
+
+def test_a_draining_process_lets_a_call_without_stream_go() -> None:
+    """There is nobody to say a sentence to."""
+    assert waiting().handle(e.FailoverOrdered("server_shutdown"), 100) == [
+        c.EndStream("server_shutdown")
+    ]
