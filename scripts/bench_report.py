@@ -30,6 +30,8 @@ LIMIT_MS = 20.0
 LIMIT_SHARE = 0.65
 GENERATOR_FULL = 0.9
 PROBE_S = 15.0
+STEP = 100
+DISTURBED = 0.03
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -247,28 +249,47 @@ def _holds(one: Figures) -> bool:
     )
 
 
+def _disturbed(one: Figures) -> bool:
+    return bool(max(one["core_waited"], one["generator_waited"]) > DISTURBED)
+
+
 def search(options: argparse.Namespace, runs: list[Figures]) -> None:
-    """Climb by hundreds until the server gives out twice, then look between."""
+    """Climb by hundreds until the server gives out, or descend until it holds; then by fifty."""
 
     def holds(calls: int) -> bool:
-        for _ in range(2):
+        """Two undisturbed failures are a failure; so are four of any kind."""
+        fair = 0
+        for _ in range(4):
             one = run(options.kinds[-1], calls, PROBE_S, **_more(options))
             runs.append(one)
-            if _holds(one):
-                return True
+            fair += not _disturbed(one)
+            if _holds(one) or fair == 2:
+                return _holds(one)
         return False
 
-    best, calls = 0, min(options.calls)
-    while holds(calls):
-        best, calls = calls, calls + 100
-    if holds(calls - 50):
-        best = calls - 50
-    full = max(one["generator_share"] for one in runs) > GENERATOR_FULL
-    print(
-        f"{options.kinds[-1]}: {best} calls on one core with p99 under {LIMIT_MS:.0f} ms both ways,"
+    calls = min(options.calls)
+    if holds(calls):
+        while holds(calls + STEP):
+            calls += STEP
+    else:
+        calls -= STEP
+        while calls > 0 and not holds(calls):
+            calls -= STEP
+    if holds(calls + STEP // 2):
+        calls += STEP // 2
+    print(_verdict(options.kinds[-1], max(0, calls), runs))
+
+
+def _verdict(kind: str, calls: int, runs: list[Figures]) -> str:
+    text = (
+        f"{kind}: {calls} calls on one core with p99 under {LIMIT_MS:.0f} ms both ways,"
         f" nothing lost, at most {LIMIT_SHARE:.0%} of the core"
-        + (" (at the end the load generator's core was full: it may hold more)" if full else "")
     )
+    if max(one["generator_share"] for one in runs) > GENERATOR_FULL:
+        text += "; at the end the load generator's core was full: it may hold more"
+    if any(_disturbed(one) and not _holds(one) for one in runs):
+        text += "; neighbours took part of the cores: it may hold more"
+    return text
 
 
 # -- the long run ------------------------------------------------------------------------------
