@@ -64,15 +64,15 @@ def parse(message: bytes | memoryview | str, stream_sid: str | None = None) -> M
         kind = fields["event"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise Malformed("not_a_message") from None
-    if kind == "connected":
-        return Connected()
     try:
+        if kind == "media" and fields["streamSid"] == stream_sid:
+            return _media(fields["media"])
+        if kind == "connected":
+            return Connected()
         if kind == "start":
             return _start(fields)
         if fields["streamSid"] != stream_sid:
             raise Malformed("wrong_stream")
-        if kind == "media":
-            return _media(fields["media"])
         if kind == "mark":
             return _mark(fields["mark"])
         if kind == "dtmf":

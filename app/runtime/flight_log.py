@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -37,13 +38,21 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.name != "payload_b64")
 
 
-_FIELDS = {kind: _names(kind) for kind in (*get_args(Event), *get_args(Command))}
+def _reader(kind: type) -> Callable[[Any], tuple[Any, ...]]:
+    """What takes the fields out of a value; ``attrgetter`` gives a tuple only of several."""
+    names = _names(kind)
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
+
+
+_FIELDS = {kind: _reader(kind) for kind in (*get_args(Event), *get_args(Command))}
 
 
 def plain(value: Any) -> list[Any]:
     """An event or command as its name and fields, audio left out."""
     kind = value.__class__
-    return [kind.__name__, *[getattr(value, name) for name in _FIELDS[kind]]]
+    return [kind.__name__, *_FIELDS[kind](value)]
 
 
 class FlightLog:

@@ -8,7 +8,7 @@ the model line and the effects, and ends with the stream. The record does not en
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 
@@ -27,7 +27,13 @@ FINISH_WITHIN_S = 15
 OK = 1000
 INTERNAL_ERROR = 1011
 
+_TO_MODEL: tuple[type, ...] = get_args(c.ToModel)
+
 log = structlog.get_logger("runner")
+
+
+def _nowhere(_command: c.Command) -> None:
+    """The hand of a line that is not there: what was meant for it is nobody's loss."""
 
 
 class Runner:
@@ -64,17 +70,10 @@ class Runner:
         self.reason: str | None = None
         """Why the stream ended; None while it lives."""
         self._hands: dict[type, Callable[[Any], None]] = {
-            c.AppendAudio: self._to_model,
-            c.PlayAudio: self._to_caller,
-            c.SendMark: self._to_caller,
+            **dict.fromkeys(_TO_MODEL, _nowhere),
+            c.PlayAudio: _nowhere,
+            c.SendMark: _nowhere,
             c.ClearPlayback: self._clear,
-            c.AppendSilence: self._to_model,
-            c.CreateResponse: self._to_model,
-            c.CancelResponse: self._to_model,
-            c.TruncateItem: self._to_model,
-            c.AddMessage: self._to_model,
-            c.AddToolCall: self._to_model,
-            c.AddToolOutput: self._to_model,
             c.OpenModel: self._open,
             c.CloseModel: self._close_model,
             c.RunTool: self._perform,
@@ -123,6 +122,7 @@ class Runner:
     def attach(self, caller: CallerLine, stream_sid: str) -> None:
         """The caller's line has come; its events follow by ``feed``."""
         self._caller = caller
+        self._hands |= {c.PlayAudio: caller.send, c.SendMark: caller.send}
         self.feed(StreamStarted(stream_sid))
 
     def feed(self, event: Event) -> None:
@@ -162,18 +162,11 @@ class Runner:
             delay_s = max(0, self._alarm_at_ms - now_ms) / 1000
             self._alarm = asyncio.get_running_loop().call_later(delay_s, self._wake)
 
-    def _to_caller(self, command: c.ToCaller) -> None:
-        if self._caller is not None:
-            self._caller.send(command)
-
     def _clear(self, command: c.ClearPlayback) -> None:
         began = time.perf_counter()
-        self._to_caller(command)
+        if self._caller is not None:
+            self._caller.send(command)
         BARGE_IN_SECONDS.observe(time.perf_counter() - began)
-
-    def _to_model(self, command: c.ToModel) -> None:
-        if self._model is not None:
-            self._model.send(command)
 
     def _open(self, command: c.OpenModel) -> None:
         if self._group is None:
@@ -204,6 +197,7 @@ class Runner:
             line.close()
             return
         self._model = line
+        self._hands |= dict.fromkeys(_TO_MODEL, line.send)
         current.append(line)
         self.feed(ModelReady(line.session_id))
         for event in early:
@@ -216,6 +210,7 @@ class Runner:
         if self._model is not None:
             self._model.close()
             self._model = None
+            self._hands |= dict.fromkeys(_TO_MODEL, _nowhere)
 
     def _perform(self, effect: Beside) -> None:
         if self._group is None:

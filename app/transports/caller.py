@@ -9,6 +9,7 @@ and its one-time token was accepted, nothing else is listened to.
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
@@ -16,7 +17,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 from app.protocol import twilio_stream as codec
 from app.protocol.commands import PlayAudio, SendMark, ToCaller
 from app.protocol.errors import Malformed
-from app.protocol.events import CallerLineLost, Event
+from app.protocol.events import CallerAudio, CallerLineLost, Event
 from app.transports.frames import (
     CLOSE_WITHIN_S,
     Assembler,
@@ -36,6 +37,8 @@ TRY_AGAIN_LATER = 1013
 Feed = Callable[[Event], None]
 Claim = Callable[["CallerLine", codec.Start], Feed | None]
 """Who wants this stream: where its events go, or None when nobody does."""
+
+_TEXT = (WSMsgType.TEXT, WSMsgType.CONTINUATION)
 
 log = structlog.get_logger("caller_line")
 
@@ -57,24 +60,33 @@ class CallerLine(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """picows: the upgrade was answered."""
         self._ws = transport
-        send = transport.send
-        self._outbox = Outbox(lambda text: send(WSMsgType.TEXT, text), drop_oldest=False)
+        self._outbox = Outbox(partial(transport.send, WSMsgType.TEXT), drop_oldest=False)
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(START_WITHIN_S, self.close, POLICY_VIOLATION)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """picows: one frame. On the audio path."""
-        if frame.msg_type == WSMsgType.CLOSE:
-            answer_close(transport, frame)
-            return
-        if frame.msg_type == WSMsgType.PONG:
+        kind = frame.msg_type
+        if kind not in _TEXT:
+            self._other(transport, frame)
             return
         try:
             message = self._assembler.message(frame)
-            if message is not None:
-                self._take(codec.parse(message, self._stream_sid))
+            if message is None:
+                return
+            event = codec.parse(message, self._stream_sid)
+            if event.__class__ is CallerAudio and self._feed is not None:
+                self._feed(event)
+            else:
+                self._take(event)
         except Malformed as exc:
             self._malformed(exc.reason)
+
+    def _other(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.CLOSE:
+            answer_close(transport, frame)
+        elif frame.msg_type == WSMsgType.BINARY:
+            self._malformed("binary_message")
 
     def _take(self, message: codec.Message) -> None:
         if self._feed is not None:

@@ -44,10 +44,12 @@ class Assembler:
         The memoryview is valid until the callback returns. Raises ``Malformed`` for binary
         messages, pieces out of order and messages over the limit.
         """
-        if frame.msg_type == WSMsgType.TEXT and frame.fin:
-            self._pieces = None
+        if frame.fin and self._pieces is None and frame.msg_type == WSMsgType.TEXT:
             return frame.get_payload_as_memoryview()
         if frame.msg_type == WSMsgType.TEXT:
+            if frame.fin:
+                self._pieces = None
+                return frame.get_payload_as_memoryview()
             self._pieces = bytearray(frame.get_payload_as_memoryview())
             return None
         if frame.msg_type != WSMsgType.CONTINUATION or self._pieces is None:

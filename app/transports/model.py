@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import partial
 
 import structlog
 from picows import (
@@ -31,7 +32,7 @@ from app.errors import ModelFault
 from app.protocol import realtime as codec
 from app.protocol.commands import AppendAudio, AppendSilence, ToModel
 from app.protocol.errors import Malformed
-from app.protocol.events import Event, ModelError, ModelLineLost
+from app.protocol.events import Event, ModelError, ModelLineLost, SpeechAudio
 from app.transports.frames import (
     ABNORMAL,
     CLOSE_WITHIN_S,
@@ -49,6 +50,8 @@ READ_BUFFER_BYTES = 8 * 1024
 OK = 1000
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _FATAL_CLOSE = frozenset({3000, 4000})
+
+_TEXT = (WSMsgType.TEXT, WSMsgType.CONTINUATION)
 
 log = structlog.get_logger("model_line")
 
@@ -132,22 +135,26 @@ class ModelLine(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """picows: the upgrade was accepted; admission is another matter."""
         self._ws = transport
-        send = transport.send
-        self._outbox = Outbox(lambda text: send(WSMsgType.TEXT, text), drop_oldest=True)
+        self._outbox = Outbox(partial(transport.send, WSMsgType.TEXT), drop_oldest=True)
         if self._state is Setup.CLOSED:
             transport.disconnect(graceful=False)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """picows: one frame. On the audio path."""
-        if frame.msg_type == WSMsgType.CLOSE:
-            answer_close(transport, frame)
-            return
-        if frame.msg_type == WSMsgType.PONG:
+        kind = frame.msg_type
+        if kind not in _TEXT:
+            if kind == WSMsgType.CLOSE:
+                answer_close(transport, frame)
             return
         try:
             message = self._assembler.message(frame)
-            if message is not None:
-                self._take(codec.parse(message))
+            if message is None:
+                return
+            event = codec.parse(message)
+            if event.__class__ is SpeechAudio and self._state is Setup.READY:
+                self._feed(event)
+            else:
+                self._take(event)
         except Malformed as exc:
             self.ignored[exc.reason] += 1
             if self.ignored[exc.reason] == 1:
