@@ -155,7 +155,7 @@ class Responses:
 
     def done(self, event: ResponseDone, now_ms: int) -> tuple[Finished, list[Command]]:
         """A response ended; whoever waited may be next."""
-        if self._gate is Gate.ASKED or self._active not in (None, event.response_id):
+        if self._gate is not Gate.ACTIVE or self._active not in (None, event.response_id):
             return Finished(event.response_id, None, spoke=True), []
         finished = Finished(event.response_id, self._purpose, self._spoke)
         if event.status == "completed":
