@@ -28,6 +28,8 @@ Beside = RunTool | Transfer | FailOver | HangUp | VerifyCall
 """Effects that run beside the audio."""
 ABANDONED = (RunTool, VerifyCall)
 """Effects that end with the stream; the others are finished."""
+FAIL_OVER_WITHIN_S = 2
+"""The caller hears nothing meanwhile, and closing the socket leads to the same words."""
 _OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 log = structlog.get_logger("effects")
@@ -82,7 +84,11 @@ class Effects:
         return TransferAccepted()
 
     async def _fail_over(self) -> Event:
-        await self._carrier.redirect(self._call_sid, self._failure_twiml())
+        try:
+            async with asyncio.timeout(FAIL_OVER_WITHIN_S):
+                await self._carrier.redirect(self._call_sid, self._failure_twiml())
+        except TimeoutError:
+            raise CarrierFault("timed_out") from None
         return FailoverDone(accepted=True)
 
     async def _hang_up(self) -> Event:

@@ -23,7 +23,7 @@ from app.agents.load import load_document
 from app.audio import mulaw
 from app.audio.tones import strength, tone
 from app.emulators.realtime import EmulatedSession, RealtimeEmulator
-from app.emulators.twilio import EmulatedStream, TwilioEmulator
+from app.emulators.twilio import DialOutcome, EmulatedStream, Pace, TwilioEmulator
 from app.emulators.twilio_call import EmulatedCall
 from app.emulators.twilio_signing import signature
 from app.main import Switchboard, switchboard
@@ -44,7 +44,9 @@ instructions: You answer the phone for the tests.
 greeting: Hello, this is the test line.
 turn_detection: {type: server_vad, silence_duration_ms: 200}
 """
-VOICE = tone(300, 400)
+QUICK = Pace(say_ms_per_character=1)
+BRIEF = DialOutcome("bridged", talk_ms=40)
+VOICE = tone(300, 240)
 """What a caller says: loud enough for the model's ear, over in a moment."""
 
 
@@ -120,16 +122,19 @@ def measured(what: str, since_s: float) -> float:
     return elapsed_ms
 
 
-HALF_FULL = 4000
-"""Level of 20 ms of which half are a tone; with less, frequencies cannot be told apart."""
+FULL = 5000
+"""Level of 20 ms of tone and nothing else; with less, frequencies cannot be told apart."""
 
 
 def heard_tone(stream: EmulatedStream, frequency_hz: float) -> int:
-    """Milliseconds of the tone at ``frequency_hz`` that reached the ear, in steps of 20 ms."""
+    """Milliseconds of the tone at ``frequency_hz`` that reached the ear, in steps of 20 ms.
+
+    Pieces at its edges do not count: up to 40 ms less than there was.
+    """
     heard = stream.line.heard
     pieces = [heard[at : at + 160] for at in range(0, len(heard), 160)]
     return 20 * sum(
-        mulaw.rms(piece) > HALF_FULL and strength(piece, frequency_hz) > 0.5 for piece in pieces
+        mulaw.rms(piece) > FULL and strength(piece, frequency_hz) > 0.8 for piece in pieces
     )
 
 
@@ -159,7 +164,7 @@ async def stage(
         auth_token=TOKEN,
         public_url=PUBLIC_URL,
         server_url=f"http://127.0.0.1:{port}",
-        **(twilio or {}),
+        **{"pace": QUICK, "answers": lambda _number: BRIEF} | (twilio or {}),
     )
     async with openai, carrier:
         given = Settings(

@@ -129,7 +129,7 @@ async def test_a_tool_answers_the_model_and_the_caller(tooled: Tooled) -> None:
     )
     async with stage(RealtimeEmulator(script), **tooled()) as s:
         call = await ask(s)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 280)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
 
         record = await finish(s, call)
 
@@ -158,12 +158,12 @@ async def test_a_slow_tool_delays_neither_audio_nor_interruption(tooled: Tooled)
         await call.speak(VOICE)
         await call.until(lambda: call.stream.received["clear"] == 1)
         cleared_before_the_tool_ended = outputs(s) == []
-        await call.until(lambda: heard_tone(call.stream, 880) >= 280)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
         await finish(s, call)
 
         assert cleared_before_the_tool_ended
         assert heard_tone(call.stream, 660) < 1400
-        assert heard_tone(call.stream, 770) >= 280
+        assert heard_tone(call.stream, 770) >= 260
         gaps = _gaps(s.session.caller_audio, bytes(call.stream.spoken))
         assert gaps == 0, "every frame reached the model, in order"
 
@@ -192,7 +192,7 @@ async def test_parallel_tools_are_all_answered_before_the_model_speaks_once(
     )
     async with stage(RealtimeEmulator(script), **tooled()) as s:
         call = await ask(s)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 280)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
         await finish(s, call)
 
         assert len(s.session.client_events.of("response.create")) == 2
@@ -224,9 +224,9 @@ async def test_what_goes_wrong_in_a_tool_is_told_to_the_model(
     )
     async with stage(RealtimeEmulator(script), **tooled()) as s:
         call = await ask(s)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 280)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
         await call.speak(VOICE)
-        await call.until(lambda: heard_tone(call.stream, 990) >= 280)
+        await call.until(lambda: heard_tone(call.stream, 990) >= 260)
 
         assert "secret" not in "".join(outputs(s))
         await finish(s, call)
@@ -244,7 +244,7 @@ async def test_a_call_that_is_announced_twice_is_run_once(tooled: Tooled) -> Non
     )
     async with stage(RealtimeEmulator(script), **tooled()) as s:
         call = await ask(s)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 280)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
         await finish(s, call)
 
 
@@ -261,10 +261,10 @@ async def test_a_background_result_does_not_make_the_model_speak(tooled: Tooled)
     async with stage(RealtimeEmulator(script), **tooled()) as s:
         call = await ask(s)
         await until(lambda: outputs(s) == ["noted milk"])
-        await call.until(lambda: heard_tone(call.stream, 660) >= 280)
+        await call.until(lambda: heard_tone(call.stream, 660) >= 260)
 
         await call.speak(VOICE)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 280)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
         await finish(s, call)
 
 
@@ -284,7 +284,7 @@ async def test_a_slow_tool_is_bridged_by_a_phrase(tooled: Tooled) -> None:
         called_at_s = asyncio.get_running_loop().time()
         await call.until(lambda: heard_tone(call.stream, 770) >= 20)
         measured("tool called to filler heard", called_at_s)
-        await call.until(lambda: heard_tone(call.stream, 770) >= 280)
+        await call.until(lambda: heard_tone(call.stream, 770) >= 260)
         await finish(s, call)
 
 
