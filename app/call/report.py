@@ -101,11 +101,8 @@ class Report:
                 self._unanswered = Latency(now_ms)
             case e.SpeechStarted():
                 self.barge_ins += any(isinstance(x, c.ClearPlayback) for x in commands)
-            case e.ResponseDone(usage=e.Usage() as usage):
-                for name in usage.__slots__:
-                    self.usage[name] += getattr(usage, name)
-            case e.ResponseDone(status="failed"):
-                self.warnings[f"response_failed:{event.reason}"] += 1
+            case e.ResponseDone():
+                self._responded(event)
             case e.ToolDone():
                 self.tool_ms.append(event.elapsed_ms)
                 self.tools_failed += not event.ok
@@ -114,6 +111,13 @@ class Report:
             case _:
                 self._saw_line(now_ms, event)
         self._saw_commands(now_ms, commands)
+
+    def _responded(self, event: e.ResponseDone) -> None:
+        if event.usage is not None:
+            for name in event.usage.__slots__:
+                self.usage[name] += getattr(event.usage, name)
+        if event.status == "failed":
+            self.warnings[f"response_failed:{event.reason}"] += 1
 
     def _saw_line(self, now_ms: int, event: e.Event | None) -> None:
         match event:
@@ -143,8 +147,13 @@ class Report:
                 self.transfers.append(Transferred(command.target, now_ms))
             elif isinstance(command, c.AppendSilence):
                 self.padded_ms += command.length_ms
-            elif isinstance(command, c.PlayAudio | c.SendMark):
+            elif isinstance(command, c.PlayAudio):
+                self.played_bytes += command.length_bytes
                 self._played(now_ms, command)
+            elif isinstance(command, c.SendMark):
+                self._played(now_ms, command)
+            elif isinstance(command, c.ClearPlayback):
+                self._cleared()
 
     def _spoke(self, now_ms: int, event: e.SpeechAudio, commands: Sequence[c.Command]) -> None:
         self._item_bytes[event.item_id] += event.length_bytes
@@ -162,6 +171,11 @@ class Report:
                 self.turns.append(self._unanswered)
         elif isinstance(command, c.SendMark) and self._first_mark is None and self._answering:
             self._first_mark = (command.name, command.covers_ms)
+
+    def _cleared(self) -> None:
+        """Marks thrown back by a ``clear`` say nothing about what was heard."""
+        if self._first_mark is not None:
+            self._first_mark = self._unanswered = None
 
     @property
     def _answering(self) -> bool:

@@ -2,7 +2,8 @@
 
 A caller's turn has its place from the moment it was committed, its words when the side
 transcription brings them. The model's words run ahead of its audio; when playback is cut,
-the text is cut in proportion, at a word. That is an estimate: Realtime gives no word times.
+the text of each content part is cut in proportion, at a word. That is an estimate: Realtime
+gives no word times.
 """
 
 from dataclasses import dataclass, field
@@ -41,6 +42,10 @@ class Entry:
 class _Spoken:
     entry: Entry
     parts: dict[int, str] = field(default_factory=dict)
+    """Words by content part, in the order of their beginnings."""
+
+    def show(self) -> None:
+        self.entry.text = "".join(self.parts.values())
 
 
 class Transcript:
@@ -49,7 +54,7 @@ class Transcript:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self._callers: dict[str, Entry] = {}
-        self._agents: dict[str, Entry] = {}
+        self._agents: dict[str, _Spoken] = {}
         self._tools: dict[str, Entry] = {}
 
     def caller_turn(self, item_id: str, now_ms: int) -> None:
@@ -64,21 +69,26 @@ class Transcript:
 
     def agent_says(self, event: SpeechText, now_ms: int) -> None:
         """More words of the model's; ignored once their item was cut."""
-        entry = self._agents.get(event.item_id)
-        if entry is None:
-            entry = self._agents[event.item_id] = self._add(
-                Entry(Voice.AGENT, event.item_id, now_ms)
-            )
-        if entry.heard_ms is None:
-            entry.text += event.text
+        spoken = self._agents.get(event.item_id)
+        if spoken is None:
+            entry = self._add(Entry(Voice.AGENT, event.item_id, now_ms))
+            spoken = self._agents[event.item_id] = _Spoken(entry)
+        if spoken.entry.heard_ms is None:
+            before = spoken.parts.get(event.content_index, "")
+            spoken.parts[event.content_index] = before + event.text
+            spoken.show()
 
     def cut(self, heard: Heard) -> None:
-        """The caller heard only the beginning of this item."""
-        entry = self._agents.get(heard.item_id)
-        if entry is None:
+        """The caller heard only the beginning of this part."""
+        spoken = self._agents.get(heard.item_id)
+        if spoken is None:
             return
-        entry.text = _beginning(entry.text, heard.heard_ms, heard.sent_ms)
-        entry.heard_ms, entry.sent_ms = heard.heard_ms, heard.sent_ms
+        words = spoken.parts.get(heard.content_index, "")
+        spoken.parts[heard.content_index] = _beginning(words, heard.heard_ms, heard.sent_ms)
+        spoken.show()
+        entry = spoken.entry
+        entry.heard_ms = (entry.heard_ms or 0) + heard.heard_ms
+        entry.sent_ms = (entry.sent_ms or 0) + heard.sent_ms
 
     def tool_called(self, tool_call_id: str, name: str, arguments: str, now_ms: int) -> None:
         """The model called a tool; its output may follow."""
