@@ -133,6 +133,8 @@ class Runner:
             self._hands[command.__class__](command)
         if event.__class__ is CallerAudio:
             self._flight.frame(now_ms, event, commands)
+            if len(commands) > 1:  # silence for what was missing before the frame
+                self._report.saw(now_ms, event, commands)
             return
         self._report.saw(now_ms, event, commands)
         self._flight.event(now_ms, event, commands)

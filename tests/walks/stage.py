@@ -151,10 +151,14 @@ async def stage(
     *,
     agent: str = AGENT,
     twilio: dict[str, Any] | None = None,
+    send_buffer_bytes: int | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stage]:
     """Server and emulators, up and connected; all of it is gone afterwards."""
     listener = socket.socket()
+    if send_buffer_bytes is not None:
+        # Accepted sockets inherit it: the kernel then hides less of a peer that does not read.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     document = folder / "agent.yaml"
