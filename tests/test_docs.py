@@ -1,0 +1,184 @@
+"""The documents and the program say the same, in both directions.
+
+What is documented exists; what exists is documented. Tables of README.md are read by the
+name of their first column.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import Counter, Gauge, Histogram
+from typer.main import get_command
+
+import app
+from app.__main__ import cli
+from app.agents.schema import fields_at
+from app.call.report import END_REASONS
+from app.emulators.__main__ import cli as emulators_cli
+from app.main import switchboard
+from app.runtime import metrics
+from app.runtime.scripts import MEDIA_PATH
+from app.settings import Settings, setting_names
+from app.tools.builtin import RESERVED_NAMES, builtin_schemas
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAP = app.__doc__ or ""
+
+
+def rows(first_column: str) -> list[list[str]]:
+    """The rows of every table of README.md whose first column has that name."""
+    found: list[list[str]] = []
+    inside = False
+    for line in README.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if not line.strip().startswith("|"):
+            inside = False
+        elif cells[0] == first_column:
+            inside = True
+        elif inside and not set(line) <= set("|- "):
+            found.append(cells)
+    assert found, f"README.md has no table of {first_column}"
+    return found
+
+
+def quoted(text: str) -> list[str]:
+    """Everything between backticks."""
+    return re.findall(r"`([^`]+)`", text)
+
+
+def names(first_column: str) -> list[str]:
+    """The first name of each row, without its backticks."""
+    return [quoted(row[0])[0] for row in rows(first_column)]
+
+
+def test_every_place_on_the_map_exists() -> None:
+    """A map that names a place that is gone sends people astray."""
+    places = quoted(MAP)
+
+    assert places
+    assert not [place for place in places if not (ROOT / place).exists()]
+
+
+def test_every_decision_is_on_the_map() -> None:
+    """Where a line about a subject belongs must be findable without asking."""
+    floors = ("protocol", "audio", "call", "transports", "services", "runtime", "http")
+    files = {
+        f"app/{floor}/{file.name}"
+        for floor in floors
+        for file in (ROOT / "app" / floor).glob("*.py")
+        if file.name != "__init__.py"
+    }
+    # Small parts of a neighbour that the map does name.
+    parts = {
+        "app/protocol/base64_text.py",
+        "app/protocol/errors.py",
+        "app/runtime/ports.py",
+        "app/transports/frames.py",
+    }
+
+    assert files - parts <= set(quoted(MAP))
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    """A setting nobody can find is not a setting; one that does nothing is a trap."""
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+
+    assert sorted(names("setting")) == sorted(setting_names())
+    assert re.findall(r"^([A-Z_]+)=", example, re.MULTILINE) == list(setting_names())
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate Operation ID")  # GET and POST of one function
+def test_every_route_is_documented_and_no_other(tmp_path: Path) -> None:
+    """Twilio's console and the operator's programs are set up from this table."""
+    board = switchboard(Settings(_env_file=None), data=tmp_path)
+    paths = board.app.openapi()["paths"]
+    built = {(verb.upper(), path) for path, verbs in paths.items() for verb in verbs}
+    built |= {("WS", MEDIA_PATH), ("GET", "/openapi.json")}
+
+    documented = {
+        (verb, path) for row in rows("route") for *verbs, path in [quoted(row[0])] for verb in verbs
+    }
+
+    assert documented == built
+
+
+def test_every_end_reason_is_documented_with_its_result() -> None:
+    """Reports are built on these words."""
+    documented = {quoted(row[0])[0]: row[1] for row in rows("end reason")}
+
+    assert documented == {reason: result.value for reason, result in END_REASONS.items()}
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    """Dashboards and alarms are built on these names."""
+    collectors = [one for one in vars(metrics).values() if isinstance(one, Counter | Gauge)]
+    collectors += [one for one in vars(metrics).values() if isinstance(one, Histogram)]
+    described = [one.describe()[0] for one in collectors]
+    built = {one.name + ("_total" if one.type == "counter" else "") for one in described}
+
+    assert set(names("metric")) == built
+
+
+def test_every_built_in_tool_is_documented_with_its_arguments() -> None:
+    """Their names and arguments are stable: agents' instructions mention them."""
+    schemas = builtin_schemas({"human": ""})
+    built = {
+        schema["name"]: [
+            name if name in schema["parameters"].get("required", []) else f"{name}?"
+            for name in schema["parameters"]["properties"]
+        ]
+        for schema in schemas
+    }
+
+    documented = {quoted(row[0])[0]: quoted(row[1]) for row in rows("built-in tool")}
+
+    assert documented == built
+    assert set(built) == RESERVED_NAMES
+
+
+def test_every_field_of_the_agent_document_is_documented() -> None:
+    """The document is the product's language."""
+    assert sorted(names("field")) == sorted(fields_at([]))
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    """A command in the README that does not exist is the first thing a newcomer meets."""
+    scripts = {
+        f"./scripts/{file.name}"
+        for file in (ROOT / "scripts").iterdir()
+        if file.is_file() and os.access(file, os.X_OK) and not file.suffix
+    }
+    built = {f"python -m app {name}" for name in get_command(cli).commands}  # type: ignore[attr-defined]
+    built |= {
+        f"python -m app.emulators {name}"
+        for name in get_command(emulators_cli).commands  # type: ignore[attr-defined]
+    }
+
+    documented = {re.sub(r" [A-Z]+$", "", name) for name in names("command")}
+
+    assert documented == scripts | built
+
+
+@pytest.mark.parametrize("command", ["./scripts/start", "./scripts/test", "./scripts/demo"])
+def test_the_first_screen_has_the_commands_a_newcomer_types(command: str) -> None:
+    """Nobody scrolls before the first success."""
+    assert command in "\n".join(README.splitlines()[:25])
+
+
+def test_every_file_that_is_mentioned_exists() -> None:
+    """Files move; sentences about them do not notice."""
+    mentioned = re.findall(r"`((?:app|tests|scripts)/[\w./]*)`", README)
+    mentioned += re.findall(r"\]\(([\w./]+)\)", README)
+
+    assert mentioned
+    assert not [file for file in mentioned if not (ROOT / file).exists()]
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    """What is promised to newcomers is what is tried on every change."""
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+    assert lines[-1] == "./scripts/test"
