@@ -140,7 +140,7 @@ async def _place(stage: Stage, lines: script.Lines, screen: Screen) -> Evidence:
     trouble = None
     try:
         await script.Caller(call, lines, story.caller_says).converse()
-    except TimeoutError as exc:
+    except (TimeoutError, script.CutShort) as exc:
         trouble = str(exc)
         await call.hang_up()
         await call.ended()

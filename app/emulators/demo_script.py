@@ -113,6 +113,10 @@ def scenario(lines: Lines) -> Scenario:
     )
 
 
+class CutShort(Exception):
+    """The call was over before the caller had heard what was to be said."""
+
+
 class Caller:
     """The person on the telephone: hears, waits for their turn, and once does not."""
 
@@ -124,8 +128,8 @@ class Caller:
     async def converse(self) -> None:
         """The caller's side from the first word to the end of the call.
 
-        Raises TimeoutError that tells where the call stands when the agent does not speak or
-        does not hang up.
+        Raises TimeoutError when the agent does not speak or does not hang up and ``CutShort``
+        when the call is over too early; both tell where the call stands.
         """
         await self._hear_out(GREETING)
         await self._say(QUESTION)
@@ -142,8 +146,10 @@ class Caller:
 
     async def _hear(self, length_ms: int) -> None:
         """Return when so much more was heard than before."""
-        before_ms = self._call.heard_ms
-        await self._call.heard_at_least(before_ms + length_ms, _LISTENING_S)
+        call, until_ms = self._call, self._call.heard_ms + length_ms
+        await call.until(lambda: call.over or call.heard_ms >= until_ms, _LISTENING_S)
+        if call.heard_ms < until_ms:
+            raise CutShort(f"the call was over too early; {call.story()}")
 
     async def _say(self, text: str) -> None:
         await self._call.speak(mulaw.silence(_BREATH_MS), wait=True)
