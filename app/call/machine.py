@@ -65,6 +65,8 @@ class CallMachine:
         self._leaving = Leaving(self._alarms)
         self._digits = Digits(self._alarms)
         self._greeted = False
+        self.hear: Callable[[e.CallerAudio, int], list[c.Command]] = self._hearing.frame
+        """``handle`` for caller audio alone, without the detour; fifty times a second."""
         self._handlers: dict[type, Callable[[Any, int], list[c.Command]]] = {
             e.CallerAudio: self._hearing.frame,
             e.SpeechAudio: self._speech_audio,
@@ -446,8 +448,13 @@ class CallMachine:
 
     def _end(self, reason: str) -> list[c.Command]:
         self._phase = Phase.OVER
+        self.hear = _deaf
         self._alarms.clear_all()
         return [c.EndStream(reason)]
 
     def _nothing(self, _event: e.CallStillUp, _now_ms: int) -> list[c.Command]:
         return []
+
+
+def _deaf(_audio: e.CallerAudio, _now_ms: int) -> list[c.Command]:
+    return []

@@ -91,10 +91,16 @@ class Report:
 
     def saw(self, now_ms: int, event: e.Event | None, commands: Sequence[c.Command]) -> None:
         """One answer of the machine's; ``event`` is None when a moment came."""
+        if isinstance(event, e.SpeechAudio):
+            self._spoke(now_ms, event, commands)
+            return
+        if not isinstance(event, e.SpeechText):
+            self._saw_event(now_ms, event, commands)
+        if commands:
+            self._saw_commands(now_ms, commands)
+
+    def _saw_event(self, now_ms: int, event: e.Event | None, commands: Sequence[c.Command]) -> None:
         match event:
-            case e.SpeechAudio():
-                self._spoke(now_ms, event, commands)
-                return
             case e.MarkReturned():
                 self._marked(now_ms, event)
             case e.SpeechStopped():
@@ -110,7 +116,6 @@ class Report:
                 self.warnings[f"model_error:{event.code}"] += 1
             case _:
                 self._saw_line(now_ms, event)
-        self._saw_commands(now_ms, commands)
 
     def _responded(self, event: e.ResponseDone) -> None:
         if event.usage is not None:

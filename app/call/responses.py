@@ -6,7 +6,10 @@ here; requests wait for ``response.done``, for the caller to finish, or become s
 because the server's own response already answers them.
 
     IDLE ──ask──▶ ASKED ──started──▶ ACTIVE ──done──▶ IDLE
-      └────────────started (by the server)────▶
+      └────────────started (by the server)────▶ └─done, a request still under way──▶ ASKED
+
+When the server begins a response while our request is under way, it has either met that
+response, and the error comes before ``response.done``, or it has yet to be answered.
 
 The watchdog for a model that owes a response lives here too: first it is asked again, then
 it is given up.
@@ -27,6 +30,8 @@ QUIET_MS = 8_000
 FIRM = frozenset({"greeting", "goodbye", "announce"})
 """Purposes that no other response can fulfil."""
 _MUTED_KEPT = 16
+_NOBODYS = CreateResponse("nobody")
+"""In the place of a request that is under way and not wanted any more."""
 
 
 class Gate(Enum):
@@ -108,6 +113,8 @@ class Responses:
 
     def withdraw(self, purpose: str) -> None:
         """What was asked for is not wanted any more; an active response goes on."""
+        if self._asked is not None and self._asked.purpose == purpose:
+            self._asked = _NOBODYS
         self._waiting = deque(w for w in self._waiting if w.purpose != purpose)
 
     def caller_started(self) -> None:
@@ -135,9 +142,8 @@ class Responses:
         if event.purpose is None:
             # It began after everything that was added before, so it answers that too.
             self._waiting = deque(w for w in self._waiting if w.purpose in FIRM)
-            if self._asked is not None and self._asked.purpose in FIRM:
-                self._waiting.appendleft(self._asked)
-        self._asked = None
+        else:
+            self._asked = None
         self._last_sign_ms = now_ms
         self._alarms.set(Alarm.OWED, now_ms + QUIET_MS)
 
@@ -160,8 +166,11 @@ class Responses:
         finished = Finished(event.response_id, self._purpose, self._spoke)
         if event.status == "completed":
             self._strikes = 0
+        under_way = self._asked
         self._idle()
-        if self._turn_open:
+        if under_way is not None:
+            self._gate, self._asked = Gate.ASKED, under_way
+        if self._turn_open or under_way is not None:
             self._alarms.set(Alarm.OWED, now_ms + OWED_MS)
         return finished, self._flush(now_ms)
 
@@ -174,18 +183,26 @@ class Responses:
         self._alarms.clear(Alarm.OWED)
 
     def already_active(self, now_ms: int) -> None:
-        """Our request collided with a response of the server's: wait for its end."""
-        if self._asked is not None:
-            self._waiting.appendleft(self._asked)
-            self._asked = None
+        """Our request collided with a response of the server's: wait for its end.
+
+        If we know that response, it answers whatever another response can answer.
+        """
+        if self._asked is not None and (self._gate is Gate.ASKED or self._asked.purpose in FIRM):
+            self._ask_later()
+        self._asked = None
         if self._gate is Gate.ASKED:
             self._gate = Gate.ACTIVE
             self._last_sign_ms = now_ms
             self._alarms.set(Alarm.OWED, now_ms + QUIET_MS)
 
+    def _ask_later(self) -> None:
+        if self._asked is not None and self._asked is not _NOBODYS:
+            self._waiting.appendleft(self._asked)
+
     def refused(self) -> Owed:
         """Our request itself was an error: nothing will come of it, but somebody waits."""
         if self._gate is not Gate.ASKED:
+            self._asked = None
             return Owed.NOTHING
         self._idle()
         return self.failed()
@@ -217,8 +234,7 @@ class Responses:
         self._strikes += 1
         if self._strikes > 1 or self._gate is Gate.ACTIVE:
             return Owed.GIVE_UP
-        if self._asked is not None:
-            self._waiting.appendleft(self._asked)
+        self._ask_later()
         self._idle()
         self._turn_open = False
         return Owed.ASK_AGAIN

@@ -8,6 +8,7 @@ Source: Twilio docs, voice/media-streams/websocket-messages (2026-11).
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -66,36 +67,40 @@ def parse(message: bytes | memoryview | str, stream_sid: str | None = None) -> M
         raise Malformed("not_a_message") from None
     try:
         if kind == "media" and fields["streamSid"] == stream_sid:
-            return _media(fields["media"])
+            media = fields["media"]
+            if media["track"] != "inbound":
+                return Unknown("media_outbound")
+            payload = media["payload"]
+            return CallerAudio(payload, checked_length(payload), _timestamp(media["timestamp"]))
         if kind == "connected":
             return Connected()
         if kind == "start":
             return _start(fields)
         if fields["streamSid"] != stream_sid:
             raise Malformed("wrong_stream")
-        if kind == "mark":
-            return _mark(fields["mark"])
-        if kind == "dtmf":
-            return _digit(fields["dtmf"])
+        return _rare(kind, fields)
     except (KeyError, TypeError, AttributeError):
         raise Malformed("missing_field") from None
+
+
+def _rare(kind: str, fields: dict[str, Any]) -> Message:
+    if kind == "mark":
+        return _mark(fields["mark"])
+    if kind == "dtmf":
+        return _digit(fields["dtmf"])
     if kind == "stop":
         return StreamStopped()
     return Unknown(str(kind)[:32])
 
 
-def _media(media: dict[str, str]) -> CallerAudio | Unknown:
-    if media["track"] != "inbound":
-        return Unknown("media_outbound")
-    payload = media["payload"]
-    length = checked_length(payload)
+def _timestamp(text: str) -> int:
     try:
-        timestamp_ms = int(media["timestamp"])
+        timestamp_ms = int(text)
     except ValueError:
         raise Malformed("bad_timestamp") from None
     if not 0 <= timestamp_ms <= _LATEST_TIMESTAMP_MS:
         raise Malformed("bad_timestamp")
-    return CallerAudio(payload, length, timestamp_ms)
+    return timestamp_ms
 
 
 def _mark(mark: dict[str, str]) -> MarkReturned:

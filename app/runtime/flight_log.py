@@ -1,8 +1,10 @@
 """The flight log: everything a machine was told and answered, without the audio.
 
 One JSON document a line. The first holds the plan, every other one moment: when, what, and
-the commands that came of it. Audio is a length; frames that followed each other regularly
-and led to nothing but themselves are one line for the whole run. Fed to a machine again, the
+the commands that came of it. Audio is a length, and comes in runs: regular frames of the
+caller's that led to nothing but themselves are one line, deltas of one part of the model's
+speech another. The two kinds have nothing to do with each other in the machine, so their
+runs lie side by side until something else happens. Fed to a machine again, the
 log must lead to the same commands; see ``replay``. It holds what was said, like the record,
 and is kept with the same care: mode 600, in the data directory, the newest thousand.
 """
@@ -18,17 +20,19 @@ from typing import Any, get_args
 import orjson
 
 from app.call.plan import CallPlan
-from app.protocol.commands import Command
-from app.protocol.events import CallerAudio, Event
+from app.protocol.commands import Command, PlayAudio, SendMark
+from app.protocol.events import CallerAudio, Event, SpeechAudio, SpeechText
 from app.protocol.units import FRAME_BYTES, FRAME_MS
 
 VERSION = 1
 FLUSH_BYTES = 16 * 1024
+LONGEST_RUN = 600
 MOST_WAITING = 256
 MOST_FILES = 1_000
 WAKE = "wake"
 BEGIN = "begin"
 FRAMES = "frames"
+SPEECH = "speech"
 
 Write = Callable[[str, bytes], None]
 """Append bytes to the log of that name, some time soon, off the loop."""
@@ -55,6 +59,13 @@ def plain(value: Any) -> list[Any]:
     return [kind.__name__, *_FIELDS[kind](value)]
 
 
+def spoken(command: Command) -> Any:
+    """A command that came of a delta, as short as it can be told."""
+    if isinstance(command, PlayAudio):
+        return command.length_bytes
+    return [command.name, command.covers_ms] if isinstance(command, SendMark) else plain(command)
+
+
 class FlightLog:
     """One stream's log. ``frame`` is on the audio path and only counts."""
 
@@ -66,6 +77,8 @@ class FlightLog:
         self._run_from = (0, 0)
         self._run_until_ms = 0
         self._expected_ms = -1
+        self._part = ("", "", -1)
+        self._speech: list[Any] = []
 
     def frame(self, now_ms: int, event: CallerAudio, commands: Sequence[Command]) -> None:
         """Caller audio: counted while it is regular, else written like anything else."""
@@ -73,7 +86,7 @@ class FlightLog:
         if regular and self._run and event.timestamp_ms == self._expected_ms:
             self._run += 1
         elif regular:
-            self._end_run()
+            self._end_runs()
             self._run = 1
             self._run_from = (now_ms, event.timestamp_ms)
         else:
@@ -82,18 +95,38 @@ class FlightLog:
         self._run_until_ms = now_ms
         self._expected_ms = event.timestamp_ms + FRAME_MS
 
-    def _end_run(self) -> None:
+    def speech(self, now_ms: int, event: SpeechAudio, commands: Sequence[Command]) -> None:
+        """The model's audio: deltas of one part that follow each other share a line.
+
+        Each is its time, its length, the number of commands, and the commands: a length for
+        audio played, name and ``covers_ms`` for a mark.
+        """
+        part = (event.response_id, event.item_id, event.content_index)
+        if part != self._part or len(self._speech) > LONGEST_RUN:
+            self._end_runs()
+            self._part = part
+        self._speech += (now_ms, event.length_bytes, len(commands))
+        self._speech += map(spoken, commands)
+
+    def _end_runs(self) -> None:
         if self._run:
             run, self._run = self._run, 0
             self._line([self._run_until_ms, [FRAMES, *self._run_from, run]])
+        if self._speech:
+            self._line([self._speech[0], [SPEECH, *self._part, *self._speech]])
+            self._speech.clear()
 
     def event(self, now_ms: int, event: Event, commands: Sequence[Command]) -> None:
-        """Anything but regular caller audio."""
-        self.moment(now_ms, plain(event), commands)
+        """Anything but audio. Words of the model's, which touch nothing that audio touches,
+        leave the runs as they are."""
+        if event.__class__ is SpeechText and not commands:
+            self._line([now_ms, plain(event), []])
+        else:
+            self.moment(now_ms, plain(event), commands)
 
     def moment(self, now_ms: int, what: list[Any], commands: Sequence[Command]) -> None:
         """Something that happened and what it led to."""
-        self._end_run()
+        self._end_runs()
         self._line([now_ms, what, [plain(command) for command in commands]])
 
     def _line(self, line: list[Any]) -> None:
@@ -111,7 +144,7 @@ class FlightLog:
 
     def close(self) -> None:
         """The stream is over."""
-        self._end_run()
+        self._end_runs()
         self.flush()
 
 

@@ -23,6 +23,8 @@ class ModelLine(Protocol):
     """The socket that we open."""
 
     session_id: str
+    feed: Feed
+    """Where its events go until it is closed; may be replaced."""
 
     def send(self, command: ToModel) -> None:
         """Write or queue; never blocks, never raises."""

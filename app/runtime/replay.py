@@ -15,9 +15,9 @@ import orjson
 
 from app.call.machine import CallMachine
 from app.call.plan import CallPlan, Memory, ToolPlan
-from app.protocol.events import CallerAudio, Event, Usage
+from app.protocol.events import CallerAudio, Event, SpeechAudio, Usage
 from app.protocol.units import FRAME_BYTES, FRAME_MS
-from app.runtime.flight_log import BEGIN, FRAMES, VERSION, WAKE, plain
+from app.runtime.flight_log import BEGIN, FRAMES, SPEECH, VERSION, WAKE, plain, spoken
 
 _EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 
@@ -78,6 +78,8 @@ def _moment(machine: CallMachine, line: list[Any]) -> Moment:
     if what[0] == FRAMES:
         _frames(machine, now_ms, *what[1:])
         return Moment(now_ms, what, [], [])
+    if what[0] == SPEECH:
+        return Moment(now_ms, what, what[4:], _speech(machine, what[1:4], iter(what[4:])))
     if what[0] == BEGIN:
         commands = machine.begin(now_ms)
     elif what[0] == WAKE:
@@ -94,6 +96,20 @@ def _frames(machine: CallMachine, last_ms: int, first_ms: int, timestamp_ms: int
         at_ms = last_ms if n == 1 else first_ms + (last_ms - first_ms) * index // (n - 1)
         frame = CallerAudio(_zeros(FRAME_BYTES), FRAME_BYTES, timestamp_ms + index * FRAME_MS)
         machine.handle(frame, at_ms)
+
+
+def _speech(machine: CallMachine, part: list[Any], run: Iterator[Any]) -> list[Any]:
+    """A run of deltas: what the log would hold of it today."""
+    response_id, item_id, index = part
+    out: list[Any] = []
+    for now_ms in run:
+        length, count = next(run), next(run)
+        for _ in range(count):
+            next(run)
+        audio = SpeechAudio(response_id, item_id, index, _zeros(length), length)
+        commands = machine.handle(audio, now_ms)
+        out += (now_ms, length, len(commands), *map(spoken, commands))
+    return out
 
 
 def _event(what: list[Any]) -> Event:

@@ -17,7 +17,13 @@ from app.call.plan import CallPlan
 from app.call.report import Report
 from app.errors import ModelFault
 from app.protocol import commands as c
-from app.protocol.events import CallerAudio, Event, ModelReady, ModelRefused, StreamStarted
+from app.protocol.events import (
+    CallerAudio,
+    Event,
+    ModelReady,
+    ModelRefused,
+    StreamStarted,
+)
 from app.runtime.effects import ABANDONED, Beside, Effects
 from app.runtime.flight_log import BEGIN, WAKE, FlightLog
 from app.runtime.metrics import BARGE_IN_SECONDS
@@ -69,6 +75,7 @@ class Runner:
         self._over = asyncio.Event()
         self.reason: str | None = None
         """Why the stream ended; None while it lives."""
+        self._to_model: Callable[[Any], None] = _nowhere
         self._hands: dict[type, Callable[[Any], None]] = {
             **dict.fromkeys(_TO_MODEL, _nowhere),
             c.PlayAudio: _nowhere,
@@ -179,18 +186,9 @@ class Runner:
         )
 
     async def _opened(self, timeout_ms: int) -> None:
-        current: list[ModelLine] = []
         early: list[Event] = []
-
-        def feed(event: Event) -> None:
-            """Events of a line that was replaced meanwhile are nobody's."""
-            if not current:
-                early.append(event)
-            elif current[0] is self._model:
-                self.feed(event)
-
         try:
-            line = await self._open_model(feed, timeout_ms)
+            line = await self._open_model(early.append, timeout_ms)
         except ModelFault as exc:
             log.warning("model_refused", reason=exc.reason, call_id=self._call_id)
             self.feed(ModelRefused(exc.reason, exc.retryable))
@@ -199,11 +197,13 @@ class Runner:
             line.close()
             return
         self._model = line
+        self._to_model = line.send
         self._hands |= dict.fromkeys(_TO_MODEL, line.send)
-        current.append(line)
+        line.feed = self.feed
         self.feed(ModelReady(line.session_id))
         for event in early:
-            feed(event)
+            if line is self._model:
+                self.feed(event)
 
     def _close_model(self, _command: c.CloseModel | None = None) -> None:
         opening, self._opening = self._opening, None
@@ -212,6 +212,7 @@ class Runner:
         if self._model is not None:
             self._model.close()
             self._model = None
+            self._to_model = _nowhere
             self._hands |= dict.fromkeys(_TO_MODEL, _nowhere)
 
     def _perform(self, effect: Beside) -> None:

@@ -67,11 +67,14 @@ class CallerLine(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """picows: one frame. On the audio path."""
         kind = frame.msg_type
-        if kind not in _TEXT:
-            self._other(transport, frame)
-            return
         try:
-            message = self._assembler.message(frame)
+            if kind == WSMsgType.TEXT and frame.fin and self._assembler.idle:
+                message: bytes | memoryview | None = frame.get_payload_as_bytes()
+            elif kind in _TEXT:
+                message = self._assembler.message(frame)
+            else:
+                self._other(transport, frame)
+                return
             if message is None:
                 return
             event = codec.parse(message, self._stream_sid)

@@ -38,14 +38,17 @@ class Assembler:
         self._max_bytes = max_bytes
         self._pieces: bytearray | None = None
 
+    @property
+    def idle(self) -> bool:
+        """No piece is waiting: a whole frame is a message by itself."""
+        return self._pieces is None
+
     def message(self, frame: WSFrame) -> bytes | memoryview | None:
         """The text message that this data frame completes, None while more is to come.
 
         The memoryview is valid until the callback returns. Raises ``Malformed`` for binary
         messages, pieces out of order and messages over the limit.
         """
-        if frame.fin and self._pieces is None and frame.msg_type == WSMsgType.TEXT:
-            return frame.get_payload_as_memoryview()
         if frame.msg_type == WSMsgType.TEXT:
             if frame.fin:
                 self._pieces = None

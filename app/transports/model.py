@@ -33,6 +33,7 @@ from app.protocol import realtime as codec
 from app.protocol.commands import AppendAudio, AppendSilence, ToModel
 from app.protocol.errors import Malformed
 from app.protocol.events import Event, ModelError, ModelLineLost, SpeechAudio
+from app.protocol.realtime import APPEND_HEAD, APPEND_TAIL
 from app.transports.frames import (
     ABNORMAL,
     CLOSE_WITHIN_S,
@@ -80,7 +81,8 @@ class ModelLine(WSListener):
 
     def __init__(self, config: codec.SessionConfig, feed: Callable[[Event], None]) -> None:
         self._config = config
-        self._feed = feed
+        self.feed = feed
+        """Where events go; may be replaced."""
         self._state = Setup.CONNECTING
         self._ws: WSTransport | None = None
         self._outbox: Outbox | None = None
@@ -142,17 +144,20 @@ class ModelLine(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """picows: one frame. On the audio path."""
         kind = frame.msg_type
-        if kind not in _TEXT:
-            if kind == WSMsgType.CLOSE:
-                answer_close(transport, frame)
-            return
         try:
-            message = self._assembler.message(frame)
+            if kind == WSMsgType.TEXT and frame.fin and self._assembler.idle:
+                message: bytes | memoryview | None = frame.get_payload_as_bytes()
+            elif kind in _TEXT:
+                message = self._assembler.message(frame)
+            else:
+                if kind == WSMsgType.CLOSE:
+                    answer_close(transport, frame)
+                return
             if message is None:
                 return
             event = codec.parse(message)
             if event.__class__ is SpeechAudio and self._state is Setup.READY:
-                self._feed(event)
+                self.feed(event)
             else:
                 self._take(event)
         except Malformed as exc:
@@ -168,7 +173,7 @@ class ModelLine(WSListener):
         elif isinstance(message, codec.SessionUpdated):
             self._updated(message)
         elif self._state is Setup.READY:
-            self._feed(message)
+            self.feed(message)
         elif isinstance(message, ModelError):
             self._setup_refused(message)
 
@@ -205,7 +210,7 @@ class ModelLine(WSListener):
     def _lost(self, code: int, reason: str, *, retryable: bool) -> None:
         before, self._state = self._state, Setup.CLOSED
         if before is Setup.READY:
-            self._feed(ModelLineLost(code, reason))
+            self.feed(ModelLineLost(code, reason))
         elif not self._confirmed.done():
             self._confirmed.set_exception(ModelFault(reason, retryable=retryable))
 
@@ -218,7 +223,7 @@ class ModelLine(WSListener):
         if self._state is not Setup.READY or self._outbox is None:
             return
         if isinstance(command, AppendAudio):
-            self._outbox.audio(codec.append(command))
+            self._outbox.audio(f"{APPEND_HEAD}{command.payload_b64}{APPEND_TAIL}")
         elif isinstance(command, AppendSilence):
             self._outbox.audio(codec.write(command))
         else:
