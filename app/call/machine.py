@@ -220,16 +220,19 @@ class CallMachine:
     def _model_lost(self, _event: e.ModelLineLost | None, now_ms: int) -> list[c.Command]:
         if self._link.state is not Link.READY:
             return []
+        self._line_gone()
         if self._phase is Phase.LEAVING:
             self._link.give_up()
             return []
+        out = self._playout.finish() if self._phase is Phase.LIVE else []
+        again = self._link.lost(now_ms)
+        return [*out, c.CloseModel(), again] if again else out + self._fail(now_ms)
+
+    def _line_gone(self) -> None:
         self._barge_in.line_lost()
         self._responses.line_lost()
         self._tools.line_lost()
         self._hearing.model_gone()
-        out = self._playout.finish() if self._phase is Phase.LIVE else []
-        again = self._link.lost(now_ms)
-        return [*out, c.CloseModel(), again] if again else out + self._fail(now_ms)
 
     def _speech_started(self, _event: e.SpeechStarted, now_ms: int) -> list[c.Command]:
         self._hearing.speech_started(now_ms)
@@ -417,6 +420,7 @@ class CallMachine:
     def _fail(self, now_ms: int, reason: str = "model_failed") -> list[c.Command]:
         """The agent cannot go on: a sentence and a person instead, never dead air."""
         self._link.give_up()
+        self._line_gone()
         if self._phase is not Phase.LIVE:
             return []
         self._leaving.failure = reason

@@ -274,3 +274,23 @@ def test_a_draining_process_lets_a_call_without_stream_go() -> None:
     assert waiting().handle(e.FailoverOrdered("server_shutdown"), 100) == [
         c.EndStream("server_shutdown")
     ]
+
+
+@pytest.mark.parametrize("end", [LOST, e.ModelError("insufficient_quota")])
+def test_a_leaving_call_asks_nothing_of_a_line_that_is_gone(end: e.Event) -> None:
+    """The watchdog of an answer that was owed must not outlive the line that owed it."""
+    machine = on_the_phone()
+    machine.handle(e.CallerTurnCommitted("U"), 0)
+    machine.handle(e.HangUpOrdered("operator_ended"), 100)
+
+    assert machine.handle(end, 200) == []
+    assert machine.wake(5_000) == []
+
+
+def test_a_failed_call_asks_nothing_more() -> None:
+    """Its line is closed; what it owed is owed to nobody."""
+    machine = on_the_phone()
+    machine.handle(e.CallerTurnCommitted("U"), 0)
+    assert machine.handle(e.FailoverOrdered("server_shutdown"), 100) == FAILOVER
+
+    assert machine.wake(5_000) == []

@@ -112,8 +112,36 @@ def test_a_goodbye_overtaken_on_the_wire_is_asked_again() -> None:
     responses = gate()
     responses.ask(GOODBYE, 0)
     begun(responses)
+    responses.already_active(60)
 
     assert ended(responses) == [GOODBYE]
+
+
+def test_a_request_that_missed_the_other_response_is_still_under_way() -> None:
+    """Without a collision before response.done it was not answered yet; two would be too many."""
+    alarms = Alarms()
+    responses = Responses(alarms, server_interrupts=True)
+    responses.ask(GOODBYE, 0)
+    begun(responses)
+
+    assert ended(responses, now_ms=100) == []
+    assert not responses.idle
+    assert alarms.next_ms == 100 + OWED_MS
+    begun(responses, "R2", "goodbye")
+    assert ended(responses, "R2") == []
+    assert responses.idle
+
+
+def test_a_goodbye_that_was_called_off_is_not_asked_again() -> None:
+    """Under way and withdrawn: a collision is the end of it."""
+    responses = gate()
+    responses.ask(GOODBYE, 0)
+    responses.withdraw("goodbye")
+    begun(responses)
+    responses.already_active(60)
+
+    assert ended(responses) == []
+    assert responses.idle
 
 
 def test_a_result_overtaken_on_the_wire_is_answered_by_the_other() -> None:
@@ -121,8 +149,10 @@ def test_a_result_overtaken_on_the_wire_is_answered_by_the_other() -> None:
     responses = gate()
     responses.ask(RESULT, 0)
     begun(responses)
+    responses.already_active(60)
 
     assert ended(responses) == []
+    assert responses.idle
 
 
 def test_a_collision_is_asked_again_at_the_end_of_the_other() -> None:
