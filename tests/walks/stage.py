@@ -171,19 +171,18 @@ async def stage(
         **{"pace": QUICK, "answers": lambda _number: BRIEF} | (twilio or {}),
     )
     async with openai, carrier:
-        given = Settings(
-            _env_file=None,
-            openai_api_key="sk-local",
-            openai_base_url=openai.base_url,
-            twilio_account_sid=ACCOUNT,
-            twilio_auth_tokens=(TOKEN,),
-            twilio_api_url=carrier.api_url,
-            public_url=PUBLIC_URL,
-            port=port,
-            api_key=API_KEY,
-            agent_file=document,
-            **settings,
-        )
+        values: dict[str, Any] = {
+            "openai_api_key": "sk-local",
+            "openai_base_url": openai.base_url,
+            "twilio_account_sid": ACCOUNT,
+            "twilio_auth_tokens": (TOKEN,),
+            "twilio_api_url": carrier.api_url,
+            "public_url": PUBLIC_URL,
+            "port": port,
+            "api_key": API_KEY,
+            "agent_file": document,
+        }
+        given = Settings(_env_file=None, **(values | settings))
         board = switchboard(given, load_document(document), data=folder / "data")
         server = DrainingServer(configuration(given, board), board, given.drain_seconds)
         serving = asyncio.create_task(_serve(server, listener), name="server")
