@@ -193,7 +193,9 @@ class CallMachine:
         return [c.VerifyCall()] if self._hearing.silent_line(now_ms) else []
 
     def _model_ready(self, _event: e.ModelReady, now_ms: int) -> list[c.Command]:
-        if not self._link.ready() or self._phase is Phase.LEAVING:
+        if self._phase is Phase.LEAVING:
+            self._link.give_up()
+        if not self._link.ready():
             return [c.CloseModel()]
         if self._plan.returning and not self._greeted:
             self.transcript.note(f"The caller is back with you: {self._plan.returning}.", now_ms)

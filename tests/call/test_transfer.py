@@ -252,3 +252,13 @@ def test_an_answer_nobody_waits_for_changes_nothing(answer: e.Event) -> None:
     waiting.handle(e.ModelReady("sess_1"), 20)
     waiting.handle(started(), 30)
     assert waiting.handle(speech(100), 40) == []
+
+
+def test_a_refusal_after_the_next_line_was_sent_away_is_the_failure_treatment() -> None:
+    """`D-PT-8`: a closed line that counts as ready is dead air."""
+    machine, names = announced()
+    machine.handle(e.ModelLineLost(1006, "abnormal"), 300)
+    assert machine.handle(e.MarkReturned(names[-1]), 1_000) == [c.Transfer("billing")]
+    assert machine.handle(e.ModelReady("sess_2"), 1_100) == [c.CloseModel()]
+
+    assert machine.handle(e.TransferRefused("http_500"), 1_500) == [c.CloseModel(), c.FailOver()]

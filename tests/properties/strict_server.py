@@ -1,0 +1,141 @@
+"""A Realtime server reduced to its rules about responses, for random calls.
+
+It is told the machine's commands and turns them into the events a strict server would send,
+in order, some time later. It complains where the real one would, and more: a second request
+before the first was answered is a machine that lost count, unless the first is overdue.
+"""
+
+from collections import deque
+
+from app.call.responses import OWED_MS
+from app.protocol import commands as c
+from app.protocol import events as e
+from tests.call.words import of_bytes
+
+COLLISION = "conversation_already_has_active_response"
+
+
+class StrictServer:
+    """One model line after another. ``pending`` are events on their way to the machine."""
+
+    def __init__(self) -> None:
+        self.pending: deque[e.Event] = deque()
+        self.active: str | None = None
+        self.asked: deque[int] = deque()
+        """When responses were asked for that the machine has not been answered about yet."""
+        self.open = False
+        self.dumb = False
+        """Takes everything and says nothing any more."""
+        self.sent_bytes: dict[str, int] = {}
+        """Audio the machine was given, by item of this line."""
+        self._responses = 0
+        self._doubled = False
+        """An overdue request was repeated, and not all of them have been answered."""
+
+    def take(self, command: c.Command, now_ms: int) -> None:
+        """The machine wants something of the model."""
+        match command:
+            case _ if self.dumb:
+                pass
+            case c.OpenModel():
+                self.pending.append(e.ModelReady(f"sess_{self._responses}"))
+            case c.CloseModel():
+                self.cut()
+            case c.CreateResponse():
+                self._create(command, now_ms)
+            case c.CancelResponse(response_id=response_id) if response_id == self.active:
+                self._end("cancelled", "client_cancelled")
+            case _:
+                pass
+
+    def _create(self, command: c.CreateResponse, now_ms: int) -> None:
+        assert self.open, "a response was asked for on a line that is not open"
+        self._doubled = bool(self.asked) and (self._doubled or now_ms - self.asked[0] >= OWED_MS)
+        assert self._doubled or not self.asked, "two requests at once"
+        self.asked.append(now_ms)
+        if self.active is not None:
+            self.pending.append(e.ModelError(COLLISION, f"create:{command.purpose}"))
+        else:
+            self._begin(command.purpose)
+
+    def _begin(self, purpose: str | None) -> None:
+        self._responses += 1
+        self.active = f"R{self._responses}"
+        self.pending.append(e.ResponseStarted(self.active, purpose))
+
+    def _end(self, status: str, reason: str | None = None) -> None:
+        if self.active is not None:
+            self.pending.append(e.ResponseDone(self.active, status, reason))
+            self.active = None
+
+    def refuse(self) -> None:
+        """The next answer to a request is an error, where one is on its way."""
+        for index, event in enumerate(self.pending):
+            if isinstance(event, e.ResponseStarted) and event.purpose is not None:
+                self.pending[index] = e.ModelError("invalid_value", f"create:{event.purpose}")
+                self.active = None if self.active == event.response_id else self.active
+                rest = list(self.pending)[index + 1 :]
+                kept = [x for x in rest if getattr(x, "response_id", None) != event.response_id]
+                self.pending = deque([*list(self.pending)[: index + 1], *kept])
+                return
+
+    def speak(self, item: int, length_bytes: int) -> None:
+        """The active response brings audio and words."""
+        if self.active is not None:
+            name = f"{self.active}.{item}"
+            self.pending.append(e.SpeechText(self.active, name, 0, "word "))
+            self.pending.append(of_bytes(length_bytes, name, self.active))
+
+    def call_tool(self, n: int, name: str) -> None:
+        """The active response calls a tool."""
+        if self.active is not None:
+            arguments = '{"target":"billing"}' if name == "transfer_call" else "{}"
+            self.pending.append(
+                e.ToolCalled(self.active, f"{self.active}.f{n}", f"T{n}", name, arguments)
+            )
+
+    def finish(self, status: str) -> None:
+        """The active response ends by itself."""
+        self._end(status, "server_error" if status == "failed" else None)
+
+    def hear(self, *, interrupts: bool) -> None:
+        """The caller begins to speak."""
+        if not self.open:
+            return
+        self.pending.append(e.SpeechStarted("U"))
+        if interrupts:
+            self._end("cancelled", "turn_detected")
+
+    def turn(self, n: int, *, answers: bool) -> None:
+        """The caller has finished; a server that answers begins a response of its own."""
+        if not self.open:
+            return
+        self.pending += [e.SpeechStopped("U"), e.CallerTurnCommitted(f"U{n}")]
+        if answers and self.active is None:
+            self._begin(None)
+
+    def cut(self) -> None:
+        """The line is gone, with everything that was on its way."""
+        self.active, self.open = None, False
+        self.asked.clear()
+        self.sent_bytes.clear()
+        self.pending = deque(x for x in self.pending if isinstance(x, e.ModelReady))
+
+    def deliver(self) -> e.Event | None:
+        """The next event for the machine."""
+        if not self.pending:
+            return None
+        event = self.pending.popleft()
+        if isinstance(event, e.ModelReady):
+            self.open = True
+        elif isinstance(event, e.SpeechAudio):
+            before = self.sent_bytes.get(event.item_id, 0)
+            self.sent_bytes[event.item_id] = before + event.length_bytes
+        elif self._answers_a_request(event):
+            self.asked.popleft()
+        return event
+
+    def _answers_a_request(self, event: e.Event) -> bool:
+        if isinstance(event, e.ResponseStarted):
+            return event.purpose is not None
+        return isinstance(event, e.ModelError) and (event.event_id or "").startswith("create:")

@@ -1,0 +1,357 @@
+"""What no order of events may bring about.
+
+Two drivers: plausible calls, in which a strict server and a carrier that plays in real time
+answer the machine; and plain nonsense, any event in any phase.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from random import Random
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.call.machine import CallMachine
+from app.call.plan import CallPlan, ToolPlan
+from app.protocol import commands as c
+from app.protocol import events as e
+from tests.call.test_machine import EVERYTHING
+from tests.call.words import frame
+from tests.properties.strict_server import StrictServer
+
+QUICK = settings(
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+TO_CALLER = (c.PlayAudio, c.SendMark, c.ClearPlayback)
+TOOLS = ("look_up", "slow", "nobody_knows", "end_call", "transfer_call")
+
+PLANS = st.builds(
+    CallPlan,
+    greeting=st.sampled_from([None, "Hello."]),
+    greeting_shielded=st.booleans(),
+    tools=st.just({"look_up": ToolPlan(), "slow": ToolPlan("One moment.")}),
+    targets=st.just(("billing",)),
+    server_interrupts=st.booleans(),
+)
+
+
+class Telephone:
+    """Twilio: plays what it is sent at 8 bytes a millisecond and returns marks."""
+
+    def __init__(self) -> None:
+        self.queue: deque[tuple[int, str | None]] = deque()
+        self.played_bytes = 0
+
+    def take(self, command: c.Command) -> list[e.Event]:
+        match command:
+            case c.PlayAudio():
+                self.queue.append((command.length_bytes, None))
+            case c.SendMark():
+                self.queue.append((0, command.name))
+            case c.ClearPlayback():
+                flushed = [name for _, name in self.queue if name is not None]
+                self.queue.clear()
+                return [e.MarkReturned(name) for name in flushed]
+        return []
+
+    def play(self, elapsed_ms: int) -> list[e.Event]:
+        budget, back = elapsed_ms * 8, list[e.Event]()
+        while self.queue:
+            length, name = self.queue.popleft()
+            if name is not None:
+                back.append(e.MarkReturned(name))
+            elif length > budget:
+                self.queue.appendleft((length - budget, None))
+                self.played_bytes += budget
+                break
+            else:
+                budget -= length
+                self.played_bytes += length
+        return back
+
+
+class Call:
+    """A machine between the strict server and the telephone, with its invariants checked."""
+
+    def __init__(self, plan: CallPlan) -> None:
+        self.machine = CallMachine(plan)
+        self.server = StrictServer()
+        self.telephone = Telephone()
+        self.now_ms = 0
+        self.ends = 0
+        self.streaming = False
+        self.running: list[str] = []
+        self.outputs = Counter[str]()
+        self.frames = 0
+        self.tools = 0
+        self.rest: list[e.Event] = []
+        self.obey(self.machine.begin(0))
+
+    def feed(self, event: e.Event) -> None:
+        if isinstance(event, e.StreamStarted):
+            self.streaming = True
+        self.obey(self.machine.handle(event, self.now_ms))
+
+    def wait(self, elapsed_ms: int) -> None:
+        """Time passes; alarms ring when they are due, marks return when they were played."""
+        until_ms = self.now_ms + elapsed_ms
+        while True:
+            deadline_ms = self.machine.deadline_ms()
+            at_ms = until_ms if deadline_ms is None else min(until_ms, deadline_ms)
+            back = self.telephone.play(at_ms - self.now_ms)
+            self.now_ms = at_ms
+            for mark in back:
+                self.feed(mark)
+            self.obey(self.machine.wake(self.now_ms))
+            later_ms = self.machine.deadline_ms()
+            assert later_ms is None or later_ms > self.now_ms, "the deadline is past after a wake"
+            if self.now_ms >= until_ms:
+                return
+
+    def obey(self, commands: list[c.Command]) -> None:
+        assert not (commands and self.ends), "a command after the end"
+        assert c.ClearPlayback() in commands or not self._truncations(commands)
+        for command in commands:
+            if isinstance(command, TO_CALLER):
+                assert self.streaming, "something for a caller who is not there"
+            if isinstance(command, c.OpenModel | c.CloseModel):
+                self.outputs.clear()
+            self._check(command)
+            for echo in self.telephone.take(command):
+                self.rest.append(echo)
+            self.server.take(command, self.now_ms)
+
+    def _truncations(self, commands: list[c.Command]) -> list[c.TruncateItem]:
+        return [x for x in commands if isinstance(x, c.TruncateItem)]
+
+    def _check(self, command: c.Command) -> None:
+        match command:
+            case c.EndStream():
+                self.ends += 1
+            case c.TruncateItem():
+                sent_ms = self.server.sent_bytes[command.item_id] // 8
+                assert 0 <= command.audio_end_ms <= sent_ms, "truncated beyond what was sent"
+            case c.AddToolOutput():
+                self.outputs[command.tool_call_id] += 1
+                assert self.outputs[command.tool_call_id] == 1, "a second output for a call"
+            case c.RunTool():
+                self.running.append(command.tool_call_id)
+            case c.Transfer():
+                self.rest += [e.TransferAccepted(), e.TransferRefused("busy")]
+            case c.HangUp():
+                self.rest += [e.HangUpDone(accepted=True), e.HangUpDone(accepted=False)]
+            case c.FailOver():
+                self.rest += [e.FailoverDone(accepted=True), e.FailoverDone(accepted=False)]
+            case _:
+                pass
+
+
+Step = Callable[[Call], None]
+
+
+def deliver(call: Call, most: int) -> None:
+    for _ in range(most):
+        event = call.server.deliver()
+        if event is None:
+            return
+        call.feed(event)
+
+
+def answer_rest(call: Call, index: int) -> None:
+    if call.rest:
+        call.feed(call.rest.pop(index % len(call.rest)))
+
+
+def finish_tool(call: Call, index: int, background: bool) -> None:
+    if call.running:
+        name = call.running.pop(index % len(call.running))
+        call.feed(e.ToolDone(name, "42", ok=True, background=background))
+
+
+def call_tool(call: Call, name: str) -> None:
+    call.tools += 1
+    call.server.call_tool(call.tools, name)
+
+
+def caller_audio(call: Call, gap_ms: int) -> None:
+    call.frames += 20 + gap_ms
+    call.feed(frame(call.frames))
+
+
+def lose_line(call: Call) -> None:
+    if call.server.open:
+        call.server.cut()
+        call.feed(e.ModelLineLost(1006, "abnormal"))
+
+
+def what_happens(luck: Random) -> Step:
+    """One thing that happens; what happens often in a call happens often here."""
+    n, yes = luck.randrange(4), luck.random() < 0.85
+    length = luck.choice([1, 7, 160, 800, 1_600, 3_200, 8_000, 100_000])
+    status = luck.choices(["completed", "failed", "incomplete"], [10, 1, 1])[0]
+    tool = luck.choices(TOOLS, [6, 3, 1, 1, 1])[0]
+    gap_ms, digit = luck.choice([0, 0, 5, 400]), luck.choice("12#")
+    soon_ms, late_ms = luck.randrange(1, 500), luck.randrange(500, 12_000)
+    likely: list[tuple[float, Step]] = [
+        (30, lambda call: deliver(call, 1 + 3 * n)),
+        (25, lambda call: call.wait(soon_ms)),
+        (15, lambda call: call.server.speak(n // 2, length)),
+        (6, lambda call: call.server.finish(status)),
+        (4, lambda call: call.server.hear(interrupts=yes)),
+        (6, lambda call: call.server.turn(n, answers=yes)),
+        (3, lambda call: call_tool(call, tool)),
+        (4, lambda call: finish_tool(call, n, not yes)),
+        (3, lambda call: answer_rest(call, n)),
+        (5, lambda call: caller_audio(call, gap_ms)),
+        (2, lambda call: call.feed(e.CallerDigit(digit))),
+        (1, lambda call: call.wait(late_ms)),
+        (0.4, lambda call: call.server.refuse()),
+        (0.3, lose_line),
+    ]
+    return luck.choices([step for _, step in likely], [weight for weight, _ in likely])[0]
+
+
+def scripts() -> st.SearchStrategy[list[Step]]:
+    """Long ones, because what is wrong with a call shows late; shortened when one fails."""
+
+    def script(seed: int, length: int) -> list[Step]:
+        luck = Random(seed)
+        return [what_happens(luck) for _ in range(length)]
+
+    return st.builds(script, st.integers(0, 2**32), st.integers(1, 250))
+
+
+@QUICK
+@given(PLANS, scripts(), st.integers(0, 10))
+def test_a_plausible_call_keeps_its_rules(plan: CallPlan, script: list[Step], late: int) -> None:
+    """One response at a time; nothing truncated that was not sent; one output per tool call."""
+    call = Call(plan)
+
+    for index, step in enumerate(script):
+        if index == late:
+            call.feed(e.StreamStarted("MZ1"))
+        step(call)
+
+    assert call.ends <= 1
+
+
+@QUICK
+@given(PLANS, scripts())
+def test_heard_time_never_runs_backwards(plan: CallPlan, script: list[Step]) -> None:
+    """Between two clears the caller hears more and more, and never more than was sent."""
+    call = Call(plan)
+    call.feed(e.StreamStarted("MZ1"))
+    playout = call.machine._playout
+    generation, heard_ms = playout._generation, 0
+
+    for step in script:
+        step(call)
+        if playout._generation != generation:
+            generation, heard_ms = playout._generation, 0
+        now_heard_ms = playout.heard_ms(call.now_ms)
+        assert heard_ms <= now_heard_ms <= playout._sent // 8
+        heard_ms = now_heard_ms
+
+
+@QUICK
+@given(PLANS, scripts())
+def test_the_ledger_and_the_telephone_agree(plan: CallPlan, script: list[Step]) -> None:
+    """With a perfect carrier the ledger is never ahead of what was truly played."""
+    call = Call(plan)
+    call.feed(e.StreamStarted("MZ1"))
+    playout = call.machine._playout
+    generation, played_before = playout._generation, 0
+
+    for step in script:
+        step(call)
+        if playout._generation != generation:
+            generation, played_before = playout._generation, call.telephone.played_bytes
+            continue
+        played_ms = (call.telephone.played_bytes - played_before) // 8
+        assert playout.heard_ms(call.now_ms) <= played_ms + 1
+
+
+@QUICK
+@given(PLANS, scripts(), st.sampled_from(["stop", "gone", "over"]))
+def test_a_call_ends_once_and_is_silent_afterwards(
+    plan: CallPlan, script: list[Step], how: str
+) -> None:
+    """Exactly one EndStream, whatever happened before, and nothing after it."""
+    call = Call(plan)
+    call.feed(e.StreamStarted("MZ1"))
+    for step in script:
+        step(call)
+
+    ending = {
+        "stop": e.StreamStopped(),
+        "gone": e.CallerLineLost(1006),
+        "over": e.CallEnded("completed"),
+    }
+    call.feed(ending[how])
+    for event in EVERYTHING:
+        call.feed(event)
+    call.wait(100_000)
+
+    assert call.ends == 1
+    assert call.machine.deadline_ms() is None
+
+
+@QUICK
+@given(PLANS, scripts())
+def test_a_silent_world_ends_every_wait(plan: CallPlan, script: list[Step]) -> None:
+    """Left alone by everybody, a call waits for nothing but news of the caller's line."""
+    call = Call(plan)
+    call.feed(e.StreamStarted("MZ1"))
+    for step in script:
+        step(call)
+    deliver(call, 1_000)
+    call.server.dumb = True
+    call.server.pending.clear()
+    call.rest.clear()
+
+    call.wait(200_000)
+
+    waits = set(call.machine._alarms._at_ms)
+    assert {alarm.name for alarm in waits} <= {"MEDIA"}
+
+
+@QUICK
+@given(
+    PLANS,
+    st.lists(st.tuples(st.sampled_from(EVERYTHING), st.integers(0, 5_000)), max_size=40),
+)
+def test_nonsense_is_survived(plan: CallPlan, script: list[tuple[e.Event, int]]) -> None:
+    """Any event in any phase: no exception, no command to nobody, one end, no past deadline."""
+    machine = CallMachine(plan)
+    commands = machine.begin(0)
+    now_ms, started, ends = 0, False, 0
+
+    for event, elapsed_ms in script:
+        now_ms += elapsed_ms
+        started = started or isinstance(event, e.StreamStarted)
+        for commands in (machine.wake(now_ms), machine.handle(event, now_ms), machine.wake(now_ms)):
+            assert not (commands and ends)
+            assert started or not any(isinstance(x, TO_CALLER) for x in commands)
+            ends += sum(isinstance(x, c.EndStream) for x in commands)
+        deadline_ms = machine.deadline_ms()
+        assert deadline_ms is None or deadline_ms > now_ms
+    assert ends <= 1
+
+
+@QUICK
+@given(st.lists(st.tuples(st.sampled_from(EVERYTHING), st.integers(0, 3_000)), max_size=30))
+def test_a_wake_between_events_changes_nothing(script: list[tuple[e.Event, int]]) -> None:
+    """A runner that wakes too often must decide the same."""
+    once, often = CallMachine(CallPlan("Hello.")), CallMachine(CallPlan("Hello."))
+    assert once.begin(0) == often.begin(0)
+    now_ms = 0
+
+    for event, elapsed_ms in script:
+        for machine_ms in (now_ms, now_ms + elapsed_ms // 2):
+            if (due_ms := often.deadline_ms()) is None or machine_ms < due_ms:
+                assert often.wake(machine_ms) == []
+        now_ms += elapsed_ms
+        assert once.wake(now_ms) == often.wake(now_ms)
+        assert once.handle(event, now_ms) == often.handle(event, now_ms)
