@@ -146,7 +146,9 @@ class Playout:
 
     def returned(self, name: str, now_ms: int) -> bool:
         """A mark came back. False if it says nothing: cleared, repeated, or not ours."""
-        if all(name != known for known, _ in self._marks):
+        if not self._marks:
+            return False
+        if self._marks[0][0] != name and all(name != known for known, _ in self._marks):
             return False
         while self._marks:
             known, position = self._marks.popleft()

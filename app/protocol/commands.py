@@ -17,9 +17,9 @@ class PlayAudio:
     length_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SendMark:
-    """Ask to be told when everything sent before has been played."""
+    """Ask to be told when everything sent before has been played. Not frozen: five a second."""
 
     name: str
     covers_ms: int

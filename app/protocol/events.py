@@ -34,9 +34,10 @@ class CallerDigit:
     digit: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MarkReturned:
-    """Twilio played everything up to this mark, or a ``clear`` threw it back."""
+    """Twilio played everything up to this mark, or a ``clear`` threw it back. Not frozen: five
+    a second a call."""
 
     name: str
 
@@ -149,9 +150,10 @@ class SpeechAudioDone:
     content_index: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SpeechText:
-    """A delta of the transcript of the model's speech; runs ahead of what is heard."""
+    """A delta of the transcript of the model's speech; runs ahead of what is heard. Not frozen:
+    as many as there are of audio."""
 
     response_id: str
     item_id: str
