@@ -5,6 +5,7 @@ a folder of its own.
 """
 
 import os
+import re
 import shutil
 import signal
 import stat
@@ -88,6 +89,17 @@ def test_scripts_are_clean_shell(script: Path) -> None:
     done = subprocess.run(["shellcheck", script], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
+
+
+def test_the_image_is_built_with_the_uv_of_the_scripts() -> None:
+    """Two versions read one lock file in two ways, and only one of them is tried here."""
+    pinned = [
+        re.search(r"UV_VERSION=([\d.]+)", (ROOT / file).read_text())
+        for file in ("scripts/setup", "Dockerfile")
+    ]
+
+    assert len({found and found[1] for found in pinned}) == 1
+    assert pinned[0] is not None
 
 
 def test_an_environment_is_filled_once_for_each_lock_file(clone: Clone) -> None:
