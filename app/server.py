@@ -7,6 +7,8 @@ signal ends at once.
 """
 
 import functools
+import os
+import socket
 import time
 from types import FrameType
 
@@ -16,6 +18,9 @@ import uvicorn
 from app.main import Switchboard
 from app.settings import Settings
 from app.transports.takeover import TakenOver
+
+LINGER_S = 1.0
+"""After the last call: Twilio still reports its end, and an error there alarms an operator."""
 
 log = structlog.get_logger("server")
 
@@ -28,22 +33,26 @@ class DrainingServer(uvicorn.Server):
         self._board = board
         self._drain_s = drain_s
         self._drained_at: float | None = None
+        self._busy_at = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal: drain first, leave at the second one."""
-        if self._drained_at is not None or self._board.book.live == 0:
+        calls = self._board.book.unfinished
+        if self._drained_at is not None or calls == 0:
             super().handle_exit(sig, frame)
             return
         self._board.book.draining = True
         self._drained_at = time.monotonic() + self._drain_s
-        log.info("draining", live_calls=self._board.book.live, drain_s=self._drain_s)
+        log.info("draining", calls=calls, drain_s=self._drain_s)
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn asks ten times a second whether to end."""
-        if self._drained_at is not None and (
-            self._board.book.live == 0 or time.monotonic() >= self._drained_at
-        ):
-            self.should_exit = True
+        now = time.monotonic()
+        if self._board.book.unfinished:
+            self._busy_at = now
+        if self._drained_at is not None:
+            idle = now - self._busy_at > LINGER_S
+            self.should_exit = self.should_exit or idle or now >= self._drained_at
         return await super().on_tick(counter)
 
 
@@ -65,6 +74,18 @@ def configuration(settings: Settings, board: Switchboard) -> uvicorn.Config:
 
 def serve(settings: Settings, board: Switchboard) -> bool:
     """Serve until told to end. False when the port could not be had."""
+    try:
+        listener = _listener(settings.host, settings.port)
+    except OSError as exc:
+        why = os.strerror(exc.errno or 0)
+        log.critical("port_not_available", host=settings.host, port=settings.port, why=why)
+        return False
     server = DrainingServer(configuration(settings, board), board, settings.drain_seconds)
-    server.run()
+    server.run(sockets=[listener])
     return bool(server.started)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Bound here, because uvicorn leaves the process where it cannot bind. Raises ``OSError``."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)

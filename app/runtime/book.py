@@ -107,6 +107,11 @@ class Book:
         """Calls that have a runner."""
         return sum(1 for call in self._calls.values() if call.runner is not None)
 
+    @property
+    def unfinished(self) -> int:
+        """Calls that have not ended: the live ones, and those that were put through."""
+        return len(self._calls)
+
     def admit(self, facts: CallFacts) -> str:
         """The TwiML for an incoming call. Repeated webhooks get the same document again."""
         self._forget_old()

@@ -1,4 +1,4 @@
-"""The doors of HTTP: what strangers, mistakes and bad days send is refused or ignored, and counted."""
+"""The doors of HTTP: what strangers and mistakes send is refused, by name where that helps."""
 
 import asyncio
 import hashlib

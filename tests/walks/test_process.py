@@ -1,0 +1,223 @@
+"""The program as it is started: signals, ports and exit codes, in a process of its own."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from app.emulators.realtime import RealtimeEmulator
+from app.emulators.scenario import Receptionist
+from app.emulators.twilio import TwilioEmulator
+from tests.walks.stage import ACCOUNT, API_KEY, PUBLIC_URL, QUICK, TOKEN, VOICE
+
+ROOT = Path(__file__).parents[2]
+SORRY = "We have a problem."
+AGENT = f"""
+instructions: You answer the phone for the tests.
+greeting: Hello.
+turn_detection: {{type: server_vad, silence_duration_ms: 200}}
+failure: {{say: "{SORRY}", then: end_call}}
+"""
+
+
+@dataclass
+class Program:
+    """``python -m app serve`` between the emulators."""
+
+    process: asyncio.subprocess.Process
+    twilio: TwilioEmulator
+    openai: RealtimeEmulator
+    port: int
+
+    async def ready(self) -> int:
+        """Status of ``/ready``; 0 where nobody answers."""
+        try:
+            async with (
+                aiohttp.ClientSession() as client,
+                client.get(f"http://127.0.0.1:{self.port}/ready") as answer,
+            ):
+                return answer.status
+        except aiohttp.ClientConnectionError:
+            return 0
+
+    async def turns(self, status: int) -> None:
+        """Wait until ``/ready`` answers so; raises TimeoutError."""
+        async with asyncio.timeout(20):
+            while await self.ready() != status:  # noqa: ASYNC110 - another process's fact
+                await asyncio.sleep(0.05)
+
+    async def left(self) -> int:
+        """The exit code, once it has ended; raises TimeoutError."""
+        async with asyncio.timeout(20):
+            return await self.process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+async def started(folder: Path, **settings: Any) -> asyncio.subprocess.Process:
+    """Start the program in ``folder`` with exactly these settings."""
+    names = {name.upper(): str(value) for name, value in settings.items()}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app",
+        "serve",
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **names},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+@asynccontextmanager
+async def program(folder: Path, **settings: Any) -> AsyncIterator[Program]:
+    """The program, ready for calls; killed at the end if it is still there."""
+    port = free_port()
+    (folder / "agent.yaml").write_text(AGENT)
+    async with AsyncExitStack() as stack:
+        openai = await stack.enter_async_context(RealtimeEmulator(Receptionist))
+        twilio = await stack.enter_async_context(
+            TwilioEmulator(
+                account_sid=ACCOUNT,
+                auth_token=TOKEN,
+                public_url=PUBLIC_URL,
+                server_url=f"http://127.0.0.1:{port}",
+                pace=QUICK,
+            )
+        )
+        process = await started(
+            folder,
+            openai_api_key="sk-local",
+            openai_base_url=openai.base_url,
+            twilio_account_sid=ACCOUNT,
+            twilio_auth_token=TOKEN,
+            twilio_api_url=twilio.api_url,
+            public_url=PUBLIC_URL,
+            host="127.0.0.1",
+            port=port,
+            api_key=API_KEY,
+            agent_file="agent.yaml",
+            **settings,
+        )
+        running = Program(process, twilio, openai, port)
+        try:
+            await running.turns(200)
+            yield running
+        finally:
+            if process.returncode is None:
+                process.kill()
+            output, _ = await process.communicate()
+            text = output.decode()
+            assert "Traceback" not in text, text
+
+
+async def test_the_first_signal_lets_live_calls_finish(tmp_path: Path) -> None:
+    """D-PT-5: a deployment must not cut a caller off; new calls hear a sentence meanwhile."""
+    async with program(tmp_path) as p:
+        call = await p.twilio.call()
+        await call.heard_at_least(300)
+
+        p.process.send_signal(signal.SIGTERM)
+        await p.turns(503)
+        refused = await p.twilio.call()
+        assert await refused.ended() == "hangup"
+        assert refused.said == ["All lines are busy. Please call again later."]
+        heard_ms = call.heard_ms
+        await call.heard_at_least(3000)
+        await call.speak(VOICE)
+        await call.heard_at_least(max(3000, heard_ms) + 300)
+        assert p.process.returncode is None
+
+        await call.hang_up()
+        assert await p.left() == 0
+        call.assert_clean()
+        assert not p.openai.open_connections
+
+
+async def test_the_drain_has_an_end(tmp_path: Path) -> None:
+    """A call of hours must not stop a deployment: it gets the failure treatment instead."""
+    async with program(tmp_path, drain_seconds=1) as p:
+        call = await p.twilio.call()
+        await call.heard_at_least(300)
+
+        p.process.send_signal(signal.SIGTERM)
+
+        assert await p.left() == 0
+        assert await call.ended() == "hangup"
+        assert call.said == [SORRY]
+
+
+async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    """Whoever presses the keys twice means it; the callers still hear a sentence."""
+    async with program(tmp_path) as p:
+        call = await p.twilio.call()
+        await call.heard_at_least(300)
+
+        p.process.send_signal(signal.SIGINT)
+        await p.turns(503)
+        p.process.send_signal(signal.SIGINT)
+
+        await p.left()
+        assert await call.ended() == "hangup"
+        assert call.said == [SORRY]
+
+
+async def test_an_idle_server_ends_at_the_first_signal(tmp_path: Path) -> None:
+    """Nobody is on the line, so nobody is waited for."""
+    async with program(tmp_path) as p:
+        p.process.send_signal(signal.SIGTERM)
+
+        assert await p.left() in (0, -signal.SIGTERM)
+
+
+async def test_a_port_that_is_taken_is_an_exit_code(tmp_path: Path) -> None:
+    """A supervisor must notice; a server that runs without a port answers no calls."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = await started(tmp_path, host="127.0.0.1", port=port)
+
+        async with asyncio.timeout(20):
+            output, _ = await process.communicate()
+
+    assert process.returncode == 1
+    assert "Address already in use" in output.decode()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"port": "many"}, "PORT"),
+        ({"public_url": "http://phone.contoso.test"}, "https"),
+        ({"agent_file": "nowhere.yaml"}, "nowhere.yaml"),
+        ({"twilio_account_sid": "AC" + "0" * 32}, "TWILIO_AUTH_TOKEN"),
+    ],
+)
+async def test_a_wrong_setting_is_a_sentence(
+    tmp_path: Path, settings: dict[str, str], sentence: str
+) -> None:
+    """The first thing a newcomer meets must not be a traceback."""
+    process = await started(tmp_path, **settings)
+
+    async with asyncio.timeout(20):
+        output, _ = await process.communicate()
+
+    assert process.returncode == 1
+    assert sentence in output.decode()
+    assert "Traceback" not in output.decode()
