@@ -132,7 +132,7 @@ def heard_tone(stream: EmulatedStream, frequency_hz: float) -> int:
     Pieces at its edges do not count: up to 40 ms less than there was.
     """
     heard = stream.line.heard
-    pieces = [heard[at : at + 160] for at in range(0, len(heard), 160)]
+    pieces = [heard[at : at + 160] for at in range(0, len(heard) - 159, 160)]
     return 20 * sum(
         mulaw.rms(piece) > FULL and strength(piece, frequency_hz) > 0.8 for piece in pieces
     )
