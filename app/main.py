@@ -16,7 +16,7 @@ from app import assembly
 from app.agents.load import AgentDocument, load_document
 from app.call.plan import CallPlan
 from app.errors import CarrierFault
-from app.http import api, voice
+from app.http import api, problems, voice
 from app.http.guard import TwilioGuard, operator
 from app.http.media import MediaDoor
 from app.protocol.commands import RunTool
@@ -146,6 +146,7 @@ def switchboard(
 
     signing = _signing(settings)
     app = FastAPI(title="Patchline", lifespan=lifespan, docs_url=None, redoc_url=None)
+    problems.install(app)
     app.include_router(api.public_routes(book, banner(settings)))
     app.include_router(api.operator_routes(book, operator(key)))
     app.include_router(voice.routes(book, TwilioGuard(origin, signing)))

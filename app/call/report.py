@@ -83,11 +83,16 @@ class Report:
         self.tools_failed = 0
         self.usage = Counter[str]()
         self.warnings = Counter[str]()
+        self.ignored = Counter[str]()
+        """Messages of both lines that were not needed or not understood."""
+        self.reaction_us: list[int] = []
+        """From an interruption's arrival to the ``clear`` being written."""
         self.padded_ms = 0
         self.played_bytes = 0
         self._item_bytes = Counter[str]()
         self._unanswered: Latency | None = None
         self._first_mark: tuple[str, int] | None = None
+        self._heard_turn: Latency | None = None
 
     def saw(self, now_ms: int, event: e.Event | None, commands: Sequence[c.Command]) -> None:
         """One answer of the machine's; ``event`` is None when a moment came."""
@@ -193,7 +198,13 @@ class Report:
         if self._unanswered is not None:
             heard_at_ms = now_ms - self._first_mark[1]
             self._unanswered.played_ms = heard_at_ms - self._unanswered.stopped_at_ms
+            self._heard_turn = self._unanswered
         self._first_mark = self._unanswered = None
+
+    def take_turn(self) -> Latency | None:
+        """The turn whose answer began to be heard just now, once; None when there is none."""
+        turn, self._heard_turn = self._heard_turn, None
+        return turn
 
     def transfer_ended(self, outcome: str, talk_s: int | None = None) -> None:
         """What became of the latest transfer."""

@@ -100,6 +100,7 @@ class LiveCall:
                 "silence_appended_ms": report.padded_ms,
                 "clears": report.barge_ins,
             },
+            "messages_ignored": dict(sorted(report.ignored.items())),
             "turns": report.lines(),
             "transfers": [
                 {
@@ -122,6 +123,7 @@ class LiveCall:
             ),
             "turn_sent": percentiles([t.sent_ms for t in turns if t.sent_ms is not None]),
             "turn_played": percentiles([t.played_ms for t in turns if t.played_ms is not None]),
+            "barge_in_us": percentiles(self.report.reaction_us),
             "tool": percentiles(self.report.tool_ms),
             "turns": [{"sent_ms": turn.sent_ms, "played_ms": turn.played_ms} for turn in turns],
         }

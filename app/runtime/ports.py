@@ -1,5 +1,6 @@
 """What a runner needs of the floors below, as shapes. ``main`` is where they meet the real ones."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -12,6 +13,9 @@ Feed = Callable[[Event], None]
 class CallerLine(Protocol):
     """The socket that Twilio opened."""
 
+    ignored: Counter[str]
+    """What could not be understood or was not needed, by reason."""
+
     def send(self, command: ToCaller) -> None:
         """Write or queue; never blocks, never raises."""
 
@@ -21,6 +25,9 @@ class CallerLine(Protocol):
 
 class ModelLine(Protocol):
     """The socket that we open."""
+
+    ignored: Counter[str]
+    """What could not be understood or was not needed, by type or reason."""
 
     session_id: str
     feed: Feed

@@ -20,8 +20,11 @@ from app.protocol import commands as c
 from app.protocol.events import (
     CallerAudio,
     Event,
+    MarkReturned,
     ModelReady,
     ModelRefused,
+    SpeechAudio,
+    SpeechStarted,
     StreamStarted,
 )
 from app.runtime.effects import ABANDONED, Beside, Effects
@@ -72,7 +75,11 @@ class Runner:
         self._early: list[c.Effect] = []
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at_ms: int | None = None
+        self._fed_at_us: int | None = None
+        """When the caller's interruption reached us."""
         self._over = asyncio.Event()
+        self.has_stream = False
+        """The caller's line has come."""
         self.reason: str | None = None
         """Why the stream ended; None while it lives."""
         self._to_model: Callable[[Any], None] = _nowhere
@@ -90,11 +97,6 @@ class Runner:
             c.VerifyCall: self._perform,
             c.EndStream: self._end,
         }
-
-    @property
-    def has_stream(self) -> bool:
-        """The caller's line has come."""
-        return self._caller is not None
 
     def begin(self) -> None:
         """The TwiML is being answered. Effects wait for ``run``, which must follow."""
@@ -129,24 +131,44 @@ class Runner:
     def attach(self, caller: CallerLine, stream_sid: str) -> None:
         """The caller's line has come; its events follow by ``feed``."""
         self._caller = caller
+        self.has_stream = True
         self._hands |= {c.PlayAudio: caller.send, c.SendMark: caller.send}
         self.feed(StreamStarted(stream_sid))
 
     def feed(self, event: Event) -> None:
         """Something happened. Synchronous; on the audio path."""
         now_ms = self._clock()
+        if event.__class__ is CallerAudio:
+            self._hear(event, now_ms)
+            return
+        if event.__class__ is SpeechStarted:
+            self._fed_at_us = time.monotonic_ns() // 1000
         commands = self.machine.handle(event, now_ms)
         for command in commands:
             self._hands[command.__class__](command)
-        if event.__class__ is CallerAudio:
-            self._flight.frame(now_ms, event, commands)
-            if len(commands) > 1:  # silence for what was missing before the frame
-                self._report.saw(now_ms, event, commands)
-            return
         self._report.saw(now_ms, event, commands)
+        if event.__class__ is SpeechAudio:
+            # Neither kind of audio sets an alarm.
+            self._flight.speech(now_ms, event, commands)
+            return
         self._flight.event(now_ms, event, commands)
+        if event.__class__ is MarkReturned:
+            self._tell_turn()
         if self.machine.deadline_ms() != self._alarm_at_ms:
             self._rearm(now_ms)
+
+    def _hear(self, audio: CallerAudio, now_ms: int) -> None:
+        commands = self.machine.hear(audio, now_ms)
+        for command in commands:
+            self._to_model(command)
+        self._flight.frame(now_ms, audio, commands)
+        if len(commands) > 1:  # silence for what was missing before the frame
+            self._report.saw(now_ms, audio, commands)
+
+    def _tell_turn(self) -> None:
+        turn = self._report.take_turn()
+        if turn is not None:
+            log.info("turn", sent_ms=turn.sent_ms, played_ms=turn.played_ms, call_id=self._call_id)
 
     def _wake(self) -> None:
         now_ms = self._clock()
@@ -172,10 +194,15 @@ class Runner:
             self._alarm = asyncio.get_running_loop().call_later(delay_s, self._wake)
 
     def _clear(self, command: c.ClearPlayback) -> None:
-        began = time.perf_counter()
-        if self._caller is not None:
-            self._caller.send(command)
-        BARGE_IN_SECONDS.observe(time.perf_counter() - began)
+        if self._caller is None:
+            return
+        self._caller.send(command)
+        if self._fed_at_us is None:
+            return
+        reaction_us = time.monotonic_ns() // 1000 - self._fed_at_us
+        self._fed_at_us = None
+        self._report.reaction_us.append(reaction_us)
+        BARGE_IN_SECONDS.observe(reaction_us / 1_000_000)
 
     def _open(self, command: c.OpenModel) -> None:
         if self._group is None:
@@ -211,6 +238,7 @@ class Runner:
             opening.cancel()
         if self._model is not None:
             self._model.close()
+            self._report.ignored.update(self._model.ignored)
             self._model = None
             self._to_model = _nowhere
             self._hands |= dict.fromkeys(_TO_MODEL, _nowhere)
@@ -241,3 +269,5 @@ class Runner:
             self._alarm = None
         if self._caller is not None:
             self._caller.close(INTERNAL_ERROR if reason == "model_failed" else OK)
+            self._report.ignored.update(self._caller.ignored)
+            self._caller = None

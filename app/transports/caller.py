@@ -105,14 +105,14 @@ class CallerLine(WSListener):
             self._malformed("before_start")
 
     def _start(self, start: codec.Start) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
         self._stream_sid = start.stream_sid
         writer = codec.Writer(start.stream_sid)
         self._media, self._mark, self._clear = writer.media, writer.mark, writer.clear
         self._feed = self._claim(self, start)
         if self._feed is None:
             self.close(POLICY_VIOLATION)
+        else:
+            self._cancel_deadline()
 
     def _malformed(self, reason: str) -> None:
         self.ignored[reason] += 1

@@ -1,0 +1,28 @@
+"""Every refusal as an RFC 9457 problem document: what is wrong, in one sentence, and no more."""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+
+def install(app: FastAPI) -> None:
+    """Answer errors of ``app`` as ``application/problem+json``."""
+
+    @app.exception_handler(HTTPException)
+    async def refused(_request: Request, fault: HTTPException) -> JSONResponse:
+        return _problem(fault.status_code, str(fault.detail), dict(fault.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, fault: RequestValidationError) -> JSONResponse:
+        # Names of fields only: what somebody typed into them is no business of a log or a reply.
+        names = [".".join(str(part) for part in error["loc"][1:]) for error in fault.errors()]
+        return _problem(422, f"these fields are missing or malformed: {', '.join(names)}", {})
+
+
+def _problem(status: int, detail: str, headers: dict[str, str]) -> JSONResponse:
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
