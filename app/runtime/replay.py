@@ -52,7 +52,7 @@ def replay(path: Path) -> Iterator[Moment]:
         recorded = _load(line, number)
         try:
             yield _moment(machine, recorded)
-        except (KeyError, TypeError, ValueError, IndexError) as exc:
+        except (KeyError, TypeError, ValueError, IndexError, StopIteration) as exc:
             raise FlightFault(f"line {number}: {type(exc).__name__}") from exc
 
 
