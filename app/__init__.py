@@ -81,6 +81,7 @@ A line of code about ... belongs in ...
     who may ask                                      `app/http/guard.py`
     Twilio's routes, the media door, the operator's  `app/http/voice.py`, `app/http/media.py`,
                                                      `app/http/api.py`
+    how a refusal is worded over HTTP                `app/http/problems.py`
     a setting                                        `app/settings.py`
     personal data in logs                            `app/log.py`
     whose fault something is                         `app/errors.py`
