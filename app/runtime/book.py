@@ -143,12 +143,14 @@ class Book:
         return call
 
     def _waits(self, call: LiveCall) -> bool:
-        return call.runner is not None and not call.runner.has_stream
+        runner = call.runner
+        return runner is not None and runner.reason is None and not runner.has_stream
 
     def _invite(self, call: LiveCall, *, returning: str | None) -> str:
         """Open a model line and a door: the stream that brings the token belongs to the call."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        self._invitations[_digest(token)] = _Invitation(call, self._clock() + TOKEN_S)
+        call.open_until = self._clock() + TOKEN_S
+        self._invitations[_digest(token)] = _Invitation(call, call.open_until)
         call.invitation = self._line.scripts.connect(token)
         self._start(call, returning)
         return call.invitation
@@ -185,12 +187,14 @@ class Book:
             refusal = "expired_token"
         elif invitation.call.facts.call_sid != call_sid:
             refusal = "wrong_call"
+        elif invitation.call.report.ending is not None:
+            refusal = "call_over"
         if invitation is None or refusal is not None:
             log.warning("stream_refused", reason=refusal, call_sid=call_sid)
             return None
         call = invitation.call
         runner = call.runner
-        if runner is None:
+        if runner is None or runner.reason is not None:
             # The parked model line has given up waiting; the caller has not.
             runner = self._start(call, None)
         elif runner.has_stream:
@@ -208,8 +212,16 @@ class Book:
         if reason == "transferring":
             call.target = call.report.transfers[-1].target if call.report.transfers else None
             self._store.put(call.record())
+        elif not runner.has_stream and reason == "stream_lost":
+            # Nobody came while the model line was parked; the token is good for longer.
+            left_s = max(0.0, call.open_until - self._clock())
+            asyncio.get_running_loop().call_later(left_s, self._nobody_came, call)
         else:
             self._close(call, reason)
+
+    def _nobody_came(self, call: LiveCall) -> None:
+        if call.runner is None and call.open_until <= self._clock():
+            self._close(call, "stream_lost")
 
     def _close(self, call: LiveCall, reason: str) -> None:
         """The record closes, exactly once."""

@@ -287,7 +287,7 @@ async def test_a_thousand_webhooks_without_a_stream_leave_nothing(
 
         sids = [new_sid("CA") for _ in range(1000)]
         await asyncio.gather(*map(one, sids))
-        await until(lambda: not s.board.book.live)
+        await until(lambda: not s.board.book.unfinished)
         await s.post("/incoming-call", incoming(new_sid("CA")))
 
         assert not any(s.board.book.lives(sid) for sid in sids)

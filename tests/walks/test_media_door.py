@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from app.call import leaving
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Receptionist, Scenario
 from app.emulators.twilio_words import new_sid
@@ -225,6 +226,41 @@ async def test_too_much_of_it_costs_the_socket(tmp_path: Path) -> None:
             assert await stream.closed() == 1008
         await until(lambda: not s.board.book.live)
         await s.all_closed()
+
+
+async def test_a_late_stream_is_a_call_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model line is parked for half as long as the token is good: both are kept promises."""
+    monkeypatch.setattr(leaving, "PARKED_MS", 100)
+    async with stage(RealtimeEmulator(Receptionist), tmp_path) as s:
+        call_sid, token = await invited(s)
+        await until(lambda: not s.board.book.live)
+        async with raw_stream(s) as late:
+            await late.start(call_sid, token)
+            await late.read("media")
+            assert s.board.book.live == 1
+            call_id = s.board.book.call_id(call_sid)
+            await late.send({"event": "stop", "streamSid": late.stream_sid, "stop": {}})
+            assert await late.closed() == 1000
+
+        await s.all_closed()
+        record = await s.get(f"/v1/calls/{call_id}")
+        assert record["end_reason"] == "caller_hangup"
+
+
+async def test_a_caller_who_hung_up_before_the_stream_opens_nothing(tmp_path: Path) -> None:
+    """The token of a call that is over is worth nothing."""
+    async with stage(RealtimeEmulator(Receptionist), tmp_path) as s:
+        call_sid, token = await invited(s)
+        over = incoming(call_sid) | {"CallStatus": "completed"}
+        assert (await s.post("/twilio/call-status", over))[0] == 204
+        await s.all_closed()
+
+        async with raw_stream(s) as late:
+            await late.start(call_sid, token)
+            assert await late.closed() == 1008
+        assert not s.board.book.live
 
 
 async def test_a_call_that_comes_back_gets_a_stream_of_its_own(tmp_path: Path) -> None:
