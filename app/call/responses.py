@@ -148,15 +148,18 @@ class Responses:
         self._alarms.set(Alarm.OWED, now_ms + QUIET_MS)
 
     def speaking(self, response_id: str, now_ms: int) -> bool:
-        """Audio of a response arrived: whether it may be heard. On the audio path."""
-        self._last_sign_ms = now_ms
+        """Audio of a response arrived: whether it may be heard. On the audio path.
+
+        A flight log tells words and audio in runs, so their times need not rise.
+        """
+        self._last_sign_ms = max(self._last_sign_ms, now_ms)
         if response_id == self._active:
             self._spoke = True
         return response_id not in self._muted
 
     def speaking_text(self, response_id: str, now_ms: int) -> bool:
         """Words of a response arrived: whether they belong to what may be heard."""
-        self._last_sign_ms = now_ms
+        self._last_sign_ms = max(self._last_sign_ms, now_ms)
         return response_id not in self._muted
 
     def done(self, event: ResponseDone, now_ms: int) -> tuple[Finished, list[Command]]:

@@ -377,3 +377,14 @@ def test_words_alone_are_a_sign_of_life() -> None:
 
     assert machine.wake(QUIET_MS) == []
     assert machine.handle(speech(20), 8_100) != []
+
+
+def test_signs_of_life_may_be_told_out_of_order() -> None:
+    """A flight log tells audio in runs; a replay must come to the same decision."""
+    responses = begun(gate())
+    responses.speaking_text("R", 5_000)
+    responses.speaking("R", 4_000)
+
+    assert responses.overdue(QUIET_MS) is Owed.NOTHING
+    assert responses.overdue(4_000 + QUIET_MS) is Owed.NOTHING
+    assert responses.overdue(5_000 + QUIET_MS) is Owed.GIVE_UP
