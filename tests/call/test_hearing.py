@@ -33,7 +33,7 @@ def lettered(n: int) -> e.CallerAudio:
 
 
 def test_a_frame_passes_by_reference() -> None:
-    """Nothing on the audio path copies audio."""
+    """`D-BL-4`, `D-OAP-5`: batches of 200 or 50 ms were added to the end of every turn."""
     audio = frame(0)
 
     (command,) = listening().frame(audio, 0)

@@ -157,6 +157,15 @@ def test_a_leaving_call_is_left_alone(event: e.Event) -> None:
     assert not leaving().handle(event, 10)
 
 
+def test_the_short_way_of_a_frame_is_the_long_one() -> None:
+    """The runner hands frames in past the dispatch; they must mean the same, and end alike."""
+    machine, other = on_the_phone(), on_the_phone()
+
+    assert machine.hear(frame(0), 0) == other.handle(frame(0), 0) != []
+    machine.handle(e.StreamStopped(), 10)
+    assert machine.hear(frame(20), 20) == []
+
+
 def test_a_wake_that_came_too_early_is_harmless() -> None:
     """Clocks and loops are never exact."""
     machine = waiting()

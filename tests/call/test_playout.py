@@ -178,7 +178,7 @@ def test_a_mark_confirms_every_mark_before_it() -> None:
 
 @pytest.mark.parametrize("name", ["g0:99", "responsePart", "", "g1:1"])
 def test_a_mark_that_is_not_ours_says_nothing(name: str) -> None:
-    """Names are the only proof of what was played."""
+    """`D-DEMO-1`: marks without names are no proof of anything."""
     playout = Playout()
     playout.speak(speech(500), 0)
 

@@ -55,7 +55,7 @@ def test_an_announcement_is_asked_for_where_none_was_made() -> None:
 
 
 def test_the_caller_does_not_interrupt_the_announcement() -> None:
-    """They were told what happens; an "oh, thanks" must not undo it."""
+    """`D-PC-2`: an interruption that is not accepted must not cut the model's memory either."""
     machine, names = announced()
 
     assert machine.handle(CALLER, 500) == []
