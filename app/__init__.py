@@ -37,7 +37,11 @@ A line of code about ... belongs in ...
     what we answer Twilio with                       `app/protocol/twiml.py`
     what the Realtime socket says                    `app/protocol/realtime.py`
     mu-law, tones                                    `app/audio/mulaw.py`, `app/audio/tones.py`
-    who hears of an event, in which order            `app/call/machine.py`
+    where an event goes; a moment that came          `app/call/machine.py`
+    … which components there are, which phase it is  `app/call/parts.py`
+    … a model line comes or goes                     `app/call/connecting.py`
+    … caller and model converse                      `app/call/dialogue.py`
+    … the stream ends, or the call is taken away     `app/call/departure.py`
     when somebody wants to be woken                  `app/call/alarms.py`
     interrupting: clear, truncate, mute              `app/call/barge_in.py`
     how much was heard; echoes of cleared marks      `app/call/playout.py`

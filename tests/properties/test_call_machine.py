@@ -243,7 +243,7 @@ def test_heard_time_never_runs_backwards(plan: CallPlan, script: list[Step]) -> 
     """Between two clears the caller hears more and more, and never more than was sent."""
     call = Call(plan)
     call.feed(e.StreamStarted("MZ1"))
-    playout = call.machine._playout
+    playout = call.machine._parts.playout
     generation, heard_ms = playout._generation, 0
 
     for step in script:
@@ -261,7 +261,7 @@ def test_the_ledger_and_the_telephone_agree(plan: CallPlan, script: list[Step]) 
     """With a perfect carrier the ledger is never ahead of what was truly played."""
     call = Call(plan)
     call.feed(e.StreamStarted("MZ1"))
-    playout = call.machine._playout
+    playout = call.machine._parts.playout
     generation, played_before = playout._generation, 0
 
     for step in script:
@@ -313,7 +313,7 @@ def test_a_silent_world_ends_every_wait(plan: CallPlan, script: list[Step]) -> N
 
     call.wait(200_000)
 
-    waits = set(call.machine._alarms._at_ms)
+    waits = set(call.machine._parts.alarms._at_ms)
     assert {alarm.name for alarm in waits} <= {"MEDIA"}
 
 

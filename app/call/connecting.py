@@ -1,0 +1,72 @@
+"""Getting a model line, getting another one, and what it is told first.
+
+A line that is ready is seeded with what happened before, hears what the caller said meanwhile,
+and is asked to speak: the greeting on the first line, where it left off on a later one.
+"""
+
+from app.call import conversation
+from app.call.departure import Departure
+from app.call.model_link import Link
+from app.call.parts import Parts, Phase
+from app.call.prompts import RESUMED, greeting, welcome_back
+from app.protocol import commands as c
+from app.protocol import events as e
+
+
+class Connecting:
+    """The comings and goings of the call's model lines."""
+
+    def __init__(self, parts: Parts, departure: Departure) -> None:
+        self._parts = parts
+        self._departure = departure
+
+    def begin(self, now_ms: int) -> list[c.Command]:
+        """The TwiML was answered: open the model line and wait for the stream."""
+        plan = self._parts.plan
+        self._parts.leaving.park(now_ms)
+        if plan.greeting_shielded and plan.greeting and not plan.returning:
+            self._parts.hearing.shield()
+        return [self._parts.link.open()]
+
+    def ready(self, _event: e.ModelReady, now_ms: int) -> list[c.Command]:
+        """A line may carry audio: seed it, let it hear what waited, ask it to speak."""
+        if self._parts.phase is Phase.LEAVING:
+            self._parts.link.give_up()
+        if not self._parts.link.ready():
+            return [c.CloseModel()]
+        if self._parts.plan.returning and not self._parts.greeted:
+            self._parts.transcript.note(
+                f"The caller is back with you: {self._parts.plan.returning}.", now_ms
+            )
+        memories = conversation.remember(self._parts.plan.memories, self._parts.transcript.entries)
+        out = conversation.seed(memories)
+        out += self._parts.hearing.model_ready()
+        opening = self._opening()
+        return out + (self._parts.responses.ask(opening, now_ms) if opening else [])
+
+    def _opening(self) -> c.CreateResponse | None:
+        if self._parts.greeted:
+            return RESUMED
+        self._parts.greeted = True
+        if self._parts.plan.returning:
+            return welcome_back(self._parts.plan.returning)
+        return greeting(self._parts.plan)
+
+    def refused(self, event: e.ModelRefused, now_ms: int) -> list[c.Command]:
+        """An attempt failed: another one, or the failure treatment."""
+        again = self._parts.link.refused(event)
+        if again is not None:
+            return [again]
+        return self._departure.fail(now_ms) if self._parts.link.state is Link.GONE else []
+
+    def lost(self, _event: e.ModelLineLost | None, now_ms: int) -> list[c.Command]:
+        """The line is gone: another one, or the failure treatment."""
+        if self._parts.link.state is not Link.READY:
+            return []
+        self._departure.line_gone()
+        if self._parts.phase is Phase.LEAVING:
+            self._parts.link.give_up()
+            return []
+        out = self._parts.playout.finish() if self._parts.live else []
+        again = self._parts.link.lost(now_ms)
+        return [*out, c.CloseModel(), again] if again else out + self._departure.fail(now_ms)

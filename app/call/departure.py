@@ -1,0 +1,123 @@
+"""The end of a stream on purpose or by accident: transfer, goodbye, failure, the caller's leaving.
+
+What acts on the call itself is asked for here and nowhere else, and so is the one
+``EndStream``. LEAVING begins when REST is asked to take the call away and ends with Twilio's
+``stop``, or, where REST refuses a transfer, back in LIVE.
+"""
+
+from collections.abc import Callable
+
+from app.call.farewell import Parting
+from app.call.parts import Parts, Phase
+from app.protocol import commands as c
+from app.protocol import events as e
+
+
+class Departure:
+    """The phase LEAVING, and the ways into it and out of it."""
+
+    def __init__(self, parts: Parts, deafen: Callable[[], None]) -> None:
+        self._parts = parts
+        self._deafen = deafen
+
+    def leave(self, out: list[c.Command], now_ms: int) -> list[c.Command]:
+        """Ask for what takes the call away; nothing happens while ``out`` is empty."""
+        if out:
+            self._parts.phase = Phase.LEAVING
+            self._parts.leaving.asked(now_ms)
+        return out
+
+    def stream_over(self, _event: e.StreamStopped, _now_ms: int) -> list[c.Command]:
+        """Twilio's ``stop``."""
+        return self.end(self.reason("caller_hangup"))
+
+    def call_over(self, _event: e.CallEnded, _now_ms: int) -> list[c.Command]:
+        """Nobody is left to be put through, even if that was under way."""
+        return self.end(self.reason("caller_hangup", call_goes_on=False))
+
+    def line_lost(self, _event: e.CallerLineLost, _now_ms: int) -> list[c.Command]:
+        """The media socket is gone."""
+        return self.end(self.reason("stream_lost"))
+
+    def announcement_due(self, now_ms: int) -> list[c.Command]:
+        """An announcement should have been heard by now: act without it."""
+        if not self._parts.live:
+            return []
+        return self.leave(self._parts.transfer.overdue() + self._parts.farewell.overdue(), now_ms)
+
+    def transfer_accepted(self, _event: e.TransferAccepted, now_ms: int) -> list[c.Command]:
+        """Twilio took the redirect; ``stop`` is due."""
+        if self._parts.transfer.accepted():
+            self._parts.leaving.accepted(now_ms)
+        return []
+
+    def hang_up_ordered(self, event: e.HangUpOrdered, now_ms: int) -> list[c.Command]:
+        """Somebody entitled to ends the call."""
+        return self.leave(self._parts.farewell.order(event.reason), now_ms)
+
+    def hang_up_done(self, event: e.HangUpDone, now_ms: int) -> list[c.Command]:
+        """Twilio took the hang-up, or did not and is asked again."""
+        if self._parts.farewell.state is not Parting.HANGING_UP:
+            return []
+        if event.accepted:
+            self._parts.leaving.accepted(now_ms)
+            return []
+        return self._parts.farewell.refused() or self.end(self._parts.farewell.reason)
+
+    def fail(self, now_ms: int, reason: str = "model_failed") -> list[c.Command]:
+        """The agent cannot go on: a sentence and a person instead, never dead air."""
+        self._parts.link.give_up()
+        self.line_gone()
+        if not self._parts.live:
+            return []
+        self._parts.leaving.failure = reason
+        return self.leave([c.CloseModel(), c.FailOver()], now_ms)
+
+    def failover_ordered(self, event: e.FailoverOrdered, now_ms: int) -> list[c.Command]:
+        """This process cannot keep the call."""
+        if self._parts.phase is Phase.WAITING:
+            return self.end(event.reason)
+        return self.fail(now_ms, event.reason)
+
+    def failover_done(self, event: e.FailoverDone, now_ms: int) -> list[c.Command]:
+        """Twilio took the failure treatment, or has to find it behind the socket."""
+        if self._parts.leaving.failure is None:
+            return []
+        if not event.accepted:
+            # Closing the socket makes Twilio run the action and the verb behind </Connect>,
+            # which say and dial the same.
+            return self.end(self.reason("model_failed"))
+        self._parts.leaving.accepted(now_ms)
+        return []
+
+    def reason(self, otherwise: str, *, call_goes_on: bool = True) -> str:
+        """The end reason, ``otherwise`` where nothing of ours led to the end."""
+        if self._parts.leaving.failure:
+            return self._parts.leaving.failure
+        if self._parts.farewell.state is Parting.HANGING_UP:
+            return self._parts.farewell.reason
+        if call_goes_on and self._parts.transfer.under_way and self._parts.phase is Phase.LEAVING:
+            return "transferring"
+        return otherwise
+
+    def end(self, reason: str) -> list[c.Command]:
+        """The last command of the stream."""
+        self._parts.phase = Phase.OVER
+        self._deafen()
+        self._parts.alarms.clear_all()
+        return [c.EndStream(reason)]
+
+    def if_line_idle(self, now_ms: int) -> list[c.Command]:
+        """Everything was said and heard: who waited for that may act."""
+        if not (self._parts.playout.idle and self._parts.responses.idle) or not self._parts.live:
+            return []
+        if self._parts.greeted:
+            self._parts.hearing.unshield()
+        return self.leave(self._parts.transfer.heard() + self._parts.farewell.heard(), now_ms)
+
+    def line_gone(self) -> None:
+        """Everything that was under way on the model line went with it."""
+        self._parts.barge_in.line_lost()
+        self._parts.responses.line_lost()
+        self._parts.tools.line_lost()
+        self._parts.hearing.model_gone()

@@ -1,0 +1,228 @@
+"""The conversation: turns, responses, interruptions, keys, tools.
+
+Each handler says which component hears of an event, in which sequence. Nothing here knows
+how much was heard, whether a response may begin or which tool calls are open: the components
+do.
+"""
+
+from app.call.connecting import Connecting
+from app.call.departure import Departure
+from app.call.farewell import INTERRUPTED, Parting
+from app.call.faults import FATAL, Severity, severity
+from app.call.model_link import Link
+from app.call.parts import Parts, Phase
+from app.call.prompts import TRY_AGAIN
+from app.call.responses import Owed
+from app.protocol import commands as c
+from app.protocol import events as e
+
+END_CALL = "end_call"
+TRANSFER_CALL = "transfer_call"
+
+
+class Dialogue:
+    """What happens between the caller and the model while both are there."""
+
+    def __init__(self, parts: Parts, connecting: Connecting, departure: Departure) -> None:
+        self._parts = parts
+        self._connecting = connecting
+        self._departure = departure
+
+    def digits_due(self, now_ms: int) -> list[c.Command]:
+        """No further key was pressed."""
+        return self._typed(self._parts.digits.paused(), now_ms)
+
+    def digit(self, event: e.CallerDigit, now_ms: int) -> list[c.Command]:
+        """A key: part of a turn, unless the caller is being put through."""
+        if self._parts.leaving_soon:
+            return []
+        return self._typed(self._parts.digits.press(event.digit, now_ms), now_ms)
+
+    def _typed(self, turn: str | None, now_ms: int) -> list[c.Command]:
+        if turn is None or not self._parts.live:
+            return []
+        self._parts.transcript.note(turn, now_ms)
+        if self._parts.link.state is not Link.READY:
+            return []
+        out = self._interrupted(now_ms, by_voice=False)
+        out.append(c.AddMessage("user", turn))
+        return out + self._parts.responses.ask(c.CreateResponse("digits"), now_ms)
+
+    def mark_returned(self, event: e.MarkReturned, now_ms: int) -> list[c.Command]:
+        """Something was heard; perhaps everything was."""
+        if not self._parts.playout.returned(event.name, now_ms):
+            return []
+        return self._departure.if_line_idle(now_ms)
+
+    def speech_started(self, _event: e.SpeechStarted, now_ms: int) -> list[c.Command]:
+        """The caller speaks: an interruption, unless the call is leaving."""
+        self._parts.hearing.speech_started(now_ms)
+        self._parts.responses.caller_started()
+        if self._parts.leaving_soon:
+            return []
+        return self._interrupted(now_ms)
+
+    def _interrupted(self, now_ms: int, *, by_voice: bool = True) -> list[c.Command]:
+        out = self._parts.barge_in.interrupt(now_ms, by_voice=by_voice)
+        if self._parts.farewell.interrupted():
+            self._parts.responses.withdraw("goodbye")
+            out.append(c.AddMessage("system", INTERRUPTED))
+        return out
+
+    def speech_stopped(self, _event: e.SpeechStopped, _now_ms: int) -> list[c.Command]:
+        """The caller paused."""
+        self._parts.hearing.speech_stopped()
+        self._parts.responses.caller_stopped()
+        return []
+
+    def turn_committed(self, event: e.CallerTurnCommitted, now_ms: int) -> list[c.Command]:
+        """What the caller said is an item now; the model owes an answer."""
+        self._parts.hearing.speech_stopped()
+        self._parts.transcript.caller_turn(event.item_id, now_ms)
+        self._parts.tools.caller_turn()
+        self._parts.responses.turn_committed(now_ms)
+        return []
+
+    def transcribed(self, event: e.CallerTranscribed, now_ms: int) -> list[c.Command]:
+        """The words of a caller's turn, for the transcript."""
+        self._parts.transcript.caller_said(event.item_id, event.text, now_ms)
+        return []
+
+    def response_started(self, event: e.ResponseStarted, now_ms: int) -> list[c.Command]:
+        """The model begins to answer."""
+        self._parts.responses.started(event, now_ms)
+        return []
+
+    def speech_audio(self, event: e.SpeechAudio, now_ms: int) -> list[c.Command]:
+        """Speech: to the caller, kept until there is one, or to nobody. On the audio path."""
+        if not self._parts.responses.speaking(event.response_id, now_ms):
+            return []
+        if self._parts.live:
+            return self._parts.playout.speak(event, now_ms)
+        if self._parts.phase is Phase.WAITING:
+            self._parts.overture.hold(event)
+        return []
+
+    def speech_done(self, _event: e.SpeechAudioDone, _now_ms: int) -> list[c.Command]:
+        """A part has ended: its last mark is due."""
+        return self._parts.playout.finish() if self._parts.live else []
+
+    def speech_text(self, event: e.SpeechText, now_ms: int) -> list[c.Command]:
+        """Words of the model's, for the transcript."""
+        if self._parts.responses.speaking_text(event.response_id, now_ms):
+            self._parts.transcript.agent_says(event, now_ms)
+        return []
+
+    def response_done(self, event: e.ResponseDone, now_ms: int) -> list[c.Command]:
+        """A response ended: who waited for that may ask, or act."""
+        finished, out = self._parts.responses.done(event, now_ms)
+        self._parts.tools.response_ended(event.response_id)
+        if self._parts.live:
+            out = self._parts.playout.finish() + out
+        if event.status == "failed":
+            return out + self._response_failed(event, now_ms)
+        silent = event.status == "completed" and not finished.spoke
+        if (
+            silent
+            and finished.purpose != "nudge"
+            and not self._parts.tools.called_in(event.response_id)
+        ):
+            out += self._parts.responses.ask(TRY_AGAIN, now_ms)
+        for wanted in (
+            self._parts.transfer.finished(finished),
+            self._parts.farewell.finished(finished),
+            self._parts.tools.due(),
+        ):
+            if wanted is not None:
+                out += self._parts.responses.ask(wanted, now_ms)
+        return out + self._departure.if_line_idle(now_ms)
+
+    def _response_failed(self, event: e.ResponseDone, now_ms: int) -> list[c.Command]:
+        if event.reason in FATAL:
+            return self._departure.fail(now_ms)
+        return self._another_chance(self._parts.responses.failed(), now_ms)
+
+    def model_error(self, event: e.ModelError, now_ms: int) -> list[c.Command]:
+        """An error: most mean nothing (``faults``)."""
+        match severity(event.code, event.event_id):
+            case Severity.FATAL:
+                return self._departure.fail(now_ms)
+            case Severity.COLLISION:
+                self._parts.responses.already_active(now_ms)
+            case Severity.REFUSED:
+                return self._another_chance(self._parts.responses.refused(), now_ms)
+            case Severity.IGNORE:
+                pass
+        return []
+
+    def owed_due(self, now_ms: int) -> list[c.Command]:
+        """The model owes a response, or the rest of one."""
+        return self._another_chance(self._parts.responses.overdue(now_ms), now_ms)
+
+    def _another_chance(self, owed: Owed, now_ms: int) -> list[c.Command]:
+        match owed:
+            case Owed.ASK_AGAIN:
+                return self._parts.responses.again(TRY_AGAIN, now_ms)
+            case Owed.GIVE_UP:
+                return self._connecting.lost(None, now_ms)
+            case Owed.NOTHING:
+                return []
+
+    def tool_called(self, event: e.ToolCalled, now_ms: int) -> list[c.Command]:
+        """Run it, or decide about the built-ins; once per call."""
+        if self._parts.tools.known(event.tool_call_id) or self._parts.phase is Phase.LEAVING:
+            return []
+        self._parts.transcript.tool_called(event.tool_call_id, event.name, event.arguments, now_ms)
+        plan = self._parts.plan.tools.get(event.name)
+        self._parts.tools.opened(event, plan.filler if plan else None, now_ms)
+        if plan is not None:
+            return [c.RunTool(event.tool_call_id, event.name, event.arguments)]
+        if event.name == TRANSFER_CALL:
+            refusal = self._parts.transfer.begin(event, now_ms)
+            if refusal is None:
+                self._parts.farewell.yields()
+                self._parts.responses.withdraw("goodbye")
+            return [] if refusal is None else self._answered(event, refusal, ok=False)
+        if event.name == END_CALL and not self._parts.transfer.under_way:
+            return self._answered(event, self._parts.farewell.begin(event, now_ms), ok=True)
+        return self._answered(event, f"there is no tool {event.name!r}", ok=False)
+
+    def _answered(self, call: e.ToolCalled, output: str, *, ok: bool) -> list[c.Command]:
+        """A call that is answered on the spot; a good answer needs no words of the model's."""
+        done = e.ToolDone(call.tool_call_id, output, ok=ok, background=ok)
+        self._parts.transcript.tool_answered(call.tool_call_id, output)
+        return self._parts.tools.closed(done)
+
+    def tool_done(self, event: e.ToolDone, now_ms: int) -> list[c.Command]:
+        """An output for the model, and a word about it when it was the last one."""
+        self._parts.transcript.tool_answered(event.tool_call_id, event.output)
+        if self._parts.link.state is not Link.READY:
+            self._parts.tools.settled(event.tool_call_id)
+            return []
+        out = self._parts.tools.closed(event)
+        wanted = None if self._parts.phase is Phase.LEAVING else self._parts.tools.due()
+        if wanted is None:
+            return out
+        self._parts.responses.withdraw("filler")
+        return out + self._parts.responses.ask(wanted, now_ms)
+
+    def filler_due(self, now_ms: int) -> list[c.Command]:
+        """A tool takes its time; say so if nobody is saying anything."""
+        wanted = self._parts.tools.filler()
+        busy = self._parts.responses.active is not None and self._parts.responses.spoke
+        if wanted is None or busy or not self._parts.playout.idle or self._parts.leaving_soon:
+            return []
+        return self._parts.responses.ask(wanted, now_ms)
+
+    def transfer_refused(self, event: e.TransferRefused, now_ms: int) -> list[c.Command]:
+        """REST did not take the redirect: the call goes on and the model knows why."""
+        output = self._parts.transfer.refused(event.reason)
+        if output is None or self._parts.farewell.state is Parting.HANGING_UP:
+            return []
+        self._parts.phase = Phase.LIVE
+        self._parts.leaving.stayed()
+        if self._parts.link.state is Link.GONE:
+            return self._departure.fail(now_ms)
+        return self.tool_done(
+            e.ToolDone(self._parts.transfer.tool_call_id, output, ok=False), now_ms
+        )
