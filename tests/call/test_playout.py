@@ -327,3 +327,47 @@ def test_the_ledger_knows_whose_audio_is_unheard() -> None:
     assert playout.responses == {"R1", "R2"}
     playout.returned("g0:1", 100)
     assert playout.responses == {"R2"}
+
+
+def test_an_item_of_many_deltas_is_one_item() -> None:
+    """`D-TAC-1`: heard and sent are counted over all of them."""
+    playout = Playout()
+    names: list[str] = []
+    for _ in range(10):
+        names += marks(playout.speak(speech(100), 0))
+    for index, name in enumerate(names[:3]):
+        playout.returned(name, (100, 300, 500)[index])
+
+    assert playout.interrupt(550) == [Heard("R", "A", 0, 550, 1_000)]
+
+
+def test_an_item_heard_whole_by_the_clock_alone_is_not_cut() -> None:
+    """Its last echo is still on the way, but there is nothing left of it to play."""
+    playout = Playout()
+    playout.speak(speech(100, "A"), 0)
+    playout.finish()
+    playout.speak(speech(1_000, "B"), 0)
+
+    assert playout.interrupt(110) == [Heard("R", "B", 0, 0, 1_000)]
+
+
+def test_every_pause_of_the_models_is_counted_over() -> None:
+    """An item that stutters three times has been heard three times as long."""
+    playout = Playout()
+    for at_ms in (0, 1_000, 2_000):
+        (name,) = marks(playout.speak(speech(150), at_ms))
+        playout.returned(name, at_ms + 160)
+    playout.speak(speech(150), 3_000)
+
+    assert playout.interrupt(3_050) == [Heard("R", "A", 0, 500, 600)]
+    assert playout.interrupt(3_060) == []
+
+
+def test_an_item_that_goes_on_and_still_plays_is_counted_once() -> None:
+    """What was heard before the pause and what plays now are the same part."""
+    playout = Playout()
+    (name,) = marks(playout.speak(speech(150), 0))
+    playout.speak(speech(150), 0)
+    playout.returned(name, 150)
+
+    assert playout.interrupt(200) == [Heard("R", "A", 0, 200, 300)]
