@@ -3,8 +3,8 @@
 import asyncio
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from app.runtime.book import Book, Line
 from app.runtime.effects import Effects
 from app.runtime.flight_log import FlightLog, Hangar
 from app.runtime.live_call import LiveCall
-from app.runtime.ports import Carrier, Feed, ModelLine
+from app.runtime.ports import Feed, ModelLine
 from app.runtime.runner import Runner
 from app.services.store import MemoryStore
 from app.services.twilio_rest import TwilioRest
@@ -103,18 +103,19 @@ def switchboard(
     connect = _model_opener(settings, session)
 
     def make_runner(call: LiveCall, plan: CallPlan) -> Runner:
+        effects = Effects(
+            call.facts.call_sid,
+            carrier=carrier,
+            run_tool=_tool_runner(tools, call),
+            transfer_twiml=lambda target: book.transfer_twiml(call, target),
+            failure_twiml=scripts.failure,
+        )
         return Runner(
             plan,
             call_id=call.call_id,
             clock=call.now_ms,
             open_model=connect,
-            effects=Effects(
-                call.facts.call_sid,
-                carrier=carrier,
-                run_tool=_tool_runner(tools, call),
-                transfer_twiml=lambda target: book.transfer_twiml(call, target),
-                failure_twiml=scripts.failure,
-            ),
+            effects=effects,
             report=call.report,
             flight=FlightLog(f"{call.call_id}-{call.streams}", plan, hangar.write),
         )
@@ -127,6 +128,21 @@ def switchboard(
         spawn=spawn,
     )
     key, is_new = _api_key(settings, data)
+    signing = _signing(settings)
+    lifespan = _lifespan(book, spawn, hangar, (carrier.close, tools.close))
+    app = FastAPI(title="Patchline", lifespan=lifespan, docs_url=None, redoc_url=None)
+    problems.install(app)
+    app.include_router(api.public_routes(book, banner(settings)))
+    app.include_router(api.operator_routes(book, operator(key)))
+    app.include_router(voice.routes(book, TwilioGuard(origin, signing)))
+    door = MediaDoor(origin, signing, book, CallerLine)
+    return Switchboard(app, book, door, key, is_new)
+
+
+def _lifespan(
+    book: Book, spawn: _Spawner, hangar: Hangar, closers: Sequence[Callable[[], None]]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """The time in which calls may live; at its end those that still do are let go."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -140,18 +156,11 @@ def switchboard(
                 book.let_go()
         finally:
             spawn.group = None
-            carrier.close()
-            tools.close()
+            for close in closers:
+                close()
             await asyncio.to_thread(hangar.close)
 
-    signing = _signing(settings)
-    app = FastAPI(title="Patchline", lifespan=lifespan, docs_url=None, redoc_url=None)
-    problems.install(app)
-    app.include_router(api.public_routes(book, banner(settings)))
-    app.include_router(api.operator_routes(book, operator(key)))
-    app.include_router(voice.routes(book, TwilioGuard(origin, signing)))
-    door = MediaDoor(origin, signing, book, CallerLine)
-    return Switchboard(app, book, door, key, is_new)
+    return lifespan
 
 
 def banner(settings: Settings) -> str:
@@ -178,16 +187,12 @@ def _carrier(settings: Settings) -> TwilioRest | _NoCarrier:
     else:
         username = settings.twilio_account_sid
         password = settings.twilio_auth_tokens[0].get_secret_value()
-    carrier: Carrier = (
-        rest := TwilioRest(
-            account_sid=settings.twilio_account_sid,
-            username=username,
-            password=password,
-            base_url=settings.twilio_api_url,
-        )
+    return TwilioRest(
+        account_sid=settings.twilio_account_sid,
+        username=username,
+        password=password,
+        base_url=settings.twilio_api_url,
     )
-    assert carrier is rest
-    return rest
 
 
 def _signing(settings: Settings) -> Secrets | None:

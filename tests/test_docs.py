@@ -90,7 +90,6 @@ def test_every_setting_is_documented_and_no_other() -> None:
     assert re.findall(r"^([A-Z_]+)=", example, re.MULTILINE) == list(setting_names())
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate Operation ID")  # GET and POST of one function
 def test_every_route_is_documented_and_no_other(tmp_path: Path) -> None:
     """Twilio's console and the operator's programs are set up from this table."""
     board = switchboard(Settings(_env_file=None), data=tmp_path)

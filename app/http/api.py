@@ -47,7 +47,7 @@ def operator_routes(book: Book, check: Callable[..., Awaitable[None]]) -> APIRou
 
     @router.get("/calls/{call_id}")
     async def call(call_id: str) -> dict[str, object]:
-        """The record of a call, live or ended; in memory for now."""
+        """The record of a call, live or ended, by its id or CallSid; in memory for now."""
         record = book.record(call_id)
         if record is None:
             raise HTTPException(404, "no call has this id, or its record is gone")

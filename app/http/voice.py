@@ -25,7 +25,8 @@ def routes(book: Book, guard: Guard) -> APIRouter:
     router = APIRouter(tags=["twilio"], default_response_class=Response)
     Form = Annotated[FormPairs, Depends(guard)]
 
-    @router.api_route("/incoming-call", methods=["GET", "POST"])
+    @router.get("/incoming-call", operation_id="incoming_call_by_get")
+    @router.post("/incoming-call")
     async def incoming_call(form: Form) -> Response:
         """Somebody calls: TwiML that brings them to the media socket."""
         call = _read(forms.parse_incoming_call, form)
@@ -73,7 +74,8 @@ def routes(book: Book, guard: Guard) -> APIRouter:
             )
         )
 
-    @router.api_route("/twilio/fallback", methods=["GET", "POST"])
+    @router.get("/twilio/fallback", operation_id="fallback_by_get")
+    @router.post("/twilio/fallback")
     async def fallback(form: Form) -> Response:
         """Twilio could not use another answer of ours: the failure treatment."""
         codes = [value for name, value in form if name == "ErrorCode"]

@@ -327,12 +327,12 @@ class Book:
         call.target, call.dial_answer = target, None
         return self._line.scripts.transfer(target, call.dial_token)
 
-    def record(self, call_id: str) -> dict[str, object] | None:
-        """The record of a live or an ended call."""
+    def record(self, name: str) -> dict[str, object] | None:
+        """The record of a live or an ended call, by our id or by Twilio's CallSid."""
         for call in self._calls.values():
-            if call.call_id == call_id:
+            if name in (call.call_id, call.facts.call_sid):
                 return call.record()
-        return self._store.get(call_id)
+        return self._store.get(self.call_id(name) or name)
 
     def lives(self, call_sid: str) -> bool:
         """Whether the call has not ended yet, as far as we know."""
