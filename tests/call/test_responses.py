@@ -388,3 +388,95 @@ def test_signs_of_life_may_be_told_out_of_order() -> None:
     assert responses.overdue(QUIET_MS) is Owed.NOTHING
     assert responses.overdue(4_000 + QUIET_MS) is Owed.NOTHING
     assert responses.overdue(5_000 + QUIET_MS) is Owed.GIVE_UP
+
+
+def test_every_wait_for_the_model_has_an_alarm() -> None:
+    """Without one the caller would wait for ever; the moments are what the runner wakes at."""
+    alarms = Alarms()
+    responses = Responses(alarms, server_interrupts=True)
+    responses.ask(FILLER, 1_000)
+    assert alarms.next_ms == 1_000 + OWED_MS
+    begun(responses, purpose="filler")
+    assert alarms.next_ms == QUIET_MS
+    ended(responses)
+    assert alarms.next_ms is None
+    responses.turn_committed(20_000)
+    assert alarms.next_ms == 20_000 + OWED_MS
+    responses.started(e.ResponseStarted("R2", None), 20_500)
+    assert alarms.next_ms == 20_500 + QUIET_MS
+    responses.turn_committed(21_000)
+    assert alarms.next_ms == 20_500 + QUIET_MS
+
+
+def test_a_collision_gives_the_alarm_to_the_other_response() -> None:
+    """Two seconds would be over before it is."""
+    alarms = Alarms()
+    responses = Responses(alarms, server_interrupts=True)
+    responses.ask(RESULT, 1_000)
+    responses.already_active(1_050)
+
+    assert alarms.next_ms == 1_050 + QUIET_MS
+
+
+def test_a_response_that_began_is_alive_from_then_on() -> None:
+    """The signs of the one before say nothing about it."""
+    responses = gate()
+    responses.speaking("R0", 1_000)
+    responses.started(e.ResponseStarted("R", None), 60_000)
+
+    assert responses.overdue(60_000 + OWED_MS) is Owed.NOTHING
+
+
+def test_a_turn_is_owed_one_answer() -> None:
+    """When it came, or was asked for in its place, nothing is owed any more."""
+    answered, asked = gate(), gate()
+    answered.turn_committed(0)
+    begun(answered)
+    ended(answered)
+    asked.turn_committed(0)
+    asked.overdue(OWED_MS)
+
+    assert not answered.owes
+    assert not asked.owes
+
+
+def test_each_response_speaks_for_itself() -> None:
+    """One that said something does not make the next one eloquent, nor lend it its purpose."""
+    responses = begun(gate(), "R1", "greeting")
+    responses.speaking("R1", 10)
+    first, _ = responses.done(e.ResponseDone("R1", "completed"), 20)
+    assert not responses.spoke
+    responses.ask(RESULT, 30)
+    responses.already_active(40)
+    second, _ = responses.done(e.ResponseDone("R2", "completed"), 50)
+    begun(responses, "R3")
+    third, _ = responses.done(e.ResponseDone("R3", "completed"), 60)
+
+    assert (first.purpose, first.spoke) == ("greeting", True)
+    assert (second.purpose, second.spoke) == (None, False)
+    assert (third.purpose, third.spoke) == (None, False)
+
+
+def test_a_late_refusal_is_the_end_of_a_request_under_way() -> None:
+    """The server's response serves the caller; nothing is to be waited for behind it."""
+    responses = gate()
+    responses.ask(RESULT, 0)
+    begun(responses)
+
+    assert responses.refused() is Owed.NOTHING
+    assert ended(responses) == []
+    assert responses.idle
+
+
+def test_a_new_line_begins_with_a_clean_sheet() -> None:
+    """`D-TRA-2`: neither the caller's half sentence nor the old line's failures count."""
+    responses = gate()
+    responses.turn_committed(0)
+    responses.overdue(OWED_MS)
+    responses.turn_committed(3_000)
+    responses.caller_started()
+    responses.line_lost()
+
+    assert not responses.owes
+    assert responses.ask(RESULT, 5_000) == [RESULT]
+    assert responses.overdue(5_000 + OWED_MS) is Owed.ASK_AGAIN
