@@ -113,7 +113,7 @@ def switchboard(
         return Runner(
             plan,
             call_id=call.call_id,
-            clock=call.now_ms,
+            began_ns=call.began_ns,
             open_model=connect,
             effects=effects,
             report=call.report,

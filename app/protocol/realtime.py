@@ -85,38 +85,53 @@ def parse(message: bytes | memoryview | str) -> Message:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise Malformed("not_a_message") from None
     if reader is None:
-        return Unknown(str(kind)[:64])
+        return Unknown(kind[:64] if isinstance(kind, str) else "not_a_name")
     try:
         return reader(fields)
     except (KeyError, TypeError, AttributeError, IndexError):
         raise Malformed(f"missing_field:{kind}") from None
 
 
+def _str(value: object) -> str:
+    if value.__class__ is not str:
+        raise Malformed("not_text")
+    return value
+
+
+def _maybe(value: object) -> str | None:
+    return None if value is None else _str(value)
+
+
+def _whole(value: object) -> int:
+    if value.__class__ is not int:
+        raise Malformed("not_a_number")
+    return value
+
+
+def _part(fields: _Fields) -> tuple[str, str, int]:
+    """(response_id, item_id, content_index)."""
+    return _str(fields["response_id"]), _str(fields["item_id"]), _whole(fields["content_index"])
+
+
 def _audio(fields: _Fields) -> e.SpeechAudio:
     payload = fields["delta"]
-    return e.SpeechAudio(
-        fields["response_id"],
-        fields["item_id"],
-        fields["content_index"],
-        payload,
-        checked_length(payload),
-    )
+    return e.SpeechAudio(*_part(fields), payload, checked_length(payload))
 
 
 def _audio_done(fields: _Fields) -> e.SpeechAudioDone:
-    return e.SpeechAudioDone(fields["response_id"], fields["item_id"], fields["content_index"])
+    return e.SpeechAudioDone(*_part(fields))
 
 
 def _text(fields: _Fields) -> e.SpeechText:
-    return e.SpeechText(
-        fields["response_id"], fields["item_id"], fields["content_index"], str(fields["delta"])
-    )
+    return e.SpeechText(*_part(fields), _str(fields["delta"]))
 
 
 def _session_created(fields: _Fields) -> SessionCreated:
     session = fields["session"]
     expires = session.get("expires_at")
-    return SessionCreated(str(session.get("id", "")), expires if isinstance(expires, int) else None)
+    return SessionCreated(
+        _maybe(session.get("id")) or "", expires if expires.__class__ is int else None
+    )
 
 
 def _session_updated(fields: _Fields) -> SessionUpdated:
@@ -126,7 +141,7 @@ def _session_updated(fields: _Fields) -> SessionUpdated:
 
 def _format(side: _Fields) -> str:
     described = side.get("format")
-    return str(described.get("type")) if isinstance(described, dict) else str(described)
+    return _maybe(described.get("type") if isinstance(described, dict) else described) or ""
 
 
 def _response_created(fields: _Fields) -> e.ResponseStarted | Unknown:
@@ -134,7 +149,7 @@ def _response_created(fields: _Fields) -> e.ResponseStarted | Unknown:
     if "conversation_id" in response and response["conversation_id"] is None:
         return Unknown("response.created:out_of_band")
     metadata = response.get("metadata") or {}
-    return e.ResponseStarted(response["id"], metadata.get("purpose"))
+    return e.ResponseStarted(_str(response["id"]), _maybe(metadata.get("purpose")))
 
 
 def _response_done(fields: _Fields) -> e.ResponseDone | Unknown:
@@ -145,7 +160,10 @@ def _response_done(fields: _Fields) -> e.ResponseDone | Unknown:
     fault = details.get("error") or {}
     reason = fault.get("code") or fault.get("type") or details.get("reason")
     return e.ResponseDone(
-        response["id"], str(response["status"]), reason, _usage(response.get("usage"))
+        _str(response["id"]),
+        _str(response["status"]),
+        _maybe(reason),
+        _usage(response.get("usage")),
     )
 
 
@@ -155,11 +173,11 @@ def _usage(usage: _Fields | None) -> e.Usage | None:
     into = usage.get("input_token_details") or {}
     out = usage.get("output_token_details") or {}
     return e.Usage(
-        input_text=into.get("text_tokens") or 0,
-        input_audio=into.get("audio_tokens") or 0,
-        input_cached=into.get("cached_tokens") or 0,
-        output_text=out.get("text_tokens") or 0,
-        output_audio=out.get("audio_tokens") or 0,
+        input_text=_whole(into.get("text_tokens") or 0),
+        input_audio=_whole(into.get("audio_tokens") or 0),
+        input_cached=_whole(into.get("cached_tokens") or 0),
+        output_text=_whole(out.get("text_tokens") or 0),
+        output_audio=_whole(out.get("audio_tokens") or 0),
     )
 
 
@@ -171,22 +189,22 @@ def _item_done(fields: _Fields) -> e.ToolCalled | Unknown:
         # Cancelled in mid-sentence: the arguments may be half a JSON document.
         return Unknown("function_call_incomplete")
     return e.ToolCalled(
-        fields["response_id"],
-        str(item.get("id", "")),
-        item["call_id"],
-        item["name"],
-        item.get("arguments") or "{}",
+        _str(fields["response_id"]),
+        _maybe(item.get("id")) or "",
+        _str(item["call_id"]),
+        _str(item["name"]),
+        _maybe(item.get("arguments")) or "{}",
     )
 
 
 def _transcribed(fields: _Fields) -> e.CallerTranscribed:
-    return e.CallerTranscribed(fields["item_id"], str(fields["transcript"] or ""))
+    return e.CallerTranscribed(_str(fields["item_id"]), _maybe(fields["transcript"]) or "")
 
 
 def _error(fields: _Fields) -> e.ModelError:
     error = fields["error"]
     code = error.get("code") or error.get("type") or "unknown"
-    return e.ModelError(str(code)[:64], error.get("event_id"), error.get("param"))
+    return e.ModelError(_str(code)[:64], _maybe(error.get("event_id")), _maybe(error.get("param")))
 
 
 _READERS: dict[str, Callable[[_Fields], Message]] = {
@@ -196,9 +214,9 @@ _READERS: dict[str, Callable[[_Fields], Message]] = {
     "response.created": _response_created,
     "response.done": _response_done,
     "response.output_item.done": _item_done,
-    "input_audio_buffer.speech_started": lambda f: e.SpeechStarted(f["item_id"]),
-    "input_audio_buffer.speech_stopped": lambda f: e.SpeechStopped(f["item_id"]),
-    "input_audio_buffer.committed": lambda f: e.CallerTurnCommitted(f["item_id"]),
+    "input_audio_buffer.speech_started": lambda f: e.SpeechStarted(_str(f["item_id"])),
+    "input_audio_buffer.speech_stopped": lambda f: e.SpeechStopped(_str(f["item_id"])),
+    "input_audio_buffer.committed": lambda f: e.CallerTurnCommitted(_str(f["item_id"])),
     "conversation.item.input_audio_transcription.completed": _transcribed,
     "session.created": _session_created,
     "session.updated": _session_updated,

@@ -68,39 +68,38 @@ def parse(message: bytes | memoryview | str, stream_sid: str | None = None) -> M
     try:
         if kind == "media" and fields["streamSid"] == stream_sid:
             media = fields["media"]
-            if media["track"] != "inbound":
-                return Unknown("media_outbound")
-            payload = media["payload"]
-            return CallerAudio(payload, checked_length(payload), _timestamp(media["timestamp"]))
-        if kind == "connected":
-            return Connected()
-        if kind == "start":
-            return _start(fields)
-        if fields["streamSid"] != stream_sid:
-            raise Malformed("wrong_stream")
-        return _rare(kind, fields)
+            if media["track"] == "inbound":
+                payload, timestamp_ms = media["payload"], int(media["timestamp"])
+                if 0 <= timestamp_ms <= _LATEST_TIMESTAMP_MS:
+                    return CallerAudio(payload, checked_length(payload), timestamp_ms)
+        return _rare(kind, fields, stream_sid)
     except (KeyError, TypeError, AttributeError):
         raise Malformed("missing_field") from None
+    except Malformed:
+        raise
+    except ValueError:
+        raise Malformed("bad_timestamp" if kind == "media" else "bad_number") from None
 
 
-def _rare(kind: str, fields: dict[str, Any]) -> Message:
+def _rare(kind: str, fields: dict[str, Any], stream_sid: str | None) -> Message:
+    """Everything but the caller's audio, which comes fifty times a second."""
+    if kind == "connected":
+        return Connected()
+    if kind == "start":
+        return _start(fields)
+    if fields["streamSid"] != stream_sid:
+        raise Malformed("wrong_stream")
     if kind == "mark":
         return _mark(fields["mark"])
     if kind == "dtmf":
         return _digit(fields["dtmf"])
     if kind == "stop":
         return StreamStopped()
-    return Unknown(str(kind)[:32])
-
-
-def _timestamp(text: str) -> int:
-    try:
-        timestamp_ms = int(text)
-    except ValueError:
-        raise Malformed("bad_timestamp") from None
-    if not 0 <= timestamp_ms <= _LATEST_TIMESTAMP_MS:
-        raise Malformed("bad_timestamp")
-    return timestamp_ms
+    if kind == "media":
+        if fields["media"]["track"] == "inbound":
+            raise Malformed("bad_timestamp")
+        return Unknown("media_outbound")
+    return Unknown(kind[:32] if isinstance(kind, str) else "not_a_name")
 
 
 def _mark(mark: dict[str, str]) -> MarkReturned:

@@ -2,9 +2,9 @@
 
 One JSON document a line. The first holds the plan, every other one moment: when, what, and
 the commands that came of it. Audio is a length, and comes in runs: regular frames of the
-caller's that led to nothing but themselves are one line, deltas of one part of the model's
-speech another. The two kinds have nothing to do with each other in the machine, so their
-runs lie side by side until something else happens. Fed to a machine again, the
+caller's that led to nothing but themselves are one line, what concerns one part of the model's
+speech is another. The two have nothing to do with each other in the machine, so their runs
+lie side by side until something else happens. Fed to a machine again, the
 log must lead to the same commands; see ``replay``. It holds what was said, like the record,
 and is kept with the same care: mode 600, in the data directory, the newest thousand.
 """
@@ -21,7 +21,7 @@ import orjson
 
 from app.call.plan import CallPlan
 from app.protocol.commands import Command, PlayAudio, SendMark
-from app.protocol.events import CallerAudio, Event, SpeechAudio, SpeechText
+from app.protocol.events import CallerAudio, Event, MarkReturned, SpeechAudio, SpeechText
 from app.protocol.units import FRAME_BYTES, FRAME_MS
 
 VERSION = 1
@@ -33,6 +33,9 @@ WAKE = "wake"
 BEGIN = "begin"
 FRAMES = "frames"
 SPEECH = "speech"
+"""A run of what concerns one part of the model's speech: for a delta its time, its length, the
+number of its commands and the commands (a length for audio played, name and ``covers_ms`` for a
+mark); for words their time and themselves; for a mark returned its time, null and its name."""
 
 Write = Callable[[str, bytes], None]
 """Append bytes to the log of that name, some time soon, off the loop."""
@@ -83,7 +86,7 @@ class FlightLog:
     def frame(self, now_ms: int, event: CallerAudio, commands: Sequence[Command]) -> None:
         """Caller audio: counted while it is regular, else written like anything else."""
         regular = len(commands) < 2 and event.length_bytes == FRAME_BYTES
-        if regular and self._run and event.timestamp_ms == self._expected_ms:
+        if regular and event.timestamp_ms == self._expected_ms and self._run:
             self._run += 1
         elif regular:
             self._end_runs()
@@ -96,17 +99,28 @@ class FlightLog:
         self._expected_ms = event.timestamp_ms + FRAME_MS
 
     def speech(self, now_ms: int, event: SpeechAudio, commands: Sequence[Command]) -> None:
-        """The model's audio: deltas of one part that follow each other share a line.
+        """The model's audio: what concerns one part shares a line, see ``SPEECH``."""
+        self._join(event)
+        self._speech += (now_ms, event.length_bytes, len(commands))
+        self._speech += map(spoken, commands)
 
-        Each is its time, its length, the number of commands, and the commands: a length for
-        audio played, name and ``covers_ms`` for a mark.
-        """
+    def event(self, now_ms: int, event: Event, commands: Sequence[Command]) -> None:
+        """Anything but audio; words and marks that led to nothing share the line of the speech."""
+        if commands:
+            self.moment(now_ms, plain(event), commands)
+        elif event.__class__ is MarkReturned:
+            self._speech += (now_ms, None, event.name)
+        elif event.__class__ is SpeechText:
+            self._join(event)
+            self._speech += (now_ms, event.text)
+        else:
+            self.moment(now_ms, plain(event), commands)
+
+    def _join(self, event: SpeechAudio | SpeechText) -> None:
         part = (event.response_id, event.item_id, event.content_index)
         if part != self._part or len(self._speech) > LONGEST_RUN:
             self._end_runs()
             self._part = part
-        self._speech += (now_ms, event.length_bytes, len(commands))
-        self._speech += map(spoken, commands)
 
     def _end_runs(self) -> None:
         if self._run:
@@ -115,14 +129,6 @@ class FlightLog:
         if self._speech:
             self._line([self._speech[0], [SPEECH, *self._part, *self._speech]])
             self._speech.clear()
-
-    def event(self, now_ms: int, event: Event, commands: Sequence[Command]) -> None:
-        """Anything but audio. Words of the model's, which touch nothing that audio touches,
-        leave the runs as they are."""
-        if event.__class__ is SpeechText and not commands:
-            self._line([now_ms, plain(event), []])
-        else:
-            self.moment(now_ms, plain(event), commands)
 
     def moment(self, now_ms: int, what: list[Any], commands: Sequence[Command]) -> None:
         """Something that happened and what it led to."""

@@ -50,11 +50,11 @@ class LiveCall:
     streams: int = 0
     concurrency: int = 0
     created_at: float = field(default_factory=time.time)
-    _began: int = field(default_factory=time.monotonic_ns)
+    began_ns: int = field(default_factory=time.monotonic_ns)
 
     def now_ms(self) -> int:
         """Milliseconds since the call was admitted, monotonic."""
-        return (time.monotonic_ns() - self._began) // 1_000_000
+        return (time.monotonic_ns() - self.began_ns) // 1_000_000
 
     @property
     def at_carrier(self) -> bool:

@@ -15,7 +15,7 @@ import orjson
 
 from app.call.machine import CallMachine
 from app.call.plan import CallPlan, Memory, ToolPlan
-from app.protocol.events import CallerAudio, Event, SpeechAudio, Usage
+from app.protocol.events import CallerAudio, Event, MarkReturned, SpeechAudio, SpeechText, Usage
 from app.protocol.units import FRAME_BYTES, FRAME_MS
 from app.runtime.flight_log import BEGIN, FRAMES, SPEECH, VERSION, WAKE, plain, spoken
 
@@ -99,16 +99,24 @@ def _frames(machine: CallMachine, last_ms: int, first_ms: int, timestamp_ms: int
 
 
 def _speech(machine: CallMachine, part: list[Any], run: Iterator[Any]) -> list[Any]:
-    """A run of deltas: what the log would hold of it today."""
+    """A run of deltas, words and marks: what the log would hold of it today."""
     response_id, item_id, index = part
     out: list[Any] = []
     for now_ms in run:
-        length, count = next(run), next(run)
-        for _ in range(count):
-            next(run)
-        audio = SpeechAudio(response_id, item_id, index, _zeros(length), length)
-        commands = machine.handle(audio, now_ms)
-        out += (now_ms, length, len(commands), *map(spoken, commands))
+        told = next(run)
+        if isinstance(told, int):
+            count = next(run)
+            for _ in range(count):
+                next(run)
+            audio = SpeechAudio(response_id, item_id, index, _zeros(told), told)
+            commands = machine.handle(audio, now_ms)
+            out += (now_ms, told, len(commands), *map(spoken, commands))
+        elif isinstance(told, str):
+            commands = machine.handle(SpeechText(response_id, item_id, index, told), now_ms)
+            out += (now_ms, told, *map(plain, commands))
+        else:
+            name = next(run)
+            out += (now_ms, told, name, *map(plain, machine.handle(MarkReturned(name), now_ms)))
     return out
 
 

@@ -6,8 +6,8 @@ the model line and the effects, and ends with the stream. The record does not en
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
+from time import monotonic_ns
 from typing import Any, get_args
 
 import structlog
@@ -53,7 +53,7 @@ class Runner:
         plan: CallPlan,
         *,
         call_id: str,
-        clock: Callable[[], int],
+        began_ns: int,
         open_model: OpenModelLine,
         effects: Effects,
         report: Report,
@@ -61,7 +61,7 @@ class Runner:
     ) -> None:
         self.machine = CallMachine(plan)
         self._call_id = call_id
-        self._clock = clock
+        self._began_ns = began_ns
         self._open_model = open_model
         self._effects = effects
         self._report = report
@@ -97,6 +97,10 @@ class Runner:
             c.VerifyCall: self._perform,
             c.EndStream: self._end,
         }
+
+    def _clock(self) -> int:
+        """Milliseconds since the call was admitted; the machine's only idea of time."""
+        return (monotonic_ns() - self._began_ns) // 1_000_000
 
     def begin(self) -> None:
         """The TwiML is being answered. Effects wait for ``run``, which must follow."""
@@ -137,12 +141,17 @@ class Runner:
 
     def feed(self, event: Event) -> None:
         """Something happened. Synchronous; on the audio path."""
-        now_ms = self._clock()
+        now_ms = (monotonic_ns() - self._began_ns) // 1_000_000
         if event.__class__ is CallerAudio:
-            self._hear(event, now_ms)
+            commands = self.machine.hear(event, now_ms)
+            for command in commands:
+                self._to_model(command)
+            self._flight.frame(now_ms, event, commands)
+            if len(commands) > 1:  # silence for what was missing before the frame
+                self._report.saw(now_ms, event, commands)
             return
         if event.__class__ is SpeechStarted:
-            self._fed_at_us = time.monotonic_ns() // 1000
+            self._fed_at_us = monotonic_ns() // 1000
         commands = self.machine.handle(event, now_ms)
         for command in commands:
             self._hands[command.__class__](command)
@@ -156,14 +165,6 @@ class Runner:
             self._tell_turn()
         if self.machine.deadline_ms() != self._alarm_at_ms:
             self._rearm(now_ms)
-
-    def _hear(self, audio: CallerAudio, now_ms: int) -> None:
-        commands = self.machine.hear(audio, now_ms)
-        for command in commands:
-            self._to_model(command)
-        self._flight.frame(now_ms, audio, commands)
-        if len(commands) > 1:  # silence for what was missing before the frame
-            self._report.saw(now_ms, audio, commands)
 
     def _tell_turn(self) -> None:
         turn = self._report.take_turn()
@@ -199,7 +200,7 @@ class Runner:
         self._caller.send(command)
         if self._fed_at_us is None:
             return
-        reaction_us = time.monotonic_ns() // 1000 - self._fed_at_us
+        reaction_us = monotonic_ns() // 1000 - self._fed_at_us
         self._fed_at_us = None
         self._report.reaction_us.append(reaction_us)
         BARGE_IN_SECONDS.observe(reaction_us / 1_000_000)

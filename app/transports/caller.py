@@ -23,6 +23,7 @@ from app.transports.frames import (
     Assembler,
     answer_close,
     begin_close,
+    count,
     received_code,
 )
 from app.transports.outbox import Outbox
@@ -54,6 +55,7 @@ class CallerLine(WSListener):
         self._outbox: Outbox | None = None
         self._assembler = Assembler(MAX_MESSAGE_BYTES)
         self._deadline: asyncio.TimerHandle | None = None
+        self._malformed_so_far = 0
         self.ignored: Counter[str] = Counter()
         """What could not be understood or was not needed, by reason."""
 
@@ -68,7 +70,7 @@ class CallerLine(WSListener):
         """picows: one frame. On the audio path."""
         kind = frame.msg_type
         try:
-            if kind == WSMsgType.TEXT and frame.fin and self._assembler.idle:
+            if kind == WSMsgType.TEXT and frame.fin and self._assembler.pieces is None:
                 message: bytes | memoryview | None = frame.get_payload_as_bytes()
             elif kind in _TEXT:
                 message = self._assembler.message(frame)
@@ -96,7 +98,7 @@ class CallerLine(WSListener):
             if not isinstance(message, codec.Connected | codec.Start | codec.Unknown):
                 self._feed(message)
             elif isinstance(message, codec.Unknown):
-                self.ignored[message.kind] += 1
+                count(self.ignored, message.kind)
             else:
                 self._malformed("out_of_order")
         elif isinstance(message, codec.Start):
@@ -115,10 +117,11 @@ class CallerLine(WSListener):
             self._cancel_deadline()
 
     def _malformed(self, reason: str) -> None:
-        self.ignored[reason] += 1
-        if self.ignored[reason] == 1:
+        times = count(self.ignored, reason)
+        if times == 1:
             log.warning("message_ignored", reason=reason, stream_sid=self._stream_sid)
-        if self.ignored[reason] >= MOST_MALFORMED:
+        self._malformed_so_far += 1
+        if self._malformed_so_far >= MOST_MALFORMED:
             self.close(POLICY_VIOLATION)
 
     def send(self, command: ToCaller) -> None:

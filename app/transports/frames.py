@@ -4,12 +4,15 @@ Both vendors send every message as one frame; a proxy in between may split it, w
 protocol allows. Whole frames pass without a copy, pieces are put together up to a size.
 """
 
+from collections import Counter
+
 from picows import WSCloseCode, WSFrame, WSMsgType, WSTransport
 
 from app.protocol.errors import Malformed
 
 ABNORMAL = 1006
 CLOSE_WITHIN_S = 1
+MOST_REASONS = 64
 
 
 def answer_close(transport: WSTransport, frame: WSFrame) -> None:
@@ -31,17 +34,24 @@ def received_code(transport: WSTransport) -> int:
     return int(handshake.recv.code)  # type: ignore[call-overload,no-any-return]
 
 
+def count(ignored: Counter[str], reason: str) -> int:
+    """One more message ignored for ``reason``; how many that makes.
+
+    Some reasons are words of the peer's: there is room for so many and no more.
+    """
+    if len(ignored) >= MOST_REASONS and reason not in ignored:
+        reason = "other"
+    ignored[reason] += 1
+    return ignored[reason]
+
+
 class Assembler:
     """One connection's messages. Memory is bounded by ``max_bytes``."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._pieces: bytearray | None = None
-
-    @property
-    def idle(self) -> bool:
-        """No piece is waiting: a whole frame is a message by itself."""
-        return self._pieces is None
+        self.pieces: bytearray | None = None
+        """What has come of a split message; None where a whole frame is one by itself."""
 
     def message(self, frame: WSFrame) -> bytes | memoryview | None:
         """The text message that this data frame completes, None while more is to come.
@@ -49,19 +59,19 @@ class Assembler:
         The memoryview is valid until the callback returns. Raises ``Malformed`` for binary
         messages, pieces out of order and messages over the limit.
         """
-        if frame.msg_type == WSMsgType.TEXT:
-            if frame.fin:
-                self._pieces = None
-                return frame.get_payload_as_memoryview()
-            self._pieces = bytearray(frame.get_payload_as_memoryview())
-            return None
-        if frame.msg_type != WSMsgType.CONTINUATION or self._pieces is None:
+        begins = frame.msg_type == WSMsgType.TEXT
+        if begins and frame.fin and self.pieces is None:
+            return frame.get_payload_as_memoryview()
+        if not begins and frame.msg_type != WSMsgType.CONTINUATION:
             raise Malformed("binary_message")
-        self._pieces += frame.get_payload_as_memoryview()
-        if len(self._pieces) > self._max_bytes:
-            self._pieces = None
+        if begins == (self.pieces is not None):
+            self.pieces = None
+            raise Malformed("pieces_out_of_order")
+        self.pieces = (self.pieces or bytearray()) + frame.get_payload_as_memoryview()
+        if len(self.pieces) > self._max_bytes:
+            self.pieces = None
             raise Malformed("message_too_big")
         if not frame.fin:
             return None
-        whole, self._pieces = bytes(self._pieces), None
+        whole, self.pieces = bytes(self.pieces), None
         return whole

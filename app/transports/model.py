@@ -40,6 +40,7 @@ from app.transports.frames import (
     Assembler,
     answer_close,
     begin_close,
+    count,
     received_code,
 )
 from app.transports.outbox import Outbox
@@ -145,7 +146,7 @@ class ModelLine(WSListener):
         """picows: one frame. On the audio path."""
         kind = frame.msg_type
         try:
-            if kind == WSMsgType.TEXT and frame.fin and self._assembler.idle:
+            if kind == WSMsgType.TEXT and frame.fin and self._assembler.pieces is None:
                 message: bytes | memoryview | None = frame.get_payload_as_bytes()
             elif kind in _TEXT:
                 message = self._assembler.message(frame)
@@ -161,13 +162,12 @@ class ModelLine(WSListener):
             else:
                 self._take(event)
         except Malformed as exc:
-            self.ignored[exc.reason] += 1
-            if self.ignored[exc.reason] == 1:
+            if count(self.ignored, exc.reason) == 1:
                 log.warning("message_ignored", reason=exc.reason, session_id=self.session_id)
 
     def _take(self, message: codec.Message) -> None:
         if isinstance(message, codec.Unknown):
-            self.ignored[message.kind] += 1
+            count(self.ignored, message.kind)
         elif isinstance(message, codec.SessionCreated):
             self._created(message)
         elif isinstance(message, codec.SessionUpdated):
@@ -222,8 +222,12 @@ class ModelLine(WSListener):
         """
         if self._state is not Setup.READY or self._outbox is None:
             return
-        if isinstance(command, AppendAudio):
-            self._outbox.audio(f"{APPEND_HEAD}{command.payload_b64}{APPEND_TAIL}")
+        if command.__class__ is AppendAudio:
+            text = f"{APPEND_HEAD}{command.payload_b64}{APPEND_TAIL}"
+            if self._outbox.paused:
+                self._outbox.audio(text)
+            else:
+                self._outbox.write(text)
         elif isinstance(command, AppendSilence):
             self._outbox.audio(codec.write(command))
         else:

@@ -17,18 +17,19 @@ class Outbox:
     """One line's way out. ``audio`` and ``control`` keep their order."""
 
     def __init__(self, write: Callable[[str], None], *, drop_oldest: bool) -> None:
-        self._write = write
+        self.write = write
+        """Straight to the socket; for audio while not ``paused``, where a call counts."""
         self._drop_oldest = drop_oldest
         self._waiting: deque[tuple[bool, str]] = deque()
         self._audio_chars = 0
-        self._paused = False
+        self.paused = False
         self.dropped = 0
         """Audio messages that were never written."""
 
     def audio(self, text: str) -> bool:
         """Write or queue audio. False: the peer has not been reading for far too long."""
-        if not self._paused:
-            self._write(text)
+        if not self.paused:
+            self.write(text)
             return True
         self._waiting.append((True, text))
         self._audio_chars += len(text)
@@ -40,10 +41,10 @@ class Outbox:
 
     def control(self, text: str) -> None:
         """Write or queue what must not be lost."""
-        if self._paused:
+        if self.paused:
             self._waiting.append((False, text))
         else:
-            self._write(text)
+            self.write(text)
 
     def drop_audio(self) -> None:
         """Forget all audio that has not been written; control keeps its order."""
@@ -61,13 +62,13 @@ class Outbox:
 
     def pause(self) -> None:
         """The transport's buffer is full."""
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
         """The transport's buffer has room; what waits goes first, unless it fills up again."""
-        self._paused = False
-        while self._waiting and not self._paused:
+        self.paused = False
+        while self._waiting and not self.paused:
             is_audio, text = self._waiting.popleft()
             if is_audio:
                 self._audio_chars -= len(text)
-            self._write(text)
+            self.write(text)
