@@ -218,6 +218,7 @@ def test_the_caller_is_heard_when_the_greeting_was() -> None:
     machine.handle(e.MarkReturned(name), 60)
 
     assert machine.handle(frame(20), 80) == [HEARD]
+    assert machine.handle(frame(80), 140) == [c.AppendSilence(40), HEARD]
 
 
 def test_a_greeting_heard_before_the_stream_began_does_not_leave_the_shield_up() -> None:

@@ -3,14 +3,14 @@
 import pytest
 
 from app.call.faults import FATAL
-from app.call.leaving import PARKED_MS
+from app.call.leaving import PARKED_MS, STOP_MS
 from app.call.machine import CallMachine
 from app.call.model_link import ATTEMPT_MS, MOST_REOPENINGS, PATIENCE_MS
-from app.call.plan import CallPlan, Memory
+from app.call.plan import CallPlan, Memory, ToolPlan
 from app.call.prompts import RESUMED
 from app.protocol import commands as c
 from app.protocol import events as e
-from tests.call.words import done, kinds, marks, on_the_phone, say, speech, started
+from tests.call.words import done, kinds, marks, on_the_phone, say, speech, started, tool_call
 
 FAILOVER = [c.CloseModel(), c.FailOver()]
 OPEN = c.OpenModel(ATTEMPT_MS)
@@ -294,3 +294,35 @@ def test_a_failed_call_asks_nothing_more() -> None:
     assert machine.handle(e.FailoverOrdered("server_shutdown"), 100) == FAILOVER
 
     assert machine.wake(5_000) == []
+
+
+def test_a_line_that_is_lost_twice_is_opened_once() -> None:
+    """Two signs of one death: the pump and the socket."""
+    machine = on_the_phone()
+    machine.handle(LOST, 100)
+
+    assert machine.handle(LOST, 110) == []
+    assert machine.handle(e.ModelReady("sess_2"), 300) == [RESUMED]
+
+
+def test_a_failed_call_waits_for_its_stop_and_for_nothing_else() -> None:
+    """A tool's output has nobody to go to; the stream has three seconds."""
+    machine = on_the_phone(CallPlan(tools={"look_up": ToolPlan()}))
+    machine.handle(started(), 0)
+    machine.handle(tool_call(), 10)
+    machine.handle(e.ModelError("insufficient_quota"), 20)
+
+    assert machine.handle(e.ToolDone("T1", "42", ok=True), 50) == []
+    machine.handle(e.FailoverDone(accepted=True), 100)
+    assert machine.deadline_ms() == 100 + STOP_MS
+    assert machine.wake(100 + STOP_MS) == [c.EndStream("model_failed")]
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_failover_nobody_asked_for_changes_nothing(accepted: bool) -> None:
+    """Least of all may it end a live call."""
+    machine = on_the_phone()
+    before_ms = machine.deadline_ms()
+
+    assert machine.handle(e.FailoverDone(accepted=accepted), 100) == []
+    assert machine.deadline_ms() == before_ms
