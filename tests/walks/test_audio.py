@@ -16,7 +16,7 @@ instructions: You answer the phone for the tests.
 greeting: Hello.
 model: gpt-realtime-test
 voice: cedar
-turn_detection: {type: server_vad, silence_duration_ms: 200, threshold: 0.4}
+turn_detection: {type: server_vad, silence_duration_ms: 120, threshold: 0.4}
 transcription: {model: gpt-transcribe, language: fr}
 noise_reduction: {type: far_field}
 """
@@ -64,7 +64,7 @@ async def test_the_session_is_what_the_document_says(tmp_path: Path) -> None:
     openai = RealtimeEmulator(script)
     async with stage(openai, tmp_path, agent=AGENT) as s:
         call = await s.twilio.call()
-        await call.heard_at_least(300)
+        await call.heard_at_least(200)
 
         (update,) = s.session.client_events.of("session.update")
         session = update["session"]

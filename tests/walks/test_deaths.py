@@ -19,17 +19,17 @@ SORRY = "We have a problem."
 AGENT = f"""
 instructions: You answer the phone for the tests.
 greeting: Hello.
-turn_detection: {{type: server_vad, silence_duration_ms: 200}}
+turn_detection: {{type: server_vad, silence_duration_ms: 120}}
 failure: {{say: "{SORRY}", then: end_call}}
 """
-GREETING = Reply("Hello.", 300, 440)
-ANSWER = Reply("What else?", 300, 880)
+GREETING = Reply("Hello.", 200, 440)
+ANSWER = Reply("What else?", 200, 880)
 
 
 async def greeted(s: Stage) -> EmulatedCall:
     """A call in the middle of its conversation."""
     call = await s.twilio.call()
-    await call.heard_at_least(300)
+    await call.heard_at_least(200)
     return call
 
 
@@ -105,7 +105,7 @@ async def test_a_silent_line_is_looked_into(
 
         s.twilio.faults.silent_media = False
         await call.speak(VOICE)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
 
         await call.hang_up()
         record = await over(s, call)
@@ -141,7 +141,7 @@ async def test_a_clear_overtakes_speech_that_was_not_read(tmp_path: Path) -> Non
         await call.speak(VOICE)
         await s.session.client_events.until("conversation.item.truncate")
         call.stream.resume_reads()
-        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
 
         assert call.stream.received["clear"] == 1
         arrived_ms = sum(chunk.length_bytes for chunk in call.stream.line.chunks) // 8
@@ -177,9 +177,9 @@ async def test_frames_lost_late_and_in_bunches_are_one_timeline(tmp_path: Path) 
         s.twilio.faults.bunch = 4
         s.twilio.faults.jitter_ms = 30
         s.twilio.faults.drop_every = 7
-        await call.heard_at_least(300)
+        await call.heard_at_least(200)
         await call.speak(VOICE)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
         lived_ms = len(call.stream.spoken) // 8
 
         await call.hang_up()

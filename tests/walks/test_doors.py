@@ -24,8 +24,8 @@ from tests.walks.raw_stream import incoming, raw_stream
 from tests.walks.stage import API_KEY, PUBLIC_URL, TOKEN, VOICE, Stage, heard_tone, stage
 
 FORM = "application/x-www-form-urlencoded"
-GREETING = Reply("Hello, this is the test line.", 300, 440)
-ANSWER = Reply("What else?", 300, 880)
+GREETING = Reply("Hello, this is the test line.", 200, 440)
+ANSWER = Reply("What else?", 200, 880)
 ROUTES = [
     "/incoming-call",
     "/twilio/stream-ended",
@@ -63,29 +63,29 @@ def quiet() -> RealtimeEmulator:
     return RealtimeEmulator(Scenario([]))
 
 
-@pytest.mark.parametrize("route", ROUTES)
-async def test_a_webhook_without_the_right_signature_is_refused(tmp_path: Path, route: str) -> None:
+async def test_a_webhook_without_the_right_signature_is_refused(tmp_path: Path) -> None:
     """D-TS-7: an open webhook lets anybody burn model credit, or end a call."""
     async with stage(quiet(), tmp_path) as s:
         form = incoming(new_sid("CA")) | {"CallStatus": "completed", "DialCallStatus": "busy"}
         body = urlencode(form).encode()
-        forged = {
-            "unsigned": {"Content-Type": FORM},
-            "wrong_secret": sealed(route, form, "another token"),
-            "other_url": sealed(route + "/", form),
-            "other_parameters": sealed(route, form | {"From": "+19005550000"}),
-            "garbage": {"Content-Type": FORM, "X-Twilio-Signature": "\xff" * 40},
-            "endless": {"Content-Type": FORM, "X-Twilio-Signature": "A" * 5000},
-        }
+        for route in ROUTES:
+            forged = {
+                "unsigned": {"Content-Type": FORM},
+                "wrong_secret": sealed(route, form, "another token"),
+                "other_url": sealed(route + "/", form),
+                "other_parameters": sealed(route, form | {"From": "+19005550000"}),
+                "garbage": {"Content-Type": FORM, "X-Twilio-Signature": "\xff" * 40},
+                "endless": {"Content-Type": FORM, "X-Twilio-Signature": "A" * 5000},
+            }
 
-        answers = {
-            name: (await ask(s, "POST", route, body=body, headers=headers))[0]
-            for name, headers in forged.items()
-        }
+            answers = {
+                name: (await ask(s, "POST", route, body=body, headers=headers))[0]
+                for name, headers in forged.items()
+            }
 
-        assert answers == dict.fromkeys(forged, 403)
+            assert answers == dict.fromkeys(forged, 403)
         assert s.openai.attempts == 0
-        assert not s.board.book.live
+        assert not s.board.book.unfinished
 
 
 async def test_what_is_signed_and_still_wrong_is_refused_by_name(tmp_path: Path) -> None:
@@ -310,9 +310,9 @@ async def test_the_open_routes_tell_nothing_personal(tmp_path: Path) -> None:
     """O20: a load balancer and a scraper get what they need, and nothing else."""
     async with stage(RealtimeEmulator(Scenario([GREETING, ANSWER])), tmp_path) as s:
         call = await s.twilio.call()
-        await call.heard_at_least(300)
+        await call.heard_at_least(200)
         await call.speak(VOICE)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
         await call.hang_up()
         await s.record(call)
 

@@ -188,8 +188,7 @@ SMUGGLED = [
 ]
 
 
-@pytest.mark.parametrize("payload", SMUGGLED)
-async def test_a_payload_cannot_become_a_second_message(tmp_path: Path, payload: str) -> None:
+async def test_a_payload_cannot_become_a_second_message(tmp_path: Path) -> None:
     """Base64 travels as text: what is not base64 must never reach the model's socket."""
     openai = RealtimeEmulator(Receptionist)
     async with stage(openai, tmp_path) as s:
@@ -198,15 +197,16 @@ async def test_a_payload_cannot_become_a_second_message(tmp_path: Path, payload:
             await stream.start(call_sid, token)
             await stream.read("media")
             events = s.session.client_events
-            before = len(events)
+            for number, payload in enumerate(SMUGGLED, 1):
+                before = len(events)
 
-            await stream.media(payload)
-            await stream.media(LOUD, "20")
-            await events.until("input_audio_buffer.append")
+                await stream.media(payload)
+                await stream.media(SILENCE, str(20 * number))
+                await events.until("input_audio_buffer.append", number)
 
-            new = list(events[before:])
-            assert [event["type"] for event in new] == ["input_audio_buffer.append"]
-            assert new[0]["audio"] == LOUD
+                (new,) = events[before:]
+                assert new["type"] == "input_audio_buffer.append"
+                assert new["audio"] == SILENCE
         openai.assert_clean()
 
 

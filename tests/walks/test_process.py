@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from app.emulators.realtime import RealtimeEmulator
-from app.emulators.scenario import Receptionist
+from app.emulators.scenario import Ask, Brain, Plan, Reply
 from app.emulators.twilio import TwilioEmulator
 from tests.walks.stage import ACCOUNT, API_KEY, PUBLIC_URL, QUICK, TOKEN, VOICE
 
@@ -27,6 +26,14 @@ greeting: Hello.
 turn_detection: {{type: server_vad, silence_duration_ms: 200}}
 failure: {{say: "{SORRY}", then: end_call}}
 """
+
+
+class Talkative(Brain):
+    """Says the same to everything, for any number of turns."""
+
+    def answer(self, ask: Ask) -> Plan:
+        """A third of a second."""
+        return Reply("Certainly.", 330, 440).plan()
 
 
 @dataclass
@@ -90,7 +97,7 @@ async def program(folder: Path, **settings: Any) -> AsyncIterator[Program]:
     port = free_port()
     (folder / "agent.yaml").write_text(AGENT)
     async with AsyncExitStack() as stack:
-        openai = await stack.enter_async_context(RealtimeEmulator(Receptionist))
+        openai = await stack.enter_async_context(RealtimeEmulator(Talkative))
         twilio = await stack.enter_async_context(
             TwilioEmulator(
                 account_sid=ACCOUNT,
@@ -137,10 +144,8 @@ async def test_the_first_signal_lets_live_calls_finish(tmp_path: Path) -> None:
         refused = await p.twilio.call()
         assert await refused.ended() == "hangup"
         assert refused.said == ["All lines are busy. Please call again later."]
-        heard_ms = call.heard_ms
-        await call.heard_at_least(3000)
         await call.speak(VOICE)
-        await call.heard_at_least(max(3000, heard_ms) + 300)
+        await call.heard_at_least(call.heard_ms + 300)
         assert p.process.returncode is None
 
         await call.hang_up()
@@ -200,24 +205,13 @@ async def test_a_port_that_is_taken_is_an_exit_code(tmp_path: Path) -> None:
     assert "Address already in use" in output.decode()
 
 
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        ({"port": "many"}, "PORT"),
-        ({"public_url": "http://phone.contoso.test"}, "https"),
-        ({"agent_file": "nowhere.yaml"}, "nowhere.yaml"),
-        ({"twilio_account_sid": "AC" + "0" * 32}, "TWILIO_AUTH_TOKEN"),
-    ],
-)
-async def test_a_wrong_setting_is_a_sentence(
-    tmp_path: Path, settings: dict[str, str], sentence: str
-) -> None:
+async def test_a_wrong_setting_is_a_sentence(tmp_path: Path) -> None:
     """The first thing a newcomer meets must not be a traceback."""
-    process = await started(tmp_path, **settings)
+    process = await started(tmp_path, twilio_account_sid=ACCOUNT)
 
     async with asyncio.timeout(20):
         output, _ = await process.communicate()
 
     assert process.returncode == 1
-    assert sentence in output.decode()
-    assert "Traceback" not in output.decode()
+    assert output.decode().startswith("TWILIO_AUTH_TOKEN is missing")
+    assert len(output.decode().splitlines()) == 1

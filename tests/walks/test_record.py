@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.emulators.realtime import ABRUPT, Faults, RealtimeEmulator
+from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Parallel, Reply, Scenario, ToolUse
 from app.emulators.twilio import DialOutcome
 from app.emulators.twilio_call import EmulatedCall
@@ -31,22 +31,22 @@ def weather(city: str) -> str:
 AGENT = f"""
 instructions: You answer the phone for the tests.
 greeting: Hello.
-turn_detection: {{type: server_vad, silence_duration_ms: 200}}
+turn_detection: {{type: server_vad, silence_duration_ms: 120}}
 transfer_targets:
   billing: {{description: Questions about invoices., to: "{NUMBER}"}}
 tools:
   weather: {{type: python, handler: "MODULE:weather"}}
 """
-GREETING = Reply("Hello.", 300, 440)
-ANSWER = Reply("What else?", 300, 880)
+GREETING = Reply("Hello.", 200, 440)
+ANSWER = Reply("What else?", 200, 880)
 LONG = Reply("Let me tell you a long story.", 3000, 660)
 TOOL = Parallel(ToolUse("weather", {"city": "Lyon"}))
 THROUGH = Reply(
-    "I put you through.", 300, 660, tools=[ToolUse("transfer_call", {"target": "billing"})]
+    "I put you through.", 200, 660, tools=[ToolUse("transfer_call", {"target": "billing"})]
 )
 VOICE_B64 = base64.b64encode(VOICE[160:280]).decode()
-WHOLE_MS = 260
-"""What ``heard_tone`` counts at least of 300 ms."""
+WHOLE_MS = 160
+"""What ``heard_tone`` counts at least of 200 ms."""
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -83,7 +83,7 @@ async def test_the_record_tells_the_whole_call(tmp_path: Path) -> None:
     )
     async with stage(RealtimeEmulator(script, pace=0), **beside(tmp_path)) as s:
         call = await s.twilio.call()
-        await call.heard_at_least(300)
+        await call.heard_at_least(200)
         await says(call, 660, 400)
         await says(call, 880)
         await says(call, 880)
@@ -103,7 +103,7 @@ async def test_the_record_tells_the_whole_call(tmp_path: Path) -> None:
     }
     assert all(UTC.fullmatch(value) for value in record["timestamps"].values())
     assert record["timestamps"]["created_at"] == min(record["timestamps"].values())
-    assert record["durations_ms"]["total"] > 1500
+    assert record["durations_ms"]["total"] > 1000
     assert record["model"]["losses"] == 0
     assert record["model"]["usage"]["output_audio"] > 0
     assert record["audio"]["clears"] == 1
@@ -122,10 +122,10 @@ async def test_the_record_tells_the_whole_call(tmp_path: Path) -> None:
 
 async def test_every_turn_has_its_latencies(tmp_path: Path) -> None:
     """Caller stopped, first audio sent, first audio played: the last is what a caller feels."""
-    script = Scenario([GREETING, ANSWER, Reply("Certainly.", 300, 660, first_audio_ms=300)])
+    script = Scenario([GREETING, ANSWER, Reply("Certainly.", 200, 660, first_audio_ms=300)])
     async with stage(RealtimeEmulator(script), **beside(tmp_path)) as s:
         call = await s.twilio.call()
-        await call.heard_at_least(300)
+        await call.heard_at_least(200)
         await says(call, 880)
         await says(call, 660)
 
@@ -146,7 +146,7 @@ async def test_a_live_call_has_a_record_too(tmp_path: Path) -> None:
     """An operator looks at calls while they go on."""
     async with stage(RealtimeEmulator(Scenario([GREETING])), **beside(tmp_path)) as s:
         call = await s.twilio.call()
-        await call.heard_at_least(300)
+        await call.heard_at_least(200)
 
         record = await s.get(f"/v1/calls/{await s.call_id(call)}")
 
@@ -158,7 +158,7 @@ async def test_a_live_call_has_a_record_too(tmp_path: Path) -> None:
 async def interrupted(s: Stage) -> EmulatedCall:
     """A call with an interruption."""
     call = await s.twilio.call()
-    await call.heard_at_least(300)
+    await call.heard_at_least(200)
     await says(call, 660, 300)
     await says(call, 880)
     return call
@@ -167,7 +167,7 @@ async def interrupted(s: Stage) -> EmulatedCall:
 async def with_a_tool(s: Stage) -> EmulatedCall:
     """A call with a tool."""
     call = await s.twilio.call()
-    await call.heard_at_least(300)
+    await call.heard_at_least(200)
     await says(call, 880)
     return call
 
@@ -175,44 +175,27 @@ async def with_a_tool(s: Stage) -> EmulatedCall:
 async def put_through_and_back(s: Stage) -> EmulatedCall:
     """A call that comes back from a transfer: two streams, two logs."""
     call = await s.twilio.call(answers={NUMBER: DialOutcome("busy")})
-    await call.heard_at_least(300)
+    await call.heard_at_least(200)
     await call.speak(VOICE)
     second = await call.stream_started(2)
-    await call.until(lambda: heard_tone(second, 770) >= 260)
+    await call.until(lambda: heard_tone(second, 770) >= 160)
     await says(call, 880)
     return call
 
 
-async def with_keys_and_gaps(s: Stage) -> EmulatedCall:
-    """A call with pressed keys and lost frames."""
-    call = await s.twilio.call()
-    await call.heard_at_least(300)
-    call.stream.skip_frames(7)
-    await call.press("1")
-    await call.press("#")
-    await call.until(lambda: heard_tone(call.stream, 880) >= 260)
-    return call
-
-
-BACK = Reply("Nobody is there.", 300, 770)
-FLIGHTS: dict[str, tuple[Any, list[Any], Faults]] = {
-    "barge_in": (interrupted, [GREETING, LONG, ANSWER], Faults()),
-    "tool": (with_a_tool, [GREETING, TOOL, ANSWER], Faults()),
-    "transfer": (put_through_and_back, [GREETING, THROUGH, BACK, ANSWER], Faults()),
-    "keys": (with_keys_and_gaps, [GREETING, ANSWER], Faults()),
-    "lost_line": (
-        with_a_tool,
-        [GREETING, Reply("Where were we?", 300, 660), ANSWER],
-        Faults(fail_first=1, close_code=ABRUPT, close_after=3),
-    ),
+BACK = Reply("Nobody is there.", 200, 770)
+FLIGHTS: dict[str, tuple[Any, list[Any]]] = {
+    "barge_in": (interrupted, [GREETING, LONG, ANSWER]),
+    "tool": (with_a_tool, [GREETING, TOOL, ANSWER]),
+    "transfer": (put_through_and_back, [GREETING, THROUGH, BACK, ANSWER]),
 }
 
 
 @pytest.mark.parametrize("name", FLIGHTS)
 async def test_a_recorded_call_is_decided_the_same_way_again(tmp_path: Path, name: str) -> None:
     """A bug arrives as a flight log: the log must lead to the very same commands."""
-    play, script, faults = FLIGHTS[name]
-    openai = RealtimeEmulator(Scenario(script), faults=faults)
+    play, script = FLIGHTS[name]
+    openai = RealtimeEmulator(Scenario(script))
     async with stage(openai, **beside(tmp_path)) as s:
         await whole(s, await play(s))
 
@@ -230,7 +213,7 @@ async def test_a_log_that_was_changed_is_noticed(tmp_path: Path) -> None:
     """A replay that never fails proves nothing."""
     async with stage(RealtimeEmulator(Scenario([GREETING])), **beside(tmp_path)) as s:
         call = await s.twilio.call()
-        await call.heard_at_least(300)
+        await call.heard_at_least(200)
         await whole(s, call)
         (log,) = (tmp_path / "data" / "flights").iterdir()
     changed = tmp_path / "changed.jsonl"

@@ -64,7 +64,7 @@ def agent(module: str) -> str:
     return f"""
 instructions: You answer the phone for the tests.
 greeting: Hello.
-turn_detection: {{type: server_vad, silence_duration_ms: 200}}
+turn_detection: {{type: server_vad, silence_duration_ms: 120}}
 tools:
   weather: {{type: python, handler: "{module}:weather"}}
   blocks: {{type: python, handler: "{module}:blocks"}}
@@ -88,14 +88,14 @@ def tooled(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], dict[
 
 
 Tooled = Callable[[], dict[str, Any]]
-GREETING = Reply("Hello.", 300, 440)
-ANSWER = Reply("There you are.", 300, 880)
+GREETING = Reply("Hello.", 200, 440)
+ANSWER = Reply("There you are.", 200, 880)
 
 
 async def ask(s: Stage) -> EmulatedCall:
     """A caller who listens to the greeting and then says something."""
     call = await s.twilio.call()
-    await call.heard_at_least(300)
+    await call.heard_at_least(200)
     await call.speak(VOICE)
     return call
 
@@ -122,14 +122,14 @@ async def test_a_tool_answers_the_model_and_the_caller(tooled: Tooled) -> None:
     script = Scenario(
         [
             GREETING,
-            Reply("Let me see.", 300, 660, tools=[ToolUse("weather", {"city": "Lyon"})]),
+            Reply("Let me see.", 200, 660, tools=[ToolUse("weather", {"city": "Lyon"})]),
             Expect(tool_outputs=1, tool_output_contains="sunny in Lyon", origin="client"),
             ANSWER,
         ]
     )
     async with stage(RealtimeEmulator(script), **tooled()) as s:
         call = await ask(s)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
 
         record = await finish(s, call)
 
@@ -145,7 +145,7 @@ async def test_a_slow_tool_delays_neither_audio_nor_interruption(tooled: Tooled)
             GREETING,
             Reply("Let me look.", 1500, 660, tools=[ToolUse("blocks", {"seconds": 1.5})]),
             Expect(absent=["response.cancel"], origin="turn"),
-            Reply("Yes?", 300, 770),
+            Reply("Yes?", 200, 770),
             Expect(tool_outputs=1, origin="client"),
             ANSWER,
         ]
@@ -158,12 +158,12 @@ async def test_a_slow_tool_delays_neither_audio_nor_interruption(tooled: Tooled)
         await call.speak(VOICE)
         await call.until(lambda: call.stream.received["clear"] == 1)
         cleared_before_the_tool_ended = outputs(s) == []
-        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
         await finish(s, call)
 
         assert cleared_before_the_tool_ended
         assert heard_tone(call.stream, 660) < 1400
-        assert heard_tone(call.stream, 770) >= 260
+        assert heard_tone(call.stream, 770) >= 160
         gaps = _gaps(s.session.caller_audio, bytes(call.stream.spoken))
         assert gaps == 0, "every frame reached the model, in order"
 
@@ -192,7 +192,7 @@ async def test_parallel_tools_are_all_answered_before_the_model_speaks_once(
     )
     async with stage(RealtimeEmulator(script), **tooled()) as s:
         call = await ask(s)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
         await finish(s, call)
 
         assert len(s.session.client_events.of("response.create")) == 2
@@ -219,14 +219,14 @@ async def test_what_goes_wrong_in_a_tool_is_told_to_the_model(
             Parallel(use),
             Expect(tool_outputs=1, tool_output_contains=told, origin="client"),
             ANSWER,
-            Reply("What else?", 300, 990),
+            Reply("What else?", 200, 990),
         ]
     )
     async with stage(RealtimeEmulator(script), **tooled()) as s:
         call = await ask(s)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
         await call.speak(VOICE)
-        await call.until(lambda: heard_tone(call.stream, 990) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 990) >= 160)
 
         assert "secret" not in "".join(outputs(s))
         await finish(s, call)
@@ -244,7 +244,7 @@ async def test_a_call_that_is_announced_twice_is_run_once(tooled: Tooled) -> Non
     )
     async with stage(RealtimeEmulator(script), **tooled()) as s:
         call = await ask(s)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
         await finish(s, call)
 
 
@@ -253,7 +253,7 @@ async def test_a_background_result_does_not_make_the_model_speak(tooled: Tooled)
     script = Scenario(
         [
             GREETING,
-            Reply("I noted it.", 300, 660, tools=[ToolUse("notes", {"text": "milk"})]),
+            Reply("I noted it.", 200, 660, tools=[ToolUse("notes", {"text": "milk"})]),
             Expect(tool_outputs=1, absent=["response.create"], origin="turn"),
             ANSWER,
         ]
@@ -261,10 +261,10 @@ async def test_a_background_result_does_not_make_the_model_speak(tooled: Tooled)
     async with stage(RealtimeEmulator(script), **tooled()) as s:
         call = await ask(s)
         await until(lambda: outputs(s) == ["noted milk"])
-        await call.until(lambda: heard_tone(call.stream, 660) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 660) >= 160)
 
         await call.speak(VOICE)
-        await call.until(lambda: heard_tone(call.stream, 880) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
         await finish(s, call)
 
 
@@ -275,7 +275,7 @@ async def test_a_slow_tool_is_bridged_by_a_phrase(tooled: Tooled) -> None:
             GREETING,
             Parallel(ToolUse("waits")),
             Expect(instructions_contain="One moment.", tool_outputs=0, origin="client"),
-            Reply("One moment.", 300, 770),
+            Reply("One moment.", 200, 770),
         ]
     )
     async with stage(RealtimeEmulator(script), **tooled()) as s:
@@ -284,7 +284,7 @@ async def test_a_slow_tool_is_bridged_by_a_phrase(tooled: Tooled) -> None:
         called_at_s = asyncio.get_running_loop().time()
         await call.until(lambda: heard_tone(call.stream, 770) >= 20)
         measured("tool called to filler heard", called_at_s)
-        await call.until(lambda: heard_tone(call.stream, 770) >= 260)
+        await call.until(lambda: heard_tone(call.stream, 770) >= 160)
         await finish(s, call)
 
 
