@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,26 +14,34 @@ from typing import Any
 import aiohttp
 
 from app.emulators.realtime import RealtimeEmulator
-from app.emulators.scenario import Ask, Brain, Plan, Reply
-from app.emulators.twilio import TwilioEmulator
+from app.emulators.scenario import Ask, Brain, Plan, Reply, ToolUse
+from app.emulators.twilio import DialOutcome, TwilioEmulator
 from tests.walks.stage import ACCOUNT, API_KEY, PUBLIC_URL, QUICK, TOKEN, VOICE
 
 ROOT = Path(__file__).parents[2]
+NUMBER = "+14155550123"
 SORRY = "We have a problem."
 AGENT = f"""
 instructions: You answer the phone for the tests.
 greeting: Hello.
 turn_detection: {{type: server_vad, silence_duration_ms: 200}}
+transfer_targets:
+  billing: {{description: Questions about invoices., to: "{NUMBER}"}}
 failure: {{say: "{SORRY}", then: end_call}}
 """
+TRANSFER = ToolUse("transfer_call", {"target": "billing"})
 
 
 class Talkative(Brain):
-    """Says the same to everything, for any number of turns."""
+    """Says the same to everything; puts the caller through at their first turn, if told to."""
+
+    def __init__(self, *, transfers: bool = False) -> None:
+        self._transfers = transfers
 
     def answer(self, ask: Ask) -> Plan:
         """A third of a second."""
-        return Reply("Certainly.", 330, 440).plan()
+        tools = [TRANSFER] if self._transfers and ask.origin == "turn" else []
+        return Reply("Certainly.", 330, 440, tools=tools).plan()
 
 
 @dataclass
@@ -92,12 +100,14 @@ async def started(folder: Path, **settings: Any) -> asyncio.subprocess.Process:
 
 
 @asynccontextmanager
-async def program(folder: Path, **settings: Any) -> AsyncIterator[Program]:
+async def program(
+    folder: Path, brain: Callable[[], Brain] = Talkative, **settings: Any
+) -> AsyncIterator[Program]:
     """The program, ready for calls; killed at the end if it is still there."""
     port = free_port()
     (folder / "agent.yaml").write_text(AGENT)
     async with AsyncExitStack() as stack:
-        openai = await stack.enter_async_context(RealtimeEmulator(Talkative))
+        openai = await stack.enter_async_context(RealtimeEmulator(brain))
         twilio = await stack.enter_async_context(
             TwilioEmulator(
                 account_sid=ACCOUNT,
@@ -152,6 +162,23 @@ async def test_the_first_signal_lets_live_calls_finish(tmp_path: Path) -> None:
         assert await p.left() == 0
         call.assert_clean()
         assert not p.openai.open_connections
+
+
+async def test_a_caller_who_is_being_put_through_is_waited_for(tmp_path: Path) -> None:
+    """Nobody else knows where the call came from when the person does not answer."""
+    async with program(tmp_path, lambda: Talkative(transfers=True)) as p:
+        call = await p.twilio.call(answers={NUMBER: DialOutcome("busy", ring_ms=1_200)})
+        await call.heard_at_least(300)
+        await call.speak(VOICE)
+        await call.until(lambda: call.dialled == [NUMBER])
+
+        p.process.send_signal(signal.SIGTERM)
+        second = await call.stream_started(2)
+        await call.until(lambda: second.line.heard_ms >= 300)
+        await call.hang_up()
+
+        assert await p.left() == 0
+        call.assert_clean()
 
 
 async def test_the_drain_has_an_end(tmp_path: Path) -> None:
