@@ -66,7 +66,7 @@ class Connecting:
         self._departure.line_gone()
         if self._parts.phase is Phase.LEAVING:
             self._parts.link.give_up()
-            return []
+            return [c.CloseModel()]
         out = self._parts.playout.finish() if self._parts.live else []
         again = self._parts.link.lost(now_ms)
         return [*out, c.CloseModel(), again] if again else out + self._departure.fail(now_ms)

@@ -69,7 +69,7 @@ class Departure:
         self._parts.link.give_up()
         self.line_gone()
         if not self._parts.live:
-            return []
+            return [c.CloseModel()]
         self._parts.leaving.failure = reason
         return self.leave([c.CloseModel(), c.FailOver()], now_ms)
 
@@ -116,7 +116,14 @@ class Departure:
         return self.leave(self._parts.transfer.heard() + self._parts.farewell.heard(), now_ms)
 
     def line_gone(self) -> None:
-        """Everything that was under way on the model line went with it."""
+        """Everything that was under way on the model line went with it.
+
+        Before the caller came nobody has heard anything: the next line begins the call.
+        """
+        if self._parts.phase is Phase.WAITING:
+            self._parts.overture.release()
+            self._parts.transcript.clear()
+            self._parts.greeted = False
         self._parts.barge_in.line_lost()
         self._parts.responses.line_lost()
         self._parts.tools.line_lost()

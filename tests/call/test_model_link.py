@@ -8,6 +8,7 @@ from app.call.machine import CallMachine
 from app.call.model_link import ATTEMPT_MS, MOST_REOPENINGS, PATIENCE_MS
 from app.call.plan import CallPlan, Memory, ToolPlan
 from app.call.prompts import RESUMED
+from app.call.responses import QUIET_MS
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, kinds, marks, on_the_phone, say, speech, started, tool_call
@@ -95,7 +96,7 @@ def test_a_refusal_before_the_stream_waits_for_the_caller() -> None:
     """There is nobody to say a sentence to yet."""
     machine = waiting()
 
-    assert machine.handle(NEVER, 100) == []
+    assert machine.handle(NEVER, 100) == [c.CloseModel()]
     assert machine.handle(e.StreamStarted("MZ1"), 500) == FAILOVER
 
 
@@ -283,7 +284,7 @@ def test_a_leaving_call_asks_nothing_of_a_line_that_is_gone(end: e.Event) -> Non
     machine.handle(e.CallerTurnCommitted("U"), 0)
     machine.handle(e.HangUpOrdered("operator_ended"), 100)
 
-    assert machine.handle(end, 200) == []
+    assert machine.handle(end, 200) == [c.CloseModel()]
     assert machine.wake(5_000) == []
 
 
@@ -326,3 +327,21 @@ def test_a_failover_nobody_asked_for_changes_nothing(accepted: bool) -> None:
 
     assert machine.handle(e.FailoverDone(accepted=accepted), 100) == []
     assert machine.deadline_ms() == before_ms
+
+
+def test_a_line_that_is_given_up_is_closed() -> None:
+    """Left open it is billed, and what it still says would count as a line's that is there."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    machine.handle(e.HangUpOrdered("operator_ended"), 100)
+
+    assert machine.wake(QUIET_MS) == [c.CloseModel()]
+
+
+def test_a_fatal_error_before_the_stream_closes_the_line() -> None:
+    """Nobody may ever come for it; the caller who does is told."""
+    machine = waiting()
+    machine.handle(e.ModelReady("sess_1"), 100)
+
+    assert machine.handle(e.ModelError("insufficient_quota"), 200) == [c.CloseModel()]
+    assert machine.handle(e.StreamStarted("MZ1"), 500) == FAILOVER
