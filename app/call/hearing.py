@@ -8,11 +8,12 @@ and the greeting is shielded (silence instead of the caller).
 """
 
 from collections import deque
+from dataclasses import dataclass
 
 from app.call.alarms import Alarm, Alarms
 from app.protocol.commands import AppendAudio, AppendSilence, Command
 from app.protocol.events import CallerAudio
-from app.protocol.units import FRAME_MS, ms_of_bytes
+from app.protocol.units import FRAME_BYTES, FRAME_MS, ms_of_bytes
 
 PREROLL_FRAMES = 500
 """10 s of frames while the model line is being opened; then the oldest go."""
@@ -21,6 +22,17 @@ STALL_MS = 750
 STALL_SILENCE_MS = 1_000
 MEDIA_MS = 10_000
 """Without a frame for this long, somebody has to ask whether the call still exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A run of regular frames."""
+
+    count: int
+    last_at_ms: int
+    """When the last of them came."""
+    timestamp_ms: int
+    """Of the first of them."""
 
 
 class Hearing:
@@ -35,16 +47,50 @@ class Hearing:
         self._waiting: deque[Command] = deque(maxlen=PREROLL_FRAMES)
         self._expected_ms: int | None = None
         self._last_at_ms = 0
+        self._passed = 0
+        self._settled: Passed | None = None
         self.padded_ms = 0
 
     def stream_started(self, now_ms: int) -> None:
         """A stream's timestamps begin anew; frames are due from now on."""
+        self._settle()
         self._expected_ms = None
         self._last_at_ms = now_ms
         self._alarms.set(Alarm.MEDIA, now_ms + MEDIA_MS)
 
+    def passes(self, audio: CallerAudio, now_ms: int) -> bool:
+        """Whether this frame goes to the model as it is: the expected one, nothing in its way.
+
+        What ``frame`` would answer with one ``AppendAudio``, without making a command of it:
+        49 of 50 frames a second take this way. False has changed nothing.
+        """
+        if (
+            audio.timestamp_ms != self._expected_ms
+            or not self._open
+            or audio.length_bytes != FRAME_BYTES
+        ):
+            return False
+        self._expected_ms += FRAME_MS
+        self._last_at_ms = now_ms
+        self._passed += 1
+        return True
+
+    def take_passed(self) -> Passed | None:
+        """The frames that passed since this was asked last; None if there were none."""
+        self._settle()
+        settled, self._settled = self._settled, None
+        return settled
+
+    def _settle(self) -> None:
+        """Something else is about to move the timeline: remember the run as it was."""
+        if self._passed and self._expected_ms is not None:
+            first_ms = self._expected_ms - self._passed * FRAME_MS
+            self._settled = Passed(self._passed, self._last_at_ms, first_ms)
+            self._passed = 0
+
     def frame(self, audio: CallerAudio, now_ms: int) -> list[Command]:
         """One frame, preceded by silence for what is missing before it."""
+        self._settle()
         self._last_at_ms = now_ms
         begins_ms = audio.timestamp_ms
         missing_ms = 0 if self._expected_ms is None else begins_ms - self._expected_ms
@@ -105,6 +151,7 @@ class Hearing:
             return []
         if not self._ready or self._expected_ms is None:
             return []
+        self._settle()
         self._expected_ms += STALL_SILENCE_MS
         self.padded_ms += STALL_SILENCE_MS
         return [AppendSilence(STALL_SILENCE_MS)]

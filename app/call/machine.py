@@ -36,8 +36,9 @@ class CallMachine:
         self._departure = Departure(self._parts, self._deafen)
         self._connecting = Connecting(self._parts, self._departure)
         self._dialogue = Dialogue(self._parts, self._connecting, self._departure)
-        self.hear: Callable[[e.CallerAudio, int], list[c.Command]] = self._parts.hearing.frame
-        """``handle`` for caller audio alone, without the detour; fifty times a second."""
+        self.passes: Callable[[e.CallerAudio, int], bool] = self._parts.hearing.passes
+        """Whether a frame goes to the model as it is; otherwise ``handle`` it."""
+        self.take_passed = self._parts.hearing.take_passed
         self._handlers: dict[type, Handler] = {
             e.CallerAudio: self._parts.hearing.frame,
             e.StreamStarted: self._stream_started,
@@ -110,7 +111,7 @@ class CallMachine:
 
     def _deafen(self) -> None:
         """The stream is over: frames that are still on their way lead to nothing."""
-        self.hear = _nothing
+        self.passes = _none
 
 
 def _model_handlers(connecting: Connecting, dialogue: Dialogue) -> dict[type, Handler]:
@@ -151,3 +152,7 @@ def _leaving_handlers(dialogue: Dialogue, departure: Departure) -> dict[type, Ha
 
 def _nothing(_event: e.Event, _now_ms: int) -> list[c.Command]:
     return []
+
+
+def _none(_audio: e.CallerAudio, _now_ms: int) -> bool:
+    return False

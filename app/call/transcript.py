@@ -57,6 +57,12 @@ class Transcript:
         self._agents: dict[str, _Spoken] = {}
         self._tools: dict[str, Entry] = {}
 
+    def clear(self) -> None:
+        """Nothing of it was heard by anybody."""
+        self.entries.clear()
+        for known in (self._callers, self._agents, self._tools):
+            known.clear()
+
     def caller_turn(self, item_id: str, now_ms: int) -> None:
         """A caller's turn was committed; its words may follow."""
         if item_id not in self._callers:

@@ -19,6 +19,7 @@ from typing import Any, get_args
 
 import orjson
 
+from app.call.hearing import Passed
 from app.call.plan import CallPlan
 from app.protocol.commands import Command, PlayAudio, SendMark
 from app.protocol.events import CallerAudio, Event, MarkReturned, SpeechAudio, SpeechText
@@ -80,6 +81,8 @@ class FlightLog:
         self._run_from = (0, 0)
         self._run_until_ms = 0
         self._expected_ms = -1
+        self.take_passed: Callable[[], Passed | None] = lambda: None
+        """Where regular frames are counted that nobody tells this log about."""
         self._part = ("", "", -1)
         self._speech: list[Any] = []
 
@@ -124,8 +127,13 @@ class FlightLog:
 
     def _end_runs(self) -> None:
         if self._run:
-            run, self._run = self._run, 0
-            self._line([self._run_until_ms, [FRAMES, *self._run_from, run]])
+            count, self._run = self._run, 0
+            self._line([self._run_until_ms, [FRAMES, *self._run_from, count]])
+        passed = self.take_passed()
+        if passed is not None:
+            first_ms = max(0, passed.last_at_ms - (passed.count - 1) * FRAME_MS)
+            run = [FRAMES, first_ms, passed.timestamp_ms, passed.count]
+            self._line([passed.last_at_ms, run])
         if self._speech:
             self._line([self._speech[0], [SPEECH, *self._part, *self._speech]])
             self._speech.clear()

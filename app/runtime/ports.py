@@ -33,6 +33,9 @@ class ModelLine(Protocol):
     feed: Feed
     """Where its events go until it is closed; may be replaced."""
 
+    def append(self, payload_b64: str) -> None:
+        """``send`` for ``AppendAudio`` alone, fifty times a second."""
+
     def send(self, command: ToModel) -> None:
         """Write or queue; never blocks, never raises."""
 

@@ -41,7 +41,7 @@ _TO_MODEL: tuple[type, ...] = get_args(c.ToModel)
 log = structlog.get_logger("runner")
 
 
-def _nowhere(_command: c.Command) -> None:
+def _nowhere(_command: c.Command | str) -> None:
     """The hand of a line that is not there: what was meant for it is nobody's loss."""
 
 
@@ -82,7 +82,8 @@ class Runner:
         """The caller's line has come."""
         self.reason: str | None = None
         """Why the stream ended; None while it lives."""
-        self._to_model: Callable[[Any], None] = _nowhere
+        self._append: Callable[[str], None] = _nowhere
+        flight.take_passed = self.machine.take_passed
         self._hands: dict[type, Callable[[Any], None]] = {
             **dict.fromkeys(_TO_MODEL, _nowhere),
             c.PlayAudio: _nowhere,
@@ -143,9 +144,12 @@ class Runner:
         """Something happened. Synchronous; on the audio path."""
         now_ms = (monotonic_ns() - self._began_ns) // 1_000_000
         if event.__class__ is CallerAudio:
-            commands = self.machine.hear(event, now_ms)
+            if self.machine.passes(event, now_ms):
+                self._append(event.payload_b64)
+                return
+            commands = self.machine.handle(event, now_ms)
             for command in commands:
-                self._to_model(command)
+                self._hands[command.__class__](command)
             self._flight.frame(now_ms, event, commands)
             if len(commands) > 1:  # silence for what was missing before the frame
                 self._report.saw(now_ms, event, commands)
@@ -225,7 +229,7 @@ class Runner:
             line.close()
             return
         self._model = line
-        self._to_model = line.send
+        self._append = line.append
         self._hands |= dict.fromkeys(_TO_MODEL, line.send)
         line.feed = self.feed
         self.feed(ModelReady(line.session_id))
@@ -241,7 +245,7 @@ class Runner:
             self._model.close()
             self._report.ignored.update(self._model.ignored)
             self._model = None
-            self._to_model = _nowhere
+            self._append = _nowhere
             self._hands |= dict.fromkeys(_TO_MODEL, _nowhere)
 
     def _perform(self, effect: Beside) -> None:

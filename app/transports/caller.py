@@ -39,6 +39,7 @@ Feed = Callable[[Event], None]
 Claim = Callable[["CallerLine", codec.Start], Feed | None]
 """Who wants this stream: where its events go, or None when nobody does."""
 
+_WHOLE = WSMsgType.TEXT
 _TEXT = (WSMsgType.TEXT, WSMsgType.CONTINUATION)
 
 log = structlog.get_logger("caller_line")
@@ -70,7 +71,7 @@ class CallerLine(WSListener):
         """picows: one frame. On the audio path."""
         kind = frame.msg_type
         try:
-            if kind == WSMsgType.TEXT and frame.fin and self._assembler.pieces is None:
+            if kind == _WHOLE and frame.fin and self._assembler.pieces is None:
                 message: bytes | memoryview | None = frame.get_payload_as_bytes()
             elif kind in _TEXT:
                 message = self._assembler.message(frame)

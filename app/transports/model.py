@@ -53,6 +53,7 @@ OK = 1000
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _FATAL_CLOSE = frozenset({3000, 4000})
 
+_WHOLE = WSMsgType.TEXT
 _TEXT = (WSMsgType.TEXT, WSMsgType.CONTINUATION)
 
 log = structlog.get_logger("model_line")
@@ -146,7 +147,7 @@ class ModelLine(WSListener):
         """picows: one frame. On the audio path."""
         kind = frame.msg_type
         try:
-            if kind == WSMsgType.TEXT and frame.fin and self._assembler.pieces is None:
+            if kind == _WHOLE and frame.fin and self._assembler.pieces is None:
                 message: bytes | memoryview | None = frame.get_payload_as_bytes()
             elif kind in _TEXT:
                 message = self._assembler.message(frame)
@@ -222,16 +223,23 @@ class ModelLine(WSListener):
         """
         if self._state is not Setup.READY or self._outbox is None:
             return
-        if command.__class__ is AppendAudio:
-            text = f"{APPEND_HEAD}{command.payload_b64}{APPEND_TAIL}"
-            if self._outbox.paused:
-                self._outbox.audio(text)
-            else:
-                self._outbox.write(text)
+        if isinstance(command, AppendAudio):
+            self.append(command.payload_b64)
         elif isinstance(command, AppendSilence):
             self._outbox.audio(codec.write(command))
         else:
             self._outbox.control(codec.write(command))
+
+    def append(self, payload_b64: str) -> None:
+        """``send`` for ``AppendAudio`` alone. On the audio path."""
+        outbox = self._outbox
+        if self._state is not Setup.READY or outbox is None:
+            return
+        text = f"{APPEND_HEAD}{payload_b64}{APPEND_TAIL}"
+        if outbox.paused:
+            outbox.audio(text)
+        else:
+            outbox.write(text)
 
     def _write(self, text: str) -> None:
         if self._outbox is not None:

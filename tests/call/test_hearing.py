@@ -10,6 +10,7 @@ from app.call.hearing import (
     STALL_MS,
     STALL_SILENCE_MS,
     Hearing,
+    Passed,
 )
 from app.call.machine import CallMachine
 from app.call.plan import CallPlan
@@ -264,3 +265,18 @@ def test_a_lost_line_keeps_what_the_caller_says_for_the_next_one() -> None:
     out = machine.handle(e.ModelReady("sess_2"), 300)
     assert out[:2] == [HEARD, HEARD]
     assert machine.handle(frame(60), 310) == [HEARD]
+
+
+def test_a_frame_that_passes_is_what_frame_would_have_answered() -> None:
+    """The short way and the long way must lead to the same model, and to the same next frame."""
+    short, long = listening(), listening()
+    for hearing in (short, long):
+        hearing.model_ready()
+        hearing.frame(frame(0), 0)
+
+    assert short.passes(frame(20), 21)
+    assert long.frame(frame(20), 21) == [HEARD]
+    assert not short.passes(frame(60), 61)
+    assert short.frame(frame(60), 61) == long.frame(frame(60), 61)
+    assert short.take_passed() == Passed(1, 21, 20)
+    assert short.take_passed() is None

@@ -159,11 +159,13 @@ def test_a_leaving_call_is_left_alone(event: e.Event) -> None:
 
 def test_the_short_way_of_a_frame_is_the_long_one() -> None:
     """The runner hands frames in past the dispatch; they must mean the same, and end alike."""
-    machine, other = on_the_phone(), on_the_phone()
+    machine = on_the_phone()
 
-    assert machine.hear(frame(0), 0) == other.handle(frame(0), 0) != []
-    machine.handle(e.StreamStopped(), 10)
-    assert machine.hear(frame(20), 20) == []
+    assert machine.handle(frame(0), 0) == [c.AppendAudio(frame(0).payload_b64)]
+    assert machine.passes(frame(20), 20)
+    machine.handle(e.StreamStopped(), 30)
+    assert not machine.passes(frame(40), 40)
+    assert machine.handle(frame(40), 40) == []
 
 
 def test_a_wake_that_came_too_early_is_harmless() -> None:
@@ -212,3 +214,20 @@ def test_the_end_comes_last() -> None:
     machine.handle(e.FailoverOrdered("server_shutdown"), 0)
 
     assert kinds(machine.handle(e.FailoverDone(accepted=False), 10)) == ["EndStream"]
+
+
+def test_a_greeting_lost_before_the_caller_came_is_said_again() -> None:
+    """Nobody heard the first one: the new line greets, and is told of no greeting before."""
+    machine = CallMachine(CallPlan("Hello."))
+    machine.begin(0)
+    machine.handle(e.ModelReady("sess_1"), 10)
+    machine.handle(e.ResponseStarted("R1", "greeting"), 20)
+    machine.handle(e.SpeechText("R1", "I1", 0, "Hello."), 30)
+    machine.handle(speech(800, "I1", "R1"), 40)
+    machine.handle(e.ModelLineLost(1006, "closed_1006"), 50)
+
+    commands = machine.handle(e.ModelReady("sess_2"), 60)
+
+    assert [x.purpose for x in commands if isinstance(x, c.CreateResponse)] == ["greeting"]
+    assert not any(isinstance(x, c.AddMessage) for x in commands)
+    assert machine.handle(e.StreamStarted("MZ1"), 70) == []
