@@ -33,10 +33,13 @@ def serve() -> None:
     except (SettingsFault, ToolFault, ValueError) as fault:
         print(fault, file=sys.stderr)
         raise typer.Exit(1) from None
-    print(banner(settings), end="", flush=True)
-    if board.api_key_is_new:
-        print(f"The key of the operator API, shown once: {board.api_key}", flush=True)
-    if not run(settings, board):
+
+    def announce() -> None:
+        print(banner(settings), end="", flush=True)
+        if board.api_key_is_new:
+            print(f"The key of the operator API, shown once: {board.api_key}", flush=True)
+
+    if not run(settings, board, announce):
         raise typer.Exit(1)
 
 

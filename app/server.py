@@ -10,6 +10,7 @@ import functools
 import os
 import socket
 import time
+from collections.abc import Callable
 from types import FrameType
 
 import structlog
@@ -72,14 +73,15 @@ def configuration(settings: Settings, board: Switchboard) -> uvicorn.Config:
     )
 
 
-def serve(settings: Settings, board: Switchboard) -> bool:
-    """Serve until told to end. False when the port could not be had."""
+def serve(settings: Settings, board: Switchboard, announce: Callable[[], None]) -> bool:
+    """Serve until told to end. False when the port could not be had; else ``announce`` once."""
     try:
         listener = _listener(settings.host, settings.port)
     except OSError as exc:
         why = os.strerror(exc.errno or 0)
         log.critical("port_not_available", host=settings.host, port=settings.port, why=why)
         return False
+    announce()
     server = DrainingServer(configuration(settings, board), board, settings.drain_seconds)
     server.run(sockets=[listener])
     return bool(server.started)

@@ -26,7 +26,9 @@ from app.protocol.events import ResponseDone, ResponseStarted
 OWED_MS = 2_000
 """From the moment a response is due to its ``response.created``, which precedes generation."""
 QUIET_MS = 8_000
-"""An active response that shows no sign of life for this long is lost."""
+"""A response that has made no sound may think this long between two signs of life."""
+STALLED_MS = 4_000
+"""A response that has begun to speak comes faster than it sounds; this long is a stall."""
 FIRM = frozenset({"greeting", "goodbye", "announce"})
 """Purposes that no other response can fulfil."""
 _MUTED_KEPT = 16
@@ -145,7 +147,7 @@ class Responses:
         else:
             self._asked = None
         self._last_sign_ms = now_ms
-        self._alarms.set(Alarm.OWED, now_ms + QUIET_MS)
+        self._alarms.set(Alarm.OWED, now_ms + STALLED_MS)
 
     def speaking(self, response_id: str, now_ms: int) -> bool:
         """Audio of a response arrived: whether it may be heard. On the audio path.
@@ -229,8 +231,9 @@ class Responses:
 
     def overdue(self, now_ms: int) -> Owed:
         """The alarm rang. Asking again is worth one try; a second silence is a lost model."""
-        if self._gate is Gate.ACTIVE and now_ms - self._last_sign_ms < QUIET_MS:
-            self._alarms.set(Alarm.OWED, self._last_sign_ms + QUIET_MS)
+        lost_at_ms = self._last_sign_ms + (STALLED_MS if self._spoke else QUIET_MS)
+        if self._gate is Gate.ACTIVE and now_ms < lost_at_ms:
+            self._alarms.set(Alarm.OWED, lost_at_ms)
             return Owed.NOTHING
         if self._gate is Gate.IDLE and not self._turn_open:
             return Owed.NOTHING

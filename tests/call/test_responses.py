@@ -5,7 +5,7 @@ import pytest
 from app.call.alarms import Alarm, Alarms
 from app.call.plan import CallPlan, ToolPlan
 from app.call.prompts import TRY_AGAIN
-from app.call.responses import OWED_MS, QUIET_MS, Owed, Responses
+from app.call.responses import OWED_MS, QUIET_MS, STALLED_MS, Owed, Responses
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, kinds, on_the_phone, speech, started, tool_call
@@ -255,12 +255,15 @@ def test_an_active_response_must_show_signs_of_life() -> None:
     """A response that stops in the middle would leave the caller in silence for ever."""
     alarms = Alarms()
     responses = begun(Responses(alarms, server_interrupts=True))
+    alarms.due(STALLED_MS)
+    assert responses.overdue(STALLED_MS) is Owed.NOTHING
+    assert alarms.next_ms == QUIET_MS
     responses.speaking("R", 5_000)
 
     alarms.due(QUIET_MS)
     assert responses.overdue(QUIET_MS) is Owed.NOTHING
-    assert alarms.next_ms == 5_000 + QUIET_MS
-    assert responses.overdue(5_000 + QUIET_MS) is Owed.GIVE_UP
+    assert alarms.next_ms == 5_000 + STALLED_MS
+    assert responses.overdue(5_000 + STALLED_MS) is Owed.GIVE_UP
 
 
 def test_a_completed_response_forgives() -> None:
@@ -385,9 +388,8 @@ def test_signs_of_life_may_be_told_out_of_order() -> None:
     responses.speaking_text("R", 5_000)
     responses.speaking("R", 4_000)
 
-    assert responses.overdue(QUIET_MS) is Owed.NOTHING
-    assert responses.overdue(4_000 + QUIET_MS) is Owed.NOTHING
-    assert responses.overdue(5_000 + QUIET_MS) is Owed.GIVE_UP
+    assert responses.overdue(4_000 + STALLED_MS) is Owed.NOTHING
+    assert responses.overdue(5_000 + STALLED_MS) is Owed.GIVE_UP
 
 
 def test_every_wait_for_the_model_has_an_alarm() -> None:
@@ -397,15 +399,15 @@ def test_every_wait_for_the_model_has_an_alarm() -> None:
     responses.ask(FILLER, 1_000)
     assert alarms.next_ms == 1_000 + OWED_MS
     begun(responses, purpose="filler")
-    assert alarms.next_ms == QUIET_MS
+    assert alarms.next_ms == STALLED_MS
     ended(responses)
     assert alarms.next_ms is None
     responses.turn_committed(20_000)
     assert alarms.next_ms == 20_000 + OWED_MS
     responses.started(e.ResponseStarted("R2", None), 20_500)
-    assert alarms.next_ms == 20_500 + QUIET_MS
+    assert alarms.next_ms == 20_500 + STALLED_MS
     responses.turn_committed(21_000)
-    assert alarms.next_ms == 20_500 + QUIET_MS
+    assert alarms.next_ms == 20_500 + STALLED_MS
 
 
 def test_a_collision_gives_the_alarm_to_the_other_response() -> None:

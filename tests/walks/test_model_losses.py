@@ -130,6 +130,7 @@ async def test_a_response_that_never_ends_is_given_up(
 ) -> None:
     """A response that hangs would keep the gate shut for ever, and the caller in silence."""
     monkeypatch.setattr(responses, "QUIET_MS", 800)
+    monkeypatch.setattr(responses, "STALLED_MS", 800)
     hung = Hang(Speech("Well, let me", before, 550) if before else None)
     script = Scenario([GREETING, hung, Reply("Where were we?", 200, 660), ANSWER])
     openai = RealtimeEmulator(script)
