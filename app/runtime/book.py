@@ -268,9 +268,9 @@ class Book:
         call = self._calls.get(call_sid)
         if call is None:
             return
-        if call.runner is not None:
+        if call.runner is not None and call.runner.reason is None:
             call.runner.feed(CallEnded(status))
-        elif call.at_carrier:
+        elif call.runner is not None or call.at_carrier:
             # The dial result tells how the transfer ended; it may come after this.
             call.gone = True
             loop = asyncio.get_running_loop()
