@@ -23,7 +23,7 @@ TURN_SECONDS = Histogram(
     buckets=TURN_BUCKETS,
 )
 BARGE_IN_SECONDS = Histogram(
-    "voice_barge_in_stop_seconds", "Interruption decided to clear sent", buckets=FINE_BUCKETS
+    "voice_barge_in_stop_seconds", "Interruption arrived to clear written", buckets=FINE_BUCKETS
 )
 MODEL_LOST = Counter("voice_model_lines_lost_total", "Model lines that ended under a call")
 TOKENS = Counter("voice_tokens_total", "Tokens billed by the model", ["kind"])
