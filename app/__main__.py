@@ -9,6 +9,7 @@ import typer
 
 from app import log
 from app.agents.load import check_file, load_document
+from app.agents.problems import AgentFault
 from app.assembly import registry
 from app.errors import ToolFault
 from app.settings import SettingsFault, load_settings
@@ -30,7 +31,7 @@ def serve() -> None:
         settings = load_settings()
         log.configure(settings.log_level, settings.log_format)
         board = switchboard(settings)
-    except (SettingsFault, ToolFault, ValueError) as fault:
+    except (SettingsFault, AgentFault, ToolFault) as fault:
         print(fault, file=sys.stderr)
         raise typer.Exit(1) from None
 

@@ -167,13 +167,14 @@ def banner(settings: Settings) -> str:
     """What is running, on which model and which line, and the next step."""
     if settings.local_line:
         return (
-            "Patchline is running. No keys are set: Twilio cannot ring here yet.\n"
+            f"Patchline is running on http://localhost:{settings.port}.\n"
+            "No Twilio account is set, so nobody can ring here yet.\n"
             "Hear a call now: ./scripts/demo\n"
             "Take real calls: put OPENAI_API_KEY, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and\n"
             "PUBLIC_URL into .env (see .env.example) and start again.\n"
         )
     return (
-        f"Patchline is running for {settings.public_url}.\n"
+        f"Patchline is running for {settings.public_url}, on port {settings.port}.\n"
         f"Point your number's voice webhook at {settings.public_url}/incoming-call\n"
     )
 
@@ -251,10 +252,16 @@ def _api_key(settings: Settings, data: Path) -> tuple[str, bool]:
     if settings.api_key is not None:
         return settings.api_key.get_secret_value(), False
     file = data / "api_key"
-    if file.is_file():
-        return file.read_text().strip(), False
-    key = secrets.token_urlsafe(32)
-    data.mkdir(exist_ok=True, mode=0o700)
-    file.touch(mode=0o600)
-    file.write_text(key + "\n")
+    try:
+        if file.is_file():
+            return file.read_text().strip(), False
+        key = secrets.token_urlsafe(32)
+        data.mkdir(exist_ok=True, mode=0o700)
+        file.touch(mode=0o600)
+        file.write_text(key + "\n")
+    except OSError as exc:
+        raise SettingsFault(
+            f"The folder {data} cannot be used ({exc.strerror}): make it a folder that this user"
+            " may write to, or set API_KEY."
+        ) from None
     return key, True

@@ -7,8 +7,8 @@ signal ends at once.
 """
 
 import functools
-import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -78,8 +78,11 @@ def serve(settings: Settings, board: Switchboard, announce: Callable[[], None]) 
     try:
         listener = _listener(settings.host, settings.port)
     except OSError as exc:
-        why = os.strerror(exc.errno or 0)
-        log.critical("port_not_available", host=settings.host, port=settings.port, why=why)
+        print(
+            f"PORT {settings.port} on {settings.host} cannot be used ({exc.strerror or exc}):"
+            " end the program that has it, or set PORT or HOST.",
+            file=sys.stderr,
+        )
         return False
     announce()
     server = DrainingServer(configuration(settings, board), board, settings.drain_seconds)

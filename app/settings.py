@@ -83,12 +83,12 @@ class Settings(BaseSettings):
     )
 
     openai_api_key: SecretStr | None = None
-    """Absent: the embedded local model answers."""
+    """Absent: there is no model, and no call is taken."""
     openai_base_url: str = "https://api.openai.com/v1"
     """Any server that speaks the same API; without a slash at the end."""
 
     twilio_account_sid: str | None = None
-    """Absent: no Twilio, only the local line."""
+    """Absent: Twilio's routes answer 503."""
     twilio_auth_tokens: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(), validation_alias="TWILIO_AUTH_TOKEN"
     )
@@ -121,12 +121,12 @@ class Settings(BaseSettings):
 
     @property
     def local_model(self) -> bool:
-        """True where no model account is set and the embedded model answers."""
+        """True where no model account is set."""
         return self.openai_api_key is None
 
     @property
     def local_line(self) -> bool:
-        """True where no Twilio account is set and only the local line rings."""
+        """True where no Twilio account is set."""
         return self.twilio_account_sid is None
 
     @property

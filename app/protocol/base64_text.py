@@ -10,6 +10,10 @@ import string
 from app.protocol.errors import Malformed
 
 _ALPHABET = (string.ascii_letters + string.digits + "+/").encode()
+_PADDING = {b"": "", b"=": "=", b"==": "=="}
+"""What may be left, and how the text then ends. A frame of 160 bytes is always padded."""
+_NEVER = "\u2400"
+"""No text that is ASCII ends with this."""
 
 
 def checked_length(text: object) -> int:
@@ -27,13 +31,8 @@ def checked_length(text: object) -> int:
     except UnicodeEncodeError:
         raise Malformed("payload_not_base64") from None
     length = len(text)
-    if length % 4 or (rest and not _is_padding(text, rest)):
+    if length % 4 or not text.endswith(_PADDING.get(rest, _NEVER)):
         raise Malformed("payload_not_base64")
     if not length:
         raise Malformed("payload_empty")
     return length // 4 * 3 - len(rest)
-
-
-def _is_padding(text: str, rest: bytes) -> bool:
-    """Whether all that is not of the alphabet is one or two ``=`` at the end."""
-    return rest in (b"=", b"==") and text.endswith(rest.decode())

@@ -66,7 +66,13 @@ def _load(line: bytes, number: int) -> Any:
 def _plan(head: Any) -> CallPlan:
     if not isinstance(head, dict) or head.get("flight") != VERSION:
         raise FlightFault(f"line 1 does not begin a flight log of version {VERSION}")
-    plan = dict(head["plan"])
+    try:
+        return _made(dict(head["plan"]))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise FlightFault("line 1 holds a plan of another version") from None
+
+
+def _made(plan: dict[str, Any]) -> CallPlan:
     plan["tools"] = {name: ToolPlan(**tool) for name, tool in plan["tools"].items()}
     plan["targets"] = tuple(plan["targets"])
     plan["memories"] = tuple(Memory(**memory) for memory in plan["memories"])

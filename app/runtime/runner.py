@@ -167,8 +167,7 @@ class Runner:
         self._flight.event(now_ms, event, commands)
         if event.__class__ is MarkReturned:
             self._tell_turn()
-        if self.machine.deadline_ms() != self._alarm_at_ms:
-            self._rearm(now_ms)
+        self._rearm(now_ms)
 
     def _tell_turn(self) -> None:
         turn = self._report.take_turn()
@@ -177,7 +176,7 @@ class Runner:
 
     def _wake(self) -> None:
         now_ms = self._clock()
-        self._alarm_at_ms = None
+        self._alarm = self._alarm_at_ms = None
         self._answer(now_ms, [WAKE], None, self.machine.wake(now_ms))
 
     def _answer(
@@ -190,12 +189,18 @@ class Runner:
         self._rearm(now_ms)
 
     def _rearm(self, now_ms: int) -> None:
-        if self._alarm is not None:
+        """Have the alarm ring no later than the machine wants; ringing early is harmless.
+
+        Deadlines mostly move away, several times a turn: the timer that is set stays then.
+        """
+        wanted_ms = self.machine.deadline_ms()
+        if self._alarm is not None and self._alarm_at_ms is not None:
+            if wanted_ms is None or wanted_ms >= self._alarm_at_ms:
+                return
             self._alarm.cancel()
-            self._alarm = None
-        self._alarm_at_ms = self.machine.deadline_ms()
-        if self._alarm_at_ms is not None and not self._over.is_set():
-            delay_s = max(0, self._alarm_at_ms - now_ms) / 1000
+        self._alarm, self._alarm_at_ms = None, wanted_ms
+        if wanted_ms is not None and not self._over.is_set():
+            delay_s = max(0, wanted_ms - now_ms) / 1000
             self._alarm = asyncio.get_running_loop().call_later(delay_s, self._wake)
 
     def _clear(self, command: c.ClearPlayback) -> None:

@@ -267,11 +267,13 @@ async def test_nobody_listening_is_unreachable() -> None:
     twilio.close()
 
 
-async def test_two_calls_never_get_each_others_reply(carrier: Carrier, twilio: TwilioRest) -> None:
+async def test_two_calls_never_get_each_others_reply(carrier: Carrier) -> None:
     """twilio-python's own HTTP client passes replies through an attribute all threads share."""
+    twilio = connect(carrier.base_url, Patience(read_s=20, total_s=30))
     sids = [CALL_SID, OTHER_SID] * 40
 
     assert await asyncio.gather(*(twilio.call_status(sid) for sid in sids)) == sids
+    twilio.close()
 
 
 async def test_region_and_edge_of_the_environment_do_not_move_our_requests(
