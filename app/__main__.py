@@ -52,7 +52,7 @@ def check(file: Annotated[Path, typer.Argument(help="An agent document.")]) -> N
         try:
             registry(load_document(file)).close()
         except ToolFault as fault:
-            problems = [f"{file}: {fault}"]
+            problems = [str(fault)]
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

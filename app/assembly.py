@@ -10,6 +10,7 @@ from typing import Any
 from app.agents.document import Agent, Target, Voice
 from app.agents.load import AgentDocument
 from app.call.plan import CallPlan, ToolPlan
+from app.errors import ToolFault
 from app.protocol.realtime import SessionConfig
 from app.protocol.twiml import Fallback
 from app.runtime.scripts import Destination, Scripts
@@ -19,16 +20,20 @@ from app.tools.registry import Registry
 
 
 def registry(document: AgentDocument) -> Registry:
-    """The operator's tools, imported. Raises ``ToolFault`` naming the tool and the fix."""
+    """The operator's tools, imported. Raises ``ToolFault`` naming file, tool and fix."""
     tools = Registry()
     for name, described in document.agent.tools.items():
-        tools.add(
-            load_handler(described.handler, document.path.parent),
-            name=name,
-            description=described.description,
-            timeout_ms=described.timeout_ms,
-            background=described.background or None,
-        )
+        try:
+            tools.add(
+                load_handler(described.handler, document.path.parent),
+                name=name,
+                description=described.description,
+                timeout_ms=described.timeout_ms,
+                background=described.background or None,
+            )
+        except ToolFault as fault:
+            where = f"{document.path.name} tools.{name}"
+            raise ToolFault(fault.reason, f"{where}: {fault}") from fault
     return tools
 
 

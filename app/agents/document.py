@@ -195,13 +195,20 @@ class Agent(Part):
         name=DEFAULT_VOICE
     )
     turn_detection: Annotated[
-        ServerVad | SemanticVad, Field(discriminator="type"), or_only("server_vad", "type")
+        ServerVad | SemanticVad,
+        Field(discriminator="type"),
+        or_just("type", ServerVad, SemanticVad),
+        or_only("server_vad", "type"),
     ] = ServerVad()
-    noise_reduction: NoiseReduction | None = NoiseReduction()
+    noise_reduction: Annotated[NoiseReduction, or_just("type", NoiseReduction)] | None = (
+        NoiseReduction()
+    )
     """null: none."""
-    transcription: Transcription | None = Transcription()
+    transcription: Annotated[Transcription, or_just("model", Transcription)] | None = (
+        Transcription()
+    )
     """null: none; the record then has only the agent's words."""
-    reasoning: Reasoning | None = None
+    reasoning: Annotated[Reasoning, or_just("effort", Reasoning)] | None = None
     """Only for models that reason."""
     tools: Annotated[Mapping[ToolName, PythonTool], empty_if_none] = {}
     """What the model may call, by name."""

@@ -5,7 +5,7 @@ and each refusal is a sentence with the right way to write it.
 """
 
 import re
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, Union
 
 import phonenumbers
 from pydantic import BaseModel, BeforeValidator, StringConstraints, WithJsonSchema
@@ -133,11 +133,11 @@ def several(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-def or_just(field: str, model: type[BaseModel]) -> BeforeValidator:
-    """Take a bare text for a ``model`` of which only ``field`` is given."""
+def or_just(field: str, *models: type[BaseModel]) -> BeforeValidator:
+    """Take a bare text for one of ``models`` of which only ``field`` is given."""
     return BeforeValidator(
         lambda value: {field: value} if isinstance(value, str) else value,
-        json_schema_input_type=model | str,
+        json_schema_input_type=Union[(*models, str, None)],
     )
 
 

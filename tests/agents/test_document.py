@@ -460,3 +460,17 @@ modle: y
         (9, "tools.find.handler"),
         (10, "modle"),
     ]
+
+
+def test_one_word_is_enough_where_one_word_says_it(agent_file: Path) -> None:
+    """The table of the README names values; writing just the value must work."""
+    words = "noise_reduction: far_field\nturn_detection: semantic_vad\ntranscription: whisper-x\n"
+    agent = agent_of(agent_file, f"instructions: x\nreasoning: low\n{words}")
+
+    assert agent.noise_reduction is not None
+    assert agent.noise_reduction.type == "far_field"
+    assert agent.turn_detection == SemanticVad(type="semantic_vad")
+    assert agent.transcription is not None
+    assert agent.transcription.model == "whisper-x"
+    assert agent.reasoning is not None
+    assert agent.reasoning.effort == "low"
