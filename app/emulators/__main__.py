@@ -137,7 +137,7 @@ def demo(
         print("The server's .env has to say:\n")
         print(_openai_lines(f"http://127.0.0.1:{openai_port}/v1"))
         print(_twilio_lines(twilio_url, public_url, account_sid, auth_token))
-        print(f"AGENT_FILE={AGENT_FILE}\n", flush=True)
+        print(f"API_KEY={api_key}\nAGENT_FILE={AGENT_FILE}\n", flush=True)
     passed = _until_done(demonstrate(options, Screen(sys.stdout)))
     raise typer.Exit(0 if passed else 1)
 
