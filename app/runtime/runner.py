@@ -25,6 +25,7 @@ from app.protocol.events import (
     ModelRefused,
     SpeechAudio,
     SpeechStarted,
+    SpeechText,
     StreamStarted,
 )
 from app.runtime.effects import ABANDONED, Beside, Effects
@@ -161,10 +162,12 @@ class Runner:
             self._hands[command.__class__](command)
         self._report.saw(now_ms, event, commands)
         if event.__class__ is SpeechAudio:
-            # Neither kind of audio sets an alarm.
+            # Neither audio nor words set an alarm.
             self._flight.speech(now_ms, event, commands)
             return
         self._flight.event(now_ms, event, commands)
+        if event.__class__ is SpeechText:
+            return
         if event.__class__ is MarkReturned:
             self._tell_turn()
         self._rearm(now_ms)

@@ -53,6 +53,7 @@ OK = 1000
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _FATAL_CLOSE = frozenset({3000, 4000})
 
+_ABOUT_THE_SESSION = (codec.SessionCreated, codec.SessionUpdated)
 _WHOLE = WSMsgType.TEXT
 _TEXT = (WSMsgType.TEXT, WSMsgType.CONTINUATION)
 
@@ -169,12 +170,12 @@ class ModelLine(WSListener):
     def _take(self, message: codec.Message) -> None:
         if isinstance(message, codec.Unknown):
             count(self.ignored, message.kind)
+        elif self._state is Setup.READY and not isinstance(message, _ABOUT_THE_SESSION):
+            self.feed(message)
         elif isinstance(message, codec.SessionCreated):
             self._created(message)
         elif isinstance(message, codec.SessionUpdated):
             self._updated(message)
-        elif self._state is Setup.READY:
-            self.feed(message)
         elif isinstance(message, ModelError):
             self._setup_refused(message)
 
