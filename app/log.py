@@ -32,13 +32,13 @@ def configure(level: str, log_format: str | None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _redact,
     ]
-    last: Any = structlog.dev.ConsoleRenderer()
+    last: Any = _console()
     factory: Any = structlog.PrintLoggerFactory(sys.stderr)
     if as_json:
         last = structlog.processors.JSONRenderer(serializer=orjson.dumps)
         factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, last],
+        processors=[structlog.processors.format_exc_info, *shared, last],
         logger_factory=factory,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         cache_logger_on_first_use=True,
@@ -48,9 +48,7 @@ def configure(level: str, log_format: str | None) -> None:
 
 def _configure_libraries(level: str, shared: list[Any], *, as_json: bool) -> None:
     """What uvicorn, picows and others say looks like the rest."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
-    )
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else _console()
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -63,6 +61,11 @@ def _configure_libraries(level: str, shared: list[Any], *, as_json: bool) -> Non
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    """Without the values of local variables, which a traceback of rich's would show."""
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 def _redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

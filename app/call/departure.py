@@ -7,10 +7,14 @@ What acts on the call itself is asked for here and nowhere else, and so is the o
 
 from collections.abc import Callable
 
+from app.call.alarms import Alarm
 from app.call.farewell import Parting
 from app.call.parts import Parts, Phase
 from app.protocol import commands as c
 from app.protocol import events as e
+
+STILL_MS = 3_000
+"""An announcement that has not been heard further for this long stands still."""
 
 
 class Departure:
@@ -27,21 +31,26 @@ class Departure:
             self._parts.leaving.asked(now_ms)
         return out
 
-    def stream_over(self, _event: e.StreamStopped, _now_ms: int) -> list[c.Command]:
+    def stream_over(self, _event: e.StreamStopped, now_ms: int) -> list[c.Command]:
         """Twilio's ``stop``."""
-        return self.end(self.reason("caller_hangup"))
+        return self.end(self.reason("caller_hangup"), now_ms)
 
-    def call_over(self, _event: e.CallEnded, _now_ms: int) -> list[c.Command]:
+    def call_over(self, _event: e.CallEnded, now_ms: int) -> list[c.Command]:
         """Nobody is left to be put through, even if that was under way."""
-        return self.end(self.reason("caller_hangup", call_goes_on=False))
+        return self.end(self.reason("caller_hangup", call_goes_on=False), now_ms)
 
-    def line_lost(self, _event: e.CallerLineLost, _now_ms: int) -> list[c.Command]:
+    def line_lost(self, _event: e.CallerLineLost, now_ms: int) -> list[c.Command]:
         """The media socket is gone."""
-        return self.end(self.reason("stream_lost"))
+        return self.end(self.reason("stream_lost"), now_ms)
 
     def announcement_due(self, now_ms: int) -> list[c.Command]:
         """An announcement should have been heard by now: act without it."""
         if not self._parts.live:
+            return []
+        playout = self._parts.playout
+        if not playout.idle and playout.heard_ms(now_ms) > playout.heard_ms(now_ms - STILL_MS):
+            # It is long, and being heard: only an announcement that stands still is given up.
+            self._parts.alarms.set(Alarm.ANNOUNCED, now_ms + STILL_MS)
             return []
         return self.leave(self._parts.transfer.overdue() + self._parts.farewell.overdue(), now_ms)
 
@@ -62,7 +71,7 @@ class Departure:
         if event.accepted:
             self._parts.leaving.accepted(now_ms)
             return []
-        return self._parts.farewell.refused() or self.end(self._parts.farewell.reason)
+        return self._parts.farewell.refused() or self.end(self._parts.farewell.reason, now_ms)
 
     def fail(self, now_ms: int, reason: str = "model_failed") -> list[c.Command]:
         """The agent cannot go on: a sentence and a person instead, never dead air."""
@@ -76,7 +85,7 @@ class Departure:
     def failover_ordered(self, event: e.FailoverOrdered, now_ms: int) -> list[c.Command]:
         """This process cannot keep the call."""
         if self._parts.phase is Phase.WAITING:
-            return self.end(event.reason)
+            return self.end(event.reason, now_ms)
         return self.fail(now_ms, event.reason)
 
     def failover_done(self, event: e.FailoverDone, now_ms: int) -> list[c.Command]:
@@ -86,7 +95,7 @@ class Departure:
         if not event.accepted:
             # Closing the socket makes Twilio run the action and the verb behind </Connect>,
             # which say and dial the same.
-            return self.end(self.reason("model_failed"))
+            return self.end(self.reason("model_failed"), now_ms)
         self._parts.leaving.accepted(now_ms)
         return []
 
@@ -100,8 +109,10 @@ class Departure:
             return "transferring"
         return otherwise
 
-    def end(self, reason: str) -> list[c.Command]:
-        """The last command of the stream."""
+    def end(self, reason: str, now_ms: int) -> list[c.Command]:
+        """The last command of the stream; what was not heard until now never will be."""
+        for part in self._parts.playout.interrupt(now_ms):
+            self._parts.transcript.cut(part)
         self._parts.phase = Phase.OVER
         self._deafen()
         self._parts.alarms.clear_all()

@@ -121,12 +121,10 @@ class Dialogue:
             out = self._parts.playout.finish() + out
         if event.status == "failed":
             return out + self._response_failed(event, now_ms)
-        silent = event.status == "completed" and not finished.spoke
-        if (
-            silent
-            and finished.purpose != "nudge"
-            and not self._parts.tools.called_in(event.response_id)
-        ):
+        silent = event.status in {"completed", "incomplete"} and not finished.spoke
+        if silent and not self._parts.tools.called_in(event.response_id):
+            if finished.purpose == "nudge":
+                return out + self._another_chance(Owed.GIVE_UP, now_ms)
             out += self._parts.responses.ask(TRY_AGAIN, now_ms)
         for wanted in (
             self._parts.transfer.finished(finished),

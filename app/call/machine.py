@@ -56,7 +56,7 @@ class CallMachine:
     def _all_wakers(self) -> dict[Alarm, Waker]:
         departure, dialogue = self._departure, self._dialogue
         return {
-            Alarm.PARKED: lambda _now: departure.end(departure.reason("stream_lost")),
+            Alarm.PARKED: lambda now: departure.end(departure.reason("stream_lost"), now),
             Alarm.MODEL: departure.fail,
             Alarm.MEDIA: self._media_due,
             Alarm.STALL: self._parts.hearing.stalled,
@@ -64,7 +64,7 @@ class CallMachine:
             Alarm.FILLER: dialogue.filler_due,
             Alarm.DIGITS: dialogue.digits_due,
             Alarm.ANNOUNCED: departure.announcement_due,
-            Alarm.STOP: lambda _now: departure.end(departure.reason("stream_lost")),
+            Alarm.STOP: lambda now: departure.end(departure.reason("stream_lost"), now),
         }
 
     def begin(self, now_ms: int) -> list[c.Command]:

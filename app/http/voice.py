@@ -39,7 +39,9 @@ def routes(book: Book, guard: Guard) -> APIRouter:
     @router.post("/twilio/stream-ended")
     async def stream_ended(form: Form) -> Response:
         """The stream is over and Twilio asks what to do next."""
-        return _twiml(book.stream_ended(_read(forms.parse_stream_ended, form).call_sid))
+        stream = _read(forms.parse_stream_ended, form)
+        over = stream.status in forms.FINAL_STATUSES
+        return _twiml(book.stream_ended(stream.call_sid, call_over=over))
 
     @router.post("/twilio/stream-status")
     async def stream_status(form: Form) -> Response:

@@ -116,8 +116,16 @@ class Book:
         """The TwiML for an incoming call. Repeated webhooks get the same document again."""
         self._forget_old()
         call = self._calls.get(facts.call_sid)
+        if call is None and facts.call_sid in self._ended:
+            # A repeated or replayed webhook opens nothing for a call that is over.
+            return self.stream_ended(facts.call_sid, call_over=True)
         if call is not None and call.invitation is not None and self._waits(call):
             return call.invitation
+        if call is not None and call.at_carrier and call.target is not None:
+            return self._line.scripts.transfer(call.target, call.dial_token)
+        if call is not None and call.runner is not None and call.runner.reason is None:
+            # Nothing is done to a live stream before another one really comes.
+            return self._door(call)
         if self.draining or self.live >= self._capacity:
             why = "draining" if self.draining else "capacity"
             CALLS_REFUSED.labels(why).inc()
@@ -147,12 +155,17 @@ class Book:
         return runner is not None and runner.reason is None and not runner.has_stream
 
     def _invite(self, call: LiveCall, *, returning: str | None) -> str:
-        """Open a model line and a door: the stream that brings the token belongs to the call."""
+        """Open a model line and a door to it."""
+        document = self._door(call)
+        self._start(call, returning)
+        return document
+
+    def _door(self, call: LiveCall) -> str:
+        """The stream that brings the token of this document belongs to the call."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
         call.open_until = self._clock() + TOKEN_S
         self._invitations[_digest(token)] = _Invitation(call, call.open_until)
         call.invitation = self._line.scripts.connect(token)
-        self._start(call, returning)
         return call.invitation
 
     def _start(self, call: LiveCall, returning: str | None) -> Runner:
@@ -198,8 +211,8 @@ class Book:
             # The parked model line has given up waiting; the caller has not.
             runner = self._start(call, None)
         elif runner.has_stream:
-            log.warning("stream_refused", reason="second_stream", call_sid=call_sid)
-            return None
+            # Twilio came back before we noticed that it had gone.
+            runner = self._start(call, "the connection was interrupted")
         runner.attach(line, stream_sid)
         return runner.feed
 
@@ -243,13 +256,17 @@ class Book:
             duration_ms=call.report.ended_at_ms,
         )
 
-    def stream_ended(self, call_sid: str) -> str:
-        """Twilio asks what to do after ``<Connect>``: the TwiML for it."""
+    def stream_ended(self, call_sid: str, *, call_over: bool) -> str:
+        """Twilio asks what to do after ``<Connect>``: the TwiML for it.
+
+        A caller who is still there, although we thought they had hung up, is not hung up on.
+        """
         call = self._calls.get(call_sid)
         if call is not None and call.at_carrier and call.target is not None:
             return self._line.scripts.transfer(call.target, call.dial_token)
         ended = self._ended.get(call_sid)
-        if ended is not None and ended.reason in _DONE:
+        gone = call_over or (ended is not None and ended.reason != "caller_hangup")
+        if ended is not None and ended.reason in _DONE and gone:
             return self._line.scripts.hang_up()
         if call is not None and call.runner is not None and call.runner.has_stream:
             call.runner.feed(CallerLineLost(ABNORMAL))

@@ -57,6 +57,7 @@ class CallerLine(WSListener):
         self._assembler = Assembler(MAX_MESSAGE_BYTES)
         self._deadline: asyncio.TimerHandle | None = None
         self._malformed_so_far = 0
+        self._closing = False
         self.ignored: Counter[str] = Counter()
         """What could not be understood or was not needed, by reason."""
 
@@ -95,6 +96,8 @@ class CallerLine(WSListener):
             self._malformed("binary_message")
 
     def _take(self, message: codec.Message) -> None:
+        if self._closing:
+            return
         if self._feed is not None:
             if not isinstance(message, codec.Connected | codec.Start | codec.Unknown):
                 self._feed(message)
@@ -152,8 +155,9 @@ class CallerLine(WSListener):
 
     def close(self, code: int = OK) -> None:
         """Close politely, and for good a second later. Idempotent."""
-        if self._ws is None or self._ws.is_disconnected:
+        if self._closing or self._ws is None or self._ws.is_disconnected:
             return
+        self._closing = True
         begin_close(self._ws, code)
         abort = self._ws.underlying_transport.abort
         self._cancel_deadline()

@@ -67,7 +67,9 @@ class Assembler:
         if begins == (self.pieces is not None):
             self.pieces = None
             raise Malformed("pieces_out_of_order")
-        self.pieces = (self.pieces or bytearray()) + frame.get_payload_as_memoryview()
+        if self.pieces is None:
+            self.pieces = bytearray()
+        self.pieces += frame.get_payload_as_memoryview()
         if len(self.pieces) > self._max_bytes:
             self.pieces = None
             raise Malformed("message_too_big")

@@ -46,8 +46,9 @@ from app.transports.frames import (
 from app.transports.outbox import Outbox
 
 MAX_MESSAGE_BYTES = 4 << 20
-PING_AFTER_S = 10
-PONG_WITHIN_S = 10
+PING_AFTER_S = 2
+PONG_WITHIN_S = 2
+"""A model line that is a black hole must be noticed while the caller still waits."""
 READ_BUFFER_BYTES = 8 * 1024
 OK = 1000
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})

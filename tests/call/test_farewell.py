@@ -165,3 +165,17 @@ def test_an_answer_nobody_waits_for_changes_nothing(accepted: bool) -> None:
 
     assert machine.handle(e.HangUpDone(accepted=accepted), 100) == []
     assert machine.deadline_ms() == before_ms
+
+
+def test_a_long_goodbye_is_heard_to_its_end() -> None:
+    """`D-PT-7` by another road: a watchdog must not cut what the caller is listening to."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    names = say(machine, 14_000, 0)
+    machine.handle(tool_call("end_call"), 10)
+    machine.handle(done(), 20)
+    for number, name in enumerate(names[:-1], 1):
+        machine.handle(e.MarkReturned(name), number * 14_000 // len(names))
+        assert c.HangUp() not in machine.wake(number * 14_000 // len(names))
+
+    assert machine.handle(e.MarkReturned(names[-1]), 14_000) == [c.HangUp()]
