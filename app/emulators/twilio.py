@@ -23,7 +23,7 @@ from aiohttp import web
 from app.emulators.twilio_call import CallbackWish, EmulatedCall, Fetch
 from app.emulators.twilio_exchange import Exchange
 from app.emulators.twilio_media import EmulatedStream
-from app.emulators.twilio_rest import Desk, Failure, rest_application
+from app.emulators.twilio_rest import DROPPED, UNANSWERED, Desk, Failure, rest_application
 from app.emulators.twilio_run import Carrier, http_method
 from app.emulators.twilio_tasks import OwnedTasks
 from app.emulators.twilio_webhooks import PublicOrigin, Webhooks
@@ -38,6 +38,8 @@ from app.emulators.twilio_words import (
 )
 
 __all__ = [
+    "DROPPED",
+    "UNANSWERED",
     "DialOutcome",
     "EmulatedCall",
     "EmulatedStream",
@@ -185,14 +187,23 @@ class TwilioEmulator:
         return call
 
     def fail_next(
-        self, path: str, status: int, code: int = 20500, times: int = 1, *, after: bool = False
+        self,
+        path: str,
+        status: int,
+        code: int = 20500,
+        times: int = 1,
+        *,
+        after: bool = False,
+        late_ms: int = 0,
     ) -> None:
         """Answer the next REST requests whose path contains ``path`` with an error.
 
-        Status 0 drops the connection. With ``after`` the request is carried out first, so
-        that the server cannot know.
+        Status DROPPED (0) resets the connection; UNANSWERED (-1) keeps the client waiting
+        until it gives up. With ``after`` the request is carried out first, so that the
+        server cannot know; ``late_ms`` later the error is told, maybe when the deed was
+        already felt on the stream.
         """
-        self.desk.failures.append(Failure(path, status, code, times, after))
+        self.desk.failures.append(Failure(path, status, code, times, after, late_ms))
 
     def assert_clean(self, *, allow: tuple[int, ...] = ()) -> None:
         """``assert_clean`` for every call of the account."""

@@ -34,6 +34,8 @@ TWIML_LIMIT_CHARACTERS = 4000
 MESSAGE_LIMIT_CHARACTERS = 1600
 _DESTINATION = re.compile(r"\+[1-9]\d{4,14}|(sip|sips|client|app):.+")
 _HTTP_ERROR = 400
+DROPPED = 0
+UNANSWERED = -1
 
 _Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -54,11 +56,13 @@ class Failure:
     path: str
     """Any part of the request's path."""
     status: int
-    """HTTP status; 0 drops the connection without an answer."""
+    """HTTP status; DROPPED resets the connection, UNANSWERED leaves the client waiting."""
     code: int
     times: int
     after: bool = False
     """True: the request is carried out and only its answer is lost."""
+    late_ms: int = 0
+    """How long the error takes: with ``after`` the deed may be felt before it is told."""
 
 
 @dataclass(slots=True)
@@ -134,7 +138,7 @@ class _Api:
         failure = self._take_failure(request.path)
         try:
             if failure is not None and not failure.after:
-                return _fail(request, failure)
+                return await _fail(request, failure)
             self._authenticate(request)
             answer = await endpoint(request)
         except TwilioProblem as problem:
@@ -144,7 +148,7 @@ class _Api:
         except web.HTTPMethodNotAllowed:
             return TwilioProblem(405, 20004, "Method not allowed").response()
         if failure is not None:
-            return _fail(request, failure)
+            return await _fail(request, failure)
         return answer
 
     def _take_failure(self, path: str) -> Failure | None:
@@ -283,7 +287,11 @@ def _source(form: Mapping[str, Any]) -> Source | None:
     return Inline(twiml) if twiml else None
 
 
-def _fail(request: web.Request, failure: Failure) -> web.Response:
+async def _fail(request: web.Request, failure: Failure) -> web.Response:
+    """The ordered error, when its time has come; for UNANSWERED that is never."""
+    await asyncio.sleep(failure.late_ms / 1000)
+    if failure.status == UNANSWERED:
+        await asyncio.get_running_loop().create_future()
     if failure.status < _HTTP_ERROR:
         if request.transport is not None:
             request.transport.abort()

@@ -1,14 +1,23 @@
 """The REST API of the local Twilio, driven by Twilio's own Python client."""
 
 import asyncio
+import base64
 from collections.abc import Callable
 from typing import TypeVar
 
+import aiohttp
 import pytest
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
-from app.emulators.twilio import DialOutcome, Faults, Pace, TwilioEmulator
+from app.emulators.twilio import (
+    DROPPED,
+    UNANSWERED,
+    DialOutcome,
+    Faults,
+    Pace,
+    TwilioEmulator,
+)
 from tests.emulators.tiny_server import CONNECT, telephone
 
 T = TypeVar("T")
@@ -141,6 +150,40 @@ async def test_an_answer_can_be_lost_after_the_deed() -> None:
         )
 
         assert [one["body"] for one in twilio.messages] == ["hi"]
+
+
+@pytest.mark.parametrize("status", [503, DROPPED, UNANSWERED])
+async def test_a_redirect_can_be_obeyed_though_it_looked_refused(status: int) -> None:
+    """A server that tries again, or apologises, after such an answer does it to two calls."""
+    async with telephone() as (twilio, server):
+        call = await twilio.call()
+        peer = await server.peer()
+        path = f"/2010-04-01/Accounts/{twilio.account_sid}/Calls/{call.call_sid}.json"
+        twilio.fail_next("/Calls/", status, 20503, after=True, late_ms=200)
+
+        basic = base64.b64encode(f"{twilio.account_sid}:{twilio.auth_token}".encode()).decode()
+        headers = {"Authorization": f"Basic {basic}"}
+        async with aiohttp.ClientSession(headers=headers) as client:
+            request = asyncio.ensure_future(client.post(twilio.api_url + path, data={"Twiml": SAY}))
+            await server.until(lambda: peer.gone)
+            felt_first = not request.done()
+            await call.ended()
+            outcome = await _outcome(request)
+
+        assert felt_first
+        assert peer.messages[-1]["event"] == "stop"
+        assert call.said == ["hello"]
+        assert outcome == {503: "503", DROPPED: "reset", UNANSWERED: "silence"}[status]
+
+
+async def _outcome(request: asyncio.Future[aiohttp.ClientResponse]) -> str:
+    """What the client is left with, half a second later at most."""
+    try:
+        return str((await asyncio.wait_for(request, 0.5)).status)
+    except TimeoutError:
+        return "silence"
+    except aiohttp.ClientError:
+        return "reset"
 
 
 async def test_twiml_by_rest_needs_absolute_urls() -> None:
