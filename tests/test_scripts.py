@@ -112,7 +112,7 @@ def test_an_environment_is_filled_once_for_each_lock_file(clone: Clone) -> None:
 
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
     assert len(clone.asked()) == 1
-    assert "--frozen --inexact --no-dev" in clone.asked()[0]
+    assert "--frozen --inexact --extra local --no-dev" in clone.asked()[0]
 
     (clone.folder / "uv.lock").write_text("version = 2\n")
     clone.setup()
