@@ -169,6 +169,9 @@ class RealtimeEmulator:
         suffers = self.faults.touch(self._attempts - 1)
         faults = self._suffering[socket] = self.faults if suffers else NO_FAULTS
         self._bell.ring()
+        if faults.drops:
+            socket.transport.close()
+            return self._refuse(socket, 503, "server_error", "Never read: the line is gone.")
         if faults.never == "upgrade":
             await self._leaving.wait()
             return self._refuse(socket, 503, "server_error", "Leaving.")

@@ -24,8 +24,12 @@ class Faults:
     """HTTP status instead of the upgrade: 401, 403, 429, 503 ..."""
     reject_key: bool = False
     """Upgrade, then ``error`` invalid_api_key and close 3000, whatever the key."""
-    never: Literal["upgrade", "created", "updated"] | None = None
+    drops: bool = False
+    """The TCP connection is closed in the middle of the handshake, without an answer."""
+    never: Literal["upgrade", "created", "updated", "response"] | None = None
     """What the client waits for in vain; the line stays open."""
+    forgets_metadata: bool = False
+    """Responses come without the ``metadata`` they were asked for with."""
     echoed_format: str | None = None
     """``session.updated`` pretends that both audio formats are this one."""
     close_code: int | None = None

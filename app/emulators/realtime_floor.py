@@ -18,6 +18,7 @@ from app.emulators.realtime_errors import (
     nothing_to_cancel,
     voice_locked,
 )
+from app.emulators.realtime_faults import Faults
 from app.emulators.realtime_line import Line
 from app.emulators.realtime_outputs import Stage
 from app.emulators.realtime_response import EmulatedResponse, Pace, Settings
@@ -43,6 +44,7 @@ class Parts:
     tasks: asyncio.TaskGroup
     idle_rate: float
     """Idle timeouts pass so many times as fast as they should."""
+    faults: Faults
 
 
 class Floor:
@@ -138,6 +140,8 @@ class Floor:
     def _begin(self, origin: Origin, override: Mapping[str, Any], context: list[Item]) -> None:
         self._disarm()
         parts = self._parts
+        if parts.faults.never == "response":
+            return
         out_of_band = override.get("conversation") == "none"
         settings = self._settings(override, context, out_of_band=out_of_band)
         ask = _ask(origin, settings)
@@ -162,6 +166,7 @@ class Floor:
             metadata=override.get("metadata"),
             conversation_id=None if out_of_band else self._conversation_id,
             context=context,
+            echoes_metadata=not self._parts.faults.forgets_metadata,
         )
 
     def _ended(self, response: EmulatedResponse) -> None:

@@ -47,6 +47,7 @@ class Settings:
     conversation_id: str | None
     """None for a response out of band."""
     context: Sequence[Item]
+    echoes_metadata: bool = True
 
 
 class EmulatedResponse:
@@ -206,5 +207,5 @@ class EmulatedResponse:
                 }
             },
             "usage": usage,
-            "metadata": self._settings.metadata,
+            "metadata": self._settings.metadata if self._settings.echoes_metadata else None,
         }

@@ -149,6 +149,7 @@ class EmulatedSession:
             pace=terms.pace,
             tasks=tasks,
             idle_rate=terms.idle_rate,
+            faults=terms.faults,
         )
         return Floor(parts)
 
