@@ -25,7 +25,7 @@ Floors (imports run downwards only)
 
     main -> http -> runtime -> transports | services | tools -> call -> audio -> protocol
       '-- settings, agents             (these three never import each other)
-    emulators -> audio, protocol.units only
+    local -> emulators -> audio, protocol.units only   (never imported by the server)
 
 A line of code about ... belongs in ...
     a number of the audio format                     `app/protocol/units.py`
@@ -86,12 +86,14 @@ A line of code about ... belongs in ...
     Twilio's routes, the media door, the operator's  `app/http/voice.py`, `app/http/media.py`,
                                                      `app/http/api.py`
     how a refusal is worded over HTTP                `app/http/problems.py`
+    how long and how large a request may be          `app/http/wire.py`
     a setting                                        `app/settings.py`
     personal data in logs                            `app/log.py`
     whose fault something is                         `app/errors.py`
     what knows everybody                             `app/main.py`, `app/assembly.py`
     uvicorn, signals                                 `app/server.py`
     a command to type                                `app/__main__.py`
+    the local model's ears, wits and voice           `app/local/ports.py`
     the local Twilio, the local OpenAI, the demo     `app/emulators/twilio.py`,
                                                      `app/emulators/realtime.py`,
                                                      `app/emulators/demo.py`

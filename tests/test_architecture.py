@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 APP = ROOT / "app"
 SOURCES = sorted(path.relative_to(ROOT) for path in APP.rglob("*.py"))
 EMULATORS = Path("app/emulators")
+PROCESSES_OF_THEIR_OWN = {EMULATORS, Path("app/local")}
 
 PURE = ("protocol", "audio", "call")
 EVERYTHING_BELOW_RUNTIME = {"tools", "transports", "services", "call", "audio", "protocol"}
@@ -33,10 +34,11 @@ MAY_IMPORT = {
     "runtime": {"runtime", "errors", *EVERYTHING_BELOW_RUNTIME},
     "http": {"http", "runtime", "tools", "call", "audio", "protocol", "errors"},
     "emulators": {"emulators", "audio", "protocol.units"},
+    "local": {"local", "emulators", "audio", "protocol.units"},
     "assembly": {"agents", "runtime", "errors", *EVERYTHING_BELOW_RUNTIME},
     "main": {"assembly", "agents", "http", "runtime", "settings", "errors"}
     | EVERYTHING_BELOW_RUNTIME,
-    "server": {"main", "settings", "transports.takeover"},
+    "server": {"main", "http.wire", "settings", "transports.takeover"},
     "__main__": {"main", "server", "assembly", "agents", "runtime", "settings", "log", "errors"},
     "__init__": set[str](),
 }
@@ -165,11 +167,11 @@ def test_services_do_not_know_each_other() -> None:
 
 
 def test_only_the_runner_and_the_lifespan_start_tasks() -> None:
-    """A task has one owner who ends it; the emulators are processes of their own."""
+    """A task has one owner who ends it; processes of their own have owners of their own."""
     starting = {
         str(source)
         for source in SOURCES
-        if EMULATORS not in source.parents
+        if not PROCESSES_OF_THEIR_OWN & set(source.parents)
         for call in places(source, ast.Call)
         if name_of(call) in {"create_task", "TaskGroup", "ensure_future", "gather"}
     }
