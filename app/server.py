@@ -16,6 +16,7 @@ from types import FrameType
 import structlog
 import uvicorn
 
+from app.http.wire import BoundedHttp, Bounds
 from app.main import Switchboard
 from app.settings import Settings
 from app.transports.takeover import TakenOver
@@ -64,12 +65,11 @@ def configuration(settings: Settings, board: Switchboard) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         ws=functools.partial(TakenOver, board.door.admit),  # type: ignore[arg-type]
-        http="httptools",
+        http=functools.partial(BoundedHttp, Bounds()),  # type: ignore[arg-type]
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=20,
-        h11_max_incomplete_event_size=64 * 1024,
     )
 
 
