@@ -1,10 +1,11 @@
 """What the model hears of the caller: every frame once, in order, on one timeline.
 
-Four things may stand between a frame and the model, and all are settled here: the model is
+Five things may stand between a frame and the model, and all are settled here: the model is
 not ready yet (frames wait, bounded, oldest dropped first), the line lost frames (a gap in
 Twilio's timestamps becomes silence, so that the model's clock and the caller's stay one),
-the line went quiet in mid-sentence (silence lets voice activity detection end the turn),
-and the greeting is shielded (silence instead of the caller).
+a frame comes late or twice (its time is over, so it is dropped and counted), the line went
+quiet in mid-sentence (silence lets voice activity detection end the turn; what was only
+delayed is heard after it), and the greeting is shielded (silence instead of the caller).
 """
 
 from collections import deque
@@ -46,15 +47,21 @@ class Hearing:
         """Ready and not shielded: the one test on the audio path."""
         self._waiting: deque[Command] = deque(maxlen=PREROLL_FRAMES)
         self._expected_ms: int | None = None
+        """Where the frames that were heard end; never moves back while they come."""
+        self._covered_ms = 0
+        """Until here a stall has been given its silence, frames or not."""
         self._last_at_ms = 0
         self._passed = 0
         self._settled: Passed | None = None
         self.padded_ms = 0
+        self.late_frames = 0
+        """Dropped: what came after them, or the silence in their place, had been heard."""
 
     def stream_started(self, now_ms: int) -> None:
         """A stream's timestamps begin anew; frames are due from now on."""
         self._settle()
         self._expected_ms = None
+        self._covered_ms = 0
         self._last_at_ms = now_ms
         self._alarms.set(Alarm.MEDIA, now_ms + MEDIA_MS)
 
@@ -89,15 +96,34 @@ class Hearing:
             self._passed = 0
 
     def frame(self, audio: CallerAudio, now_ms: int) -> list[Command]:
-        """One frame, preceded by silence for what is missing before it."""
+        """One frame, preceded by silence for what is missing before it; nothing if it is late."""
         self._settle()
         self._last_at_ms = now_ms
         begins_ms = audio.timestamp_ms
-        missing_ms = 0 if self._expected_ms is None else begins_ms - self._expected_ms
-        self._expected_ms = begins_ms + ms_of_bytes(audio.length_bytes)
+        ends_ms = begins_ms + ms_of_bytes(audio.length_bytes)
+        if self._is_late(begins_ms, ends_ms):
+            self.late_frames += 1
+            return []
+        missing_ms = 0
+        if self._expected_ms is not None:
+            missing_ms = begins_ms - max(self._expected_ms, self._covered_ms)
+        self._expected_ms = ends_ms
         if self._open and missing_ms < FRAME_MS:
             return [AppendAudio(audio.payload_b64)]
         return self._irregular(audio, missing_ms)
+
+    def _is_late(self, begins_ms: int, ends_ms: int) -> bool:
+        """Whether this much of the stream was heard already, or silence in its place.
+
+        A frame from further back than any gap we fill is not late: the clock was set back,
+        and whoever waited for it to catch up would be deaf until then.
+        """
+        if self._expected_ms is None or max(begins_ms + 1, ends_ms) > self._expected_ms:
+            return False
+        if self._expected_ms - ends_ms <= LONGEST_GAP_MS:
+            return True
+        self._expected_ms, self._covered_ms = None, 0
+        return False
 
     def _irregular(self, audio: CallerAudio, missing_ms: int) -> list[Command]:
         out: list[Command] = []
@@ -151,8 +177,7 @@ class Hearing:
             return []
         if not self._ready or self._expected_ms is None:
             return []
-        self._settle()
-        self._expected_ms += STALL_SILENCE_MS
+        self._covered_ms = max(self._expected_ms, self._covered_ms) + STALL_SILENCE_MS
         self.padded_ms += STALL_SILENCE_MS
         return [AppendSilence(STALL_SILENCE_MS)]
 

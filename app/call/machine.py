@@ -53,6 +53,11 @@ class CallMachine:
         """What has been said and heard on this stream."""
         return self._parts.transcript
 
+    @property
+    def late_frames(self) -> int:
+        """Frames of the caller's that came when their time was over, and were not heard."""
+        return self._parts.hearing.late_frames
+
     def _all_wakers(self) -> dict[Alarm, Waker]:
         departure, dialogue = self._departure, self._dialogue
         return {

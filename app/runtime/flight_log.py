@@ -2,11 +2,12 @@
 
 One JSON document a line. The first holds the plan, every other one moment: when, what, and
 the commands that came of it. Audio is a length, and comes in runs: regular frames of the
-caller's that led to nothing but themselves are one line, what concerns one part of the model's
-speech is another. The two have nothing to do with each other in the machine, so their runs
-lie side by side until something else happens. Fed to a machine again, the
-log must lead to the same commands; see ``replay``. It holds what was said, like the record,
-and is kept with the same care: mode 600, in the data directory, the newest thousand.
+caller's are one line as long as each leads to the same, what concerns one part of the model's
+speech is another. The two have nothing to do with each other in the machine, but for the mark
+that ends a shielded greeting, so their runs lie side by side until something else happens.
+Fed to a machine again, the log must lead to the same commands; see ``replay``. It holds what
+was said, like the record, and is kept with the same care: mode 600, in the data directory,
+the newest thousand.
 """
 
 import os
@@ -21,11 +22,11 @@ import orjson
 
 from app.call.hearing import Passed
 from app.call.plan import CallPlan
-from app.protocol.commands import Command, PlayAudio, SendMark
+from app.protocol.commands import AppendAudio, AppendSilence, Command, PlayAudio, SendMark
 from app.protocol.events import CallerAudio, Event, MarkReturned, SpeechAudio, SpeechText
 from app.protocol.units import FRAME_BYTES, FRAME_MS
 
-VERSION = 1
+VERSION = 2
 FLUSH_BYTES = 16 * 1024
 LONGEST_RUN = 600
 MOST_WAITING = 256
@@ -33,6 +34,8 @@ MOST_FILES = 1_000
 WAKE = "wake"
 BEGIN = "begin"
 FRAMES = "frames"
+"""A run of regular frames: when the first came, its timestamp, how many; the commands of the
+line are those of every one of them."""
 SPEECH = "speech"
 """A run of what concerns one part of the model's speech: for a delta its time, its length, the
 number of its commands and the commands (a length for audio played, name and ``covers_ms`` for a
@@ -70,6 +73,16 @@ def spoken(command: Command) -> Any:
     return [command.name, command.covers_ms] if isinstance(command, SendMark) else plain(command)
 
 
+def _told(commands: Sequence[Command]) -> list[list[Any]]:
+    return [plain(command) for command in commands]
+
+
+PASSED = _told([AppendAudio("")])
+"""All that a frame which passes leads to."""
+SHIELDED = _told([AppendSilence(FRAME_MS)])
+"""All that a frame during a shielded greeting leads to."""
+
+
 class FlightLog:
     """One stream's log. ``frame`` is on the audio path and only counts."""
 
@@ -80,24 +93,28 @@ class FlightLog:
         self._run = 0
         self._run_from = (0, 0)
         self._run_until_ms = 0
+        self._run_told: list[list[Any]] = []
         self._expected_ms = -1
         self.take_passed: Callable[[], Passed | None] = lambda: None
-        """Where regular frames are counted that nobody tells this log about."""
+        """Where regular frames are counted that nobody tells this log about. They came after
+        the frames that it was told about."""
         self._part = ("", "", -1)
         self._speech: list[Any] = []
 
     def frame(self, now_ms: int, event: CallerAudio, commands: Sequence[Command]) -> None:
         """Caller audio: counted while it is regular, else written like anything else."""
-        regular = len(commands) < 2 and event.length_bytes == FRAME_BYTES
-        if regular and event.timestamp_ms == self._expected_ms and self._run:
-            self._run += 1
-        elif regular:
-            self._end_runs()
-            self._run = 1
-            self._run_from = (now_ms, event.timestamp_ms)
-        else:
+        passed = self.take_passed()
+        if passed is not None:
+            self._end_runs(passed)
+        if len(commands) > 1 or event.length_bytes != FRAME_BYTES:
             self.moment(now_ms, plain(event), commands)
             return
+        told = _told(commands)
+        if not self._run or event.timestamp_ms != self._expected_ms or told != self._run_told:
+            self._end_runs(None)
+            self._run_from = (now_ms, event.timestamp_ms)
+            self._run_told = told
+        self._run += 1
         self._run_until_ms = now_ms
         self._expected_ms = event.timestamp_ms + FRAME_MS
 
@@ -122,26 +139,36 @@ class FlightLog:
     def _join(self, event: SpeechAudio | SpeechText) -> None:
         part = (event.response_id, event.item_id, event.content_index)
         if part != self._part or len(self._speech) > LONGEST_RUN:
-            self._end_runs()
+            self._end_runs(self.take_passed())
             self._part = part
 
-    def _end_runs(self) -> None:
-        if self._run:
-            count, self._run = self._run, 0
-            self._line([self._run_until_ms, [FRAMES, *self._run_from, count]])
-        passed = self.take_passed()
-        if passed is not None:
-            first_ms = max(0, passed.last_at_ms - (passed.count - 1) * FRAME_MS)
-            run = [FRAMES, first_ms, passed.timestamp_ms, passed.count]
-            self._line([passed.last_at_ms, run])
+    def _end_runs(self, passed: Passed | None) -> None:
+        """Write what runs, ``passed`` included.
+
+        A mark in the run of the speech may have lifted the shield: what was shielded came
+        before it, what was heard after it.
+        """
+        if self._run_told == SHIELDED:
+            self._end_run()
         if self._speech:
             self._line([self._speech[0], [SPEECH, *self._part, *self._speech]])
             self._speech.clear()
+        self._end_run()
+        if passed is not None:
+            first_ms = max(0, passed.last_at_ms - (passed.count - 1) * FRAME_MS)
+            run = [FRAMES, first_ms, passed.timestamp_ms, passed.count]
+            self._line([passed.last_at_ms, run, PASSED])
+
+    def _end_run(self) -> None:
+        if self._run:
+            run = [FRAMES, *self._run_from, self._run]
+            self._line([self._run_until_ms, run, self._run_told])
+            self._run = 0
 
     def moment(self, now_ms: int, what: list[Any], commands: Sequence[Command]) -> None:
         """Something that happened and what it led to."""
-        self._end_runs()
-        self._line([now_ms, what, [plain(command) for command in commands]])
+        self._end_runs(self.take_passed())
+        self._line([now_ms, what, _told(commands)])
 
     def _line(self, line: list[Any]) -> None:
         # One buffer, because each result of orjson keeps the kilobytes it was written in.
@@ -158,7 +185,7 @@ class FlightLog:
 
     def close(self) -> None:
         """The stream is over."""
-        self._end_runs()
+        self._end_runs(self.take_passed())
         self.flush()
 
 

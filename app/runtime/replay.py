@@ -15,6 +15,7 @@ import orjson
 
 from app.call.machine import CallMachine
 from app.call.plan import CallPlan, Memory, ToolPlan
+from app.protocol.commands import Command
 from app.protocol.events import CallerAudio, Event, MarkReturned, SpeechAudio, SpeechText, Usage
 from app.protocol.units import FRAME_BYTES, FRAME_MS
 from app.runtime.flight_log import BEGIN, FRAMES, SPEECH, VERSION, WAKE, plain, spoken
@@ -82,8 +83,7 @@ def _made(plan: dict[str, Any]) -> CallPlan:
 def _moment(machine: CallMachine, line: list[Any]) -> Moment:
     now_ms, what, *rest = line
     if what[0] == FRAMES:
-        _frames(machine, now_ms, *what[1:])
-        return Moment(now_ms, what, [], [])
+        return Moment(now_ms, what, rest[0], _frames(machine, now_ms, what[1:], rest[0]))
     if what[0] == SPEECH:
         return Moment(now_ms, what, what[4:], _speech(machine, what[1:4], iter(what[4:])))
     if what[0] == BEGIN:
@@ -92,16 +92,27 @@ def _moment(machine: CallMachine, line: list[Any]) -> Moment:
         commands = machine.wake(now_ms)
     else:
         commands = machine.handle(_event(what), now_ms)
-    replayed = orjson.loads(orjson.dumps([plain(command) for command in commands]))
-    return Moment(now_ms, what, rest[0], replayed)
+    return Moment(now_ms, what, rest[0], _told(commands))
 
 
-def _frames(machine: CallMachine, last_ms: int, first_ms: int, timestamp_ms: int, n: int) -> None:
-    """A run of regular frames, spread evenly over the time it took."""
+def _told(commands: list[Command]) -> list[Any]:
+    told: list[Any] = orjson.loads(orjson.dumps([plain(command) for command in commands]))
+    return told
+
+
+def _frames(machine: CallMachine, last_ms: int, run: list[Any], each: list[Any]) -> list[Any]:
+    """A run of regular frames, spread evenly over the time it took.
+
+    Every one must lead to ``each``, or the answer is what the first that does not leads to.
+    """
+    first_ms, timestamp_ms, n = run
+    found = each
     for index in range(n):
         at_ms = last_ms if n == 1 else first_ms + (last_ms - first_ms) * index // (n - 1)
         frame = CallerAudio(_zeros(FRAME_BYTES), FRAME_BYTES, timestamp_ms + index * FRAME_MS)
-        machine.handle(frame, at_ms)
+        told = _told(machine.handle(frame, at_ms))
+        found = told if found == each else found
+    return found
 
 
 def _speech(machine: CallMachine, part: list[Any], run: Iterator[Any]) -> list[Any]:

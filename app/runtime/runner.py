@@ -283,4 +283,6 @@ class Runner:
         if self._caller is not None:
             self._caller.close(INTERNAL_ERROR if reason == "model_failed" else OK)
             self._report.ignored.update(self._caller.ignored)
+            if self.machine.late_frames:
+                self._report.ignored["late_frame"] += self.machine.late_frames
             self._caller = None

@@ -99,6 +99,41 @@ def test_jitter_is_no_gap() -> None:
     assert hearing.padded_ms == 0
 
 
+@pytest.mark.parametrize("late_ms", [0, 20, 60])
+def test_a_frame_that_comes_late_or_twice_is_not_heard_again(late_ms: int) -> None:
+    """What was said, or the silence in its place, has been heard; going back in time would
+    invent silence before the next frame."""
+    hearing = listening()
+    hearing.frame(frame(0), 0)
+    hearing.frame(frame(80), 80)
+
+    assert hearing.frame(frame(80 - late_ms), 90) == []
+    assert hearing.late_frames == 1
+    assert hearing.frame(frame(100), 100) == [HEARD]
+    assert hearing.padded_ms == 60
+
+
+def test_a_late_frame_does_not_wait_for_the_model_either() -> None:
+    """What waits is heard in order."""
+    hearing = Hearing(Alarms())
+    hearing.stream_started(0)
+    for n in (0, 1, 0, 2):
+        hearing.frame(lettered(n), n * 20)
+
+    assert hearing.model_ready() == [c.AppendAudio(f"000{n}") for n in range(3)]
+
+
+def test_a_clock_that_is_set_back_does_not_deafen_the_call() -> None:
+    """One timestamp of another world must not make every later frame a late one."""
+    hearing = listening()
+    hearing.frame(frame(0), 0)
+    hearing.frame(frame(3_600_000), 20)
+
+    assert hearing.frame(frame(40), 40) == [HEARD]
+    assert hearing.frame(frame(60), 60) == [HEARD]
+    assert hearing.late_frames == 0
+
+
 def test_the_first_frame_has_nothing_before_it() -> None:
     """A stream may begin at any timestamp."""
     assert listening().frame(frame(5_000), 0) == [HEARD]
@@ -162,6 +197,17 @@ def test_the_silence_of_a_stall_is_not_padded_twice() -> None:
     hearing.speech_started(0)
     hearing.stalled(STALL_MS)
     assert hearing.frame(frame(1_520), 1_520) == [c.AppendSilence(500), HEARD]
+
+
+def test_what_a_stall_delayed_is_still_heard() -> None:
+    """The silence was for the model's patience; the words behind it were only held up."""
+    hearing = listening()
+    hearing.frame(frame(0), 0)
+    hearing.speech_started(0)
+    hearing.stalled(STALL_MS)
+
+    assert [hearing.frame(frame(at_ms), 900) for at_ms in (20, 40, 60)] == [[HEARD]] * 3
+    assert hearing.late_frames == 0
 
 
 def test_a_caller_who_has_finished_cannot_stall() -> None:

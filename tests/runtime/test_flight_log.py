@@ -33,6 +33,7 @@ class Logged(CallMachine):
     def __init__(self, plan: CallPlan, log: FlightLog) -> None:
         super().__init__(plan)
         self._log = log
+        log.take_passed = self.take_passed
 
     def begin(self, now_ms: int) -> list[c.Command]:
         commands = super().begin(now_ms)
@@ -45,6 +46,8 @@ class Logged(CallMachine):
         return commands
 
     def handle(self, event: e.Event, now_ms: int) -> list[c.Command]:
+        if isinstance(event, e.CallerAudio) and self.passes(event, now_ms):
+            return [c.AppendAudio(event.payload_b64)]
         commands = super().handle(event, now_ms)
         if isinstance(event, e.CallerAudio):
             self._log.frame(now_ms, event, commands)
@@ -144,7 +147,7 @@ def test_regular_frames_are_one_line(recorder: Recorder) -> None:
 
     last = orjson.loads(recorder.lines()[-1])
 
-    assert last == [19_980, [FRAMES, 0, 0, 1_000]]
+    assert last == [19_980, [FRAMES, 0, 0, 1_000], [["AppendSilence", 20]]]
 
 
 def test_there_is_no_audio_in_the_log(recorder: Recorder) -> None:
