@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 import structlog
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import ClientDisconnect
 
 from app.protocol.twilio_signature import Secrets, verify_request
 from app.runtime.metrics import SIGNATURE_FAILURES
@@ -34,18 +35,18 @@ class TwilioGuard:
         self._signing = signing
 
     async def __call__(self, request: Request) -> FormPairs:
-        """The parameters of a signed request. Raises 403, 413, 415 or, unconfigured, 503."""
+        """The parameters of a signed request. Raises 400, 403, 413 or, unconfigured, 503."""
         if self._signing is None:
             raise HTTPException(503, "Twilio is not configured: set TWILIO_ACCOUNT_SID in .env")
         body = await _body(request)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         is_form = request.method == "POST" and (kind == _FORM or not body)
         pairs = _pairs(body) if is_form else []
-        query = request.url.query
-        url = self._origin + request.scope["raw_path"].decode("latin-1")
+        query: bytes = request.scope["query_string"]
+        target: bytes = request.scope["raw_path"] + (b"?" + query if query else b"")
         verdict = verify_request(
             self._signing,
-            url=f"{url}?{query}" if query else url,
+            url=self._origin + target.decode("latin-1"),
             form=pairs if is_form else None,
             body=body,
             signature=request.headers.get("x-twilio-signature"),
@@ -60,29 +61,33 @@ class TwilioGuard:
                 secret_ids=verdict.secret_id,
             )
             raise HTTPException(403, "the signature does not match this URL and these parameters")
-        return pairs if is_form else parse_qsl(query, keep_blank_values=True)
+        return pairs if is_form else _pairs(query)
 
 
 async def _body(request: Request) -> bytes:
     """The body, up to 64 KiB; Twilio's largest webhooks have a few."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+    except ClientDisconnect:
+        # Nobody reads the answer; raised, it would be a traceback for everyone who leaves.
+        raise HTTPException(400, "the body did not come") from None
     return bytes(body)
 
 
-def _pairs(body: bytes) -> FormPairs:
+def _pairs(encoded: bytes) -> FormPairs:
     try:
         return parse_qsl(
-            body.decode("utf-8"),
+            encoded.decode("utf-8"),
             keep_blank_values=True,
             max_num_fields=MOST_FIELDS,
             errors="strict",
         )
     except (UnicodeDecodeError, ValueError):
-        raise HTTPException(400, "the body is not a URL-encoded form") from None
+        raise HTTPException(400, "the parameters are not a URL-encoded form") from None
 
 
 _bearer = HTTPBearer(auto_error=False, description="The API_KEY of this server.")

@@ -27,6 +27,9 @@ _MAX_SIGNATURE_CHARS = 64
 _MAX_SETTINGS_CHARS = 512
 _DEFAULT_PORTS = {"https": "443", "wss": "443", "http": "80", "ws": "80"}
 _KEY_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_MAX_LOGGED_CHARS = 512
+_TOKEN = re.compile(r"(/twilio/[^/]+/).+", re.S)
+"""Of our routes these alone have anything behind their name: what ties them to a call."""
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.S)
 
 
@@ -60,9 +63,14 @@ class Verdict:
 
     @property
     def loggable_url(self) -> str:
-        """``signed_url`` with the values of its query blotted out."""
+        """``signed_url`` without the values of its query and without a token in its path.
+
+        Cut where it gets long: whoever is refused does not choose how much is written.
+        """
         path, mark, query = self.signed_url.partition("?")
-        return path + mark + re.sub(r"=[^&]*", "=…", query)
+        url = _TOKEN.sub(r"\1[token]", path) + mark + re.sub(r"=[^&]*", "=…", query)
+        left = len(url) - _MAX_LOGGED_CHARS
+        return url if left <= 0 else f"{url[:_MAX_LOGGED_CHARS]}… and {left} more"
 
 
 def verify_request(

@@ -294,6 +294,15 @@ def test_the_loggable_url_has_no_number_in_it() -> None:
     assert verdict.loggable_url == "https://h/voice?From=…&To=…&flag"
 
 
+def test_the_loggable_url_has_no_token_in_it_and_an_end() -> None:
+    """A dial token opens a call; a stranger's URL is as long as the stranger likes."""
+    dial = verify("https://h/twilio/dial-result/tok/en?a=b", signature=FORM_SIGNATURE)
+    endless = verify("https://h/voice/" + "x" * 9000, signature=FORM_SIGNATURE)
+
+    assert dial.loggable_url == "https://h/twilio/dial-result/[token]?a=…"
+    assert endless.loggable_url == "https://h/voice/" + "x" * 496 + "… and 8504 more"
+
+
 @pytest.mark.parametrize(
     ("seen", "signed"),
     [
