@@ -137,6 +137,9 @@ class ModelLine(WSListener):
             max_redirects=0,
             read_buffer_init_size=READ_BUFFER_BYTES,
         )
+        if self._ws is None:
+            # picows returns all the same (2.3.1, ``connection_lost`` during the handshake).
+            raise ConnectionResetError("closed before the upgrade")
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """picows: the upgrade was accepted; admission is another matter."""
