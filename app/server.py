@@ -36,26 +36,38 @@ class DrainingServer(uvicorn.Server):
         self._drain_s = drain_s
         self._drained_at: float | None = None
         self._busy_at = 0.0
+        self._signal: int | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal: drain first, leave at the second one."""
-        calls = self._board.book.unfinished
-        if self._drained_at is not None or calls == 0:
+        """A signal, between any two instructions: noted here, obeyed in ``on_tick``.
+
+        The second one ends at once.
+        """
+        if self._signal is None and not self.should_exit:
+            self._signal = sig
+        else:
             super().handle_exit(sig, frame)
-            return
-        self._board.book.draining = True
-        self._drained_at = time.monotonic() + self._drain_s
-        log.info("draining", calls=calls, drain_s=self._drain_s)
 
     async def on_tick(self, counter: int) -> bool:
         """uvicorn asks ten times a second whether to end."""
         now = time.monotonic()
+        if self._signal is not None and self._drained_at is None:
+            self._drain(self._signal, now)
         if self._board.book.unfinished:
             self._busy_at = now
         if self._drained_at is not None:
             idle = now - self._busy_at > LINGER_S
             self.should_exit = self.should_exit or idle or now >= self._drained_at
         return await super().on_tick(counter)
+
+    def _drain(self, sig: int, now: float) -> None:
+        calls = self._board.book.unfinished
+        if not calls:
+            super().handle_exit(sig, None)
+            return
+        self._board.book.draining = True
+        self._drained_at = now + self._drain_s
+        log.info("draining", calls=calls, drain_s=self._drain_s)
 
 
 def configuration(settings: Settings, board: Switchboard) -> uvicorn.Config:
