@@ -4,9 +4,9 @@ Each port is a ladder of implementations; the best that is there is taken, and `
 which one that is, for the log and for the page. One object serves one call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.emulators.realtime_turns import Ask, Output
 
@@ -64,8 +64,12 @@ class Think(Protocol):
 
     rung: str
 
+    def configure(self, session: Mapping[str, Any]) -> None:
+        """The ``session`` of a ``session.update`` that was sent to this call's session."""
+        ...
+
     def expects(self) -> Sequence[Intent]:
-        """What the caller may want next."""
+        """What the caller may want next; nothing in particular: any words."""
         ...
 
     async def reply(self, ask: Ask, heard: Understood | None) -> Sequence[Output]:

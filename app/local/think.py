@@ -1,0 +1,222 @@
+"""Wits without a language model: the agent document followed by rule.
+
+The greeting is said as it was written; what the caller asks for is matched with the tools on
+offer, whose required values are asked for one by one; results are read out; a person is
+offered when three turns in a row were not understood. Rule: it does only what the session
+offers, so that a rehearsal goes through the same tools, transfer and end of call as a real
+conversation.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.emulators.realtime_turns import Ask, Output, Speech, ToolUse
+from app.local import intents, stock
+from app.local.ports import NOTHING, Intent, Understood
+from app.local.slots import Kind, Slot, missing
+
+Read = Callable[[str, Sequence[Intent]], str | None]
+"""The intent of a written sentence, None where none fits."""
+
+TRANSFER_CALL, END_CALL = "transfer_call", "end_call"
+_VERBATIM = re.compile(r"exactly this[^\"':]*:?\s*[\"'](?P<words>.+)[\"']\s*\Z", re.S | re.I)
+_KEYPAD = re.compile(r"\[keypad\][^:]*:\s*(?P<keys>[0-9*#A-D ]+)")
+_PURPOSES = {
+    "goodbye": stock.GOODBYE,
+    "announce": stock.PUTTING_THROUGH,
+    "filler": stock.ONE_MOMENT,
+    "resume": stock.HERE_AGAIN,
+    "returned": stock.NOBODY_FREE,
+}
+_PATIENCE = 3
+"""Turns not understood in a row, after which a person is called."""
+_LONGEST_CHARS = 400
+_MOST_WISHES = 4
+
+
+@dataclass(slots=True)
+class _Task:
+    """A tool whose values are being collected."""
+
+    tool: str
+    slots: list[Slot]
+    given: dict[str, Any] = field(default_factory=dict)
+
+
+class Rules:
+    """One call's wits. ``read`` finds the intent of typed text."""
+
+    rung = "rules of the agent document"
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._offered: dict[str, Mapping[str, Any]] = {}
+        self._intents: list[Intent] = intents.of_session(())
+        self._task: _Task | None = None
+        self._missed = 0
+        self._last_said = ""
+
+    def configure(self, session: Mapping[str, Any]) -> None:
+        """A ``session.update``: the tools may have changed."""
+        tools = session.get("tools")
+        if isinstance(tools, list):
+            functions = [tool for tool in tools if tool.get("type") == "function"]
+            self._offered = {tool["name"]: tool.get("parameters") or {} for tool in functions}
+            self._intents = intents.of_session(functions)
+
+    def expects(self) -> Sequence[Intent]:
+        """The answers to the open question, or everything the caller may want."""
+        if self._task is None:
+            return self._intents
+        slot = self._task.slots[0]
+        if slot.kind is Kind.WORDS:
+            return ()
+        leaving = [one for one in self._intents if not one.name.startswith(intents.TOOL)]
+        return [*slot.expects(), *leaving]
+
+    async def reply(self, ask: Ask, heard: Understood | None) -> Sequence[Output]:
+        """What is said and done next."""
+        outputs = self._reply(ask, heard)
+        said = " ".join(one.text for one in outputs if isinstance(one, Speech))
+        self._last_said = said or self._last_said
+        return outputs
+
+    def _reply(self, ask: Ask, heard: Understood | None) -> list[Output]:
+        last = ask.items[-1] if ask.items else {}
+        purpose = ask.metadata.get("purpose", "")
+        if given := _VERBATIM.search(ask.instructions):
+            return [Speech(given["words"].strip())]
+        if purpose in _PURPOSES:
+            return [Speech(_PURPOSES[purpose])]
+        if last.get("type") == "function_call_output":
+            return [Speech(_readable(str(last.get("output", ""))))]
+        if ask.origin == "idle":
+            return [Speech(stock.STILL_THERE)]
+        if (written := _written(last)) is not None:
+            return self._to_text(written)
+        if heard is None and ask.origin == "client":
+            return [Speech(stock.HELLO)]
+        return self._to_turn(heard or NOTHING)
+
+    def _to_text(self, written: str) -> list[Output]:
+        if keys := _KEYPAD.search(written):
+            return self._to_keys(keys["keys"].replace(" ", ""))
+        return self._to_turn(Understood(written, self._read(written, self.expects())))
+
+    def _to_keys(self, keys: str) -> list[Output]:
+        if self._task is not None:
+            value = self._task.slots[0].from_keys(keys)
+            if value is not None:
+                return self._filled(self._task, value)
+        return self._not_understood()
+
+    def _to_turn(self, heard: Understood) -> list[Output]:
+        task = self._task
+        if task is not None:
+            value = task.slots[0].from_intent(heard.intent)
+            if value is None:
+                value = task.slots[0].from_words(heard.text)
+            if value is None and task.slots[0].kind is Kind.WORDS:
+                value = heard.text or None
+            if value is not None:
+                return self._filled(task, value)
+        if heard.intent is None:
+            return self._not_understood()
+        self._missed = 0
+        return self._to_intent(heard.intent, heard.text)
+
+    def _to_intent(self, intent: str, text: str) -> list[Output]:
+        self._task = None
+        prefix, _, name = intent.partition(":")
+        if prefix == intents.TOOL:
+            return self._begin(name, text)
+        if prefix == intents.TRANSFER:
+            return self._transfer(name, "asked for")
+        if prefix == intents.END or (intent == "no" and self._last_said.endswith(stock.WHAT_ELSE)):
+            return self._end()
+        if intent == "help":
+            return [Speech(f"{stock.REHEARSAL} {self._wishes()}")]
+        answers = {
+            "repeat": self._last_said or stock.NOTHING_TO_REPEAT,
+            "hello": stock.HELLO,
+            "thanks": stock.YOU_ARE_WELCOME,
+        }
+        return [Speech(answers.get(intent, stock.NOTED))]
+
+    def _begin(self, tool: str, text: str) -> list[Output]:
+        slots = missing(self._offered.get(tool, {}), {})
+        task = _Task(tool, slots)
+        while task.slots and (value := task.slots[0].from_words(text)) is not None:
+            task.given[task.slots.pop(0).name] = value
+        return self._go_on(task)
+
+    def _filled(self, task: _Task, value: Any) -> list[Output]:
+        self._missed = 0
+        task.given[task.slots.pop(0).name] = value
+        return self._go_on(task)
+
+    def _go_on(self, task: _Task) -> list[Output]:
+        if task.slots:
+            self._task = task
+            return [Speech(task.slots[0].question)]
+        self._task = None
+        return [ToolUse(task.tool, task.given)]
+
+    def _transfer(self, target: str, reason: str) -> list[Output]:
+        arguments = {"target": target, "reason": reason}
+        return [Speech(stock.PUTTING_THROUGH), ToolUse(TRANSFER_CALL, arguments)]
+
+    def _end(self) -> list[Output]:
+        if END_CALL not in self._offered:
+            return [Speech(stock.GOODBYE)]
+        return [Speech(stock.GOODBYE), ToolUse(END_CALL, {"reason": "the caller is done"})]
+
+    def _not_understood(self) -> list[Output]:
+        self._missed += 1
+        if self._missed < _PATIENCE - 1:
+            again = f" {self._task.slots[0].question}" if self._task else ""
+            return [Speech(stock.NOT_CAUGHT + again)]
+        if self._missed < _PATIENCE or not (targets := self._targets()):
+            return [Speech(stock.TRY_KEYPAD)]
+        self._missed, self._task = 0, None
+        return self._transfer(targets[0], "not understood")
+
+    def _targets(self) -> list[str]:
+        schema = self._offered.get(TRANSFER_CALL, {}).get("properties") or {}
+        return list((schema.get("target") or {}).get("enum") or ())
+
+    def _wishes(self) -> str:
+        """What the caller may ask for, in words."""
+        tools = [name for name in self._offered if name not in (TRANSFER_CALL, END_CALL)]
+        about = [" ".join(intents.spoken(name)) for name in tools[:_MOST_WISHES]]
+        if self._targets():
+            about.append("a person")
+        return f"Ask me for {', or '.join(about)}." if about else stock.WHAT_ELSE
+
+
+def _written(item: Mapping[str, Any]) -> str | None:
+    """The text of a typed turn, None for anything else."""
+    if item.get("role") not in ("user", "system"):
+        return None
+    texts = [part.get("text") for part in item.get("content") or () if "text" in part]
+    return " ".join(filter(None, texts)) if texts else None
+
+
+def _readable(output: str) -> str:
+    """A tool's output as words to be said."""
+    try:
+        value = json.loads(output)
+    except ValueError:
+        value = output
+    if isinstance(value, dict):
+        if value.get("ok") is False or "error" in value:
+            return f"{stock.DID_NOT_WORK} {stock.WHAT_ELSE}"
+        shown = (one for name, one in value.items() if name != "ok")
+        value = ", ".join(str(one) for one in shown)
+    text = " ".join(str(value).split())[:_LONGEST_CHARS]
+    if not text:
+        return stock.NOTED
+    return f"{text}{'' if text.endswith(('.', '!', '?')) else '.'} {stock.WHAT_ELSE}"
