@@ -30,6 +30,7 @@ from app.agents.values import (
     refuse,
     soon,
 )
+from app.protocol import twiml
 
 HUMAN = "human"
 """The name of the target that ``transfer_to`` is short for."""
@@ -155,6 +156,12 @@ class OnFailure(Part):
     then: Literal["resume", "end_call"] = "resume"
     """resume: back to the agent, who knows why."""
 
+    @field_validator("say")
+    @classmethod
+    def _fits(cls, value: str | None) -> str | None:
+        _refuse_overlong(value or "", None)
+        return value
+
 
 class Target(Part):
     """Somebody the caller can be put through to. The model knows its name, not its number."""
@@ -249,6 +256,11 @@ class Agent(Part):
         if value.then is not None and value.then not in known:
             meant = next(iter(get_close_matches(value.then, known, n=1)), "")
             refuse(f'unknown target "{value.then}"', at="then", meant=meant)
+        addresses = {name: target.to for name, target in info.data["transfer_targets"].items()}
+        if info.data["transfer_to"]:
+            addresses[HUMAN] = info.data["transfer_to"]
+        to = addresses[name] if (name := _failing_to(value, addresses)) else None
+        _refuse_overlong(value.say, to, at="say")
         return value
 
     @cached_property
@@ -262,11 +274,23 @@ class Agent(Part):
     @property
     def failure_target(self) -> str | None:
         """Where the call goes when the agent cannot go on; None: an apology and a goodbye."""
-        if self.failure.then == GOODBYE:
-            return None
-        if self.failure.then is None and len(self.targets) == 1:
-            return next(iter(self.targets))
-        return self.failure.then
+        return _failing_to(self.failure, self.targets)
+
+
+def _failing_to(failure: Failure, targets: Mapping[str, object]) -> str | None:
+    if failure.then == GOODBYE:
+        return None
+    if failure.then is None and len(targets) == 1:
+        return next(iter(targets))
+    return failure.then
+
+
+def _refuse_overlong(say: str, to: str | None, *, at: str = "") -> None:
+    """A live call takes its last document by REST, where Twilio takes no more than so much."""
+    document = twiml.failure(twiml.Fallback(say, to))
+    if not twiml.fits_rest(document):
+        excess = len(document) - twiml.REST_LIMIT_CHARS
+        refuse(f"is {excess} characters too long for Twilio to say: shorten it", at=at)
 
 
 def handlers(agent: Agent) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _MS_OF = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _SIP = re.compile(r"sips?:[^\s@<>\"]+@[^\s@<>\"]+")
+_MOST_SIP_CHARS = 255
 _CLIENT = re.compile(r"client:[^\s<>\"]{1,120}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -76,8 +77,10 @@ def phone_number(value: object) -> str:
 def destination(value: object) -> str:
     """Where a call can be put through to: a number, ``sip:`` or ``client:``."""
     if isinstance(value, str) and value.startswith(("sip:", "sips:")):
-        if not _SIP.fullmatch(value) or len(value) > 255:
+        if not _SIP.fullmatch(value):
             refuse('must be a SIP address such as "sip:desk@pbx.contoso.com"')
+        if len(value) > _MOST_SIP_CHARS:
+            refuse(f"is longer than the {_MOST_SIP_CHARS} characters Twilio dials: shorten it")
         return value
     if isinstance(value, str) and value.startswith("client:"):
         if not _CLIENT.fullmatch(value):
