@@ -31,8 +31,11 @@ def serve() -> None:
         settings = load_settings()
         log.configure(settings.log_level, settings.log_format)
         board = switchboard(settings)
-    except (SettingsFault, AgentFault, ToolFault) as fault:
+    except (SettingsFault, AgentFault) as fault:
         print(fault, file=sys.stderr)
+        raise typer.Exit(1) from None
+    except ToolFault as fault:
+        print(_of_a_tool(fault), file=sys.stderr)
         raise typer.Exit(1) from None
 
     def announce() -> None:
@@ -44,6 +47,11 @@ def serve() -> None:
         raise typer.Exit(1)
 
 
+def _of_a_tool(fault: ToolFault) -> str:
+    """What is wrong with a tool. It may quote what a stranger's module read: no secrets."""
+    return log.redacted(str(fault))
+
+
 @cli.command()
 def check(file: Annotated[Path, typer.Argument(help="An agent document.")]) -> None:
     """Say what is wrong with an agent document; its tools are imported too."""
@@ -52,7 +60,7 @@ def check(file: Annotated[Path, typer.Argument(help="An agent document.")]) -> N
         try:
             registry(load_document(file)).close()
         except ToolFault as fault:
-            problems = [str(fault)]
+            problems = [_of_a_tool(fault)]
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

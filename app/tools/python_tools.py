@@ -11,6 +11,7 @@ import difflib
 import importlib
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from app.errors import ToolFault
 from app.tools.foreign import Attempt, place_of
 from app.tools.registry import Tool, tool
 
+_MOST_CHARS = 300
 _HANDLER = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<function>[A-Za-z_]\w*)")
 
 
@@ -85,11 +87,28 @@ def _import_fault(name: str, folder: Path, fault: BaseException) -> ToolFault:
         if _lies_in(name, folder):
             return _hidden(name, folder)
         return ToolFault("handler_not_found", f'there is no module "{name}" in {folder}')
-    # Messages of other errors may quote what the module read from its environment.
-    detail = f": {fault}" if isinstance(fault, ImportError | SyntaxError) else ""
-    place = f" at {place}" if (place := place_of(fault)) else ""
+    place = f" at {place}" if (place := _place_in(folder, fault)) else ""
+    detail = f": {text}" if (text := _one_line(fault)) else ""
     sentence = f'importing "{name}" failed with {type(fault).__name__}{place}{detail}'
     return ToolFault("handler_import_failed", sentence)
+
+
+def _place_in(folder: Path, fault: BaseException) -> str:
+    """The line its author can mend: the last one in ``folder``, or where it was raised."""
+    if isinstance(fault, SyntaxError) and fault.filename:
+        return f"{Path(fault.filename).name}:{fault.lineno}"
+    frames = traceback.extract_tb(fault.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else place_of(fault)
+
+
+def _one_line(fault: BaseException) -> str:
+    """What the error says. Its text is the tool's and may be anything, or fail itself."""
+    with Attempt() as attempt:
+        attempt.value = fault.msg if isinstance(fault, SyntaxError) else str(fault)
+    words = " ".join(str(attempt.value or "").split())
+    text = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in words)
+    return text if len(text) <= _MOST_CHARS else f"{text[:_MOST_CHARS]}…"
 
 
 def _hidden(name: str, folder: Path) -> ToolFault:

@@ -139,9 +139,15 @@ def test_a_mistake_is_named_with_its_fix(
     [
         ("import patchline_nowhere", "ModuleNotFoundError at patchline_broken.py:1"),
         ("import patchline_nowhere", "patchline_nowhere"),
-        ("def f(:\n    pass", "SyntaxError"),
-        ("import os\nraise ValueError('s3cret')", "ValueError at patchline_broken.py:2"),
-        ("raise SystemExit(3)", "SystemExit at patchline_broken.py:1"),
+        ("x = 1\ndef f(:\n    pass", "SyntaxError at patchline_broken.py:2: invalid syntax"),
+        ("\nraise ValueError('no\\nrates')", "ValueError at patchline_broken.py:2: no rates"),
+        ("import os\nos.environ['RATES']", "KeyError at patchline_broken.py:2: 'RATES'"),
+        ("import json\njson.loads('')", "JSONDecodeError at patchline_broken.py:2: Expecting"),
+        ("raise ValueError('x' * 9000)", f"ValueError at patchline_broken.py:1: {'x' * 300}…"),
+        ("class E(Exception):\n __str__ = None\nraise E", "E at patchline_broken.py:3"),
+        ("raise SystemExit(3)", "SystemExit at patchline_broken.py:1: 3"),
+        (r"raise ValueError('\x1b[2J')", "ValueError at patchline_broken.py:1: \ufffd[2J"),
+        ("assert False", "AssertionError at patchline_broken.py:1"),
         ("from json import nothing_like_this", "nothing_like_this"),
     ],
 )
@@ -154,7 +160,8 @@ def test_a_module_that_fails_on_import_says_where(write: Write, text: str, said:
 
     assert caught.value.reason == "handler_import_failed"
     assert said in str(caught.value)
-    assert "s3cret" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("name", ["json", "calendar", "app"])
