@@ -92,7 +92,7 @@ class Rules:
         if purpose in _PURPOSES:
             return [Speech(_PURPOSES[purpose])]
         if last.get("type") == "function_call_output":
-            return [Speech(_readable(str(last.get("output", ""))))]
+            return [Speech(readable(str(last.get("output", ""))))]
         if ask.origin == "idle":
             return [Speech(stock.STILL_THERE)]
         if (written := _written(last)) is not None:
@@ -205,7 +205,7 @@ def _written(item: Mapping[str, Any]) -> str | None:
     return " ".join(filter(None, texts)) if texts else None
 
 
-def _readable(output: str) -> str:
+def readable(output: str) -> str:
     """A tool's output as words to be said."""
     try:
         value = json.loads(output)

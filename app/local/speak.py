@@ -1,0 +1,128 @@
+"""The local model's voice: a server of the operator's, a program, or sound made in advance.
+
+    TTS_BASE_URL -> flite -> espeak-ng -> lines rendered in advance -> captions only
+
+Programs are run, never loaded: espeak-ng is GPL, and a separate program may be. Everything is
+brought to one loudness and to mu-law, and kept, so that a line that was said once costs
+nothing the second time.
+"""
+
+import asyncio
+import shutil
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+from app.audio import mulaw
+from app.emulators.demo_voice import VoiceFault, sentences, telephone, trimmed
+from app.local.prompts import Prompts
+
+PAUSE_MS = 180
+"""Between two sentences: shorter than what ends a turn."""
+_KEPT_BYTES = 16 * 1024 * 1024
+_LIMIT_S = 10
+_LONGEST_CHARS = 600
+
+log = structlog.get_logger("speak")
+
+
+class Engine(Protocol):
+    """One way to make a sentence audible."""
+
+    rung: str
+
+    async def sentence(self, text: str) -> bytes:
+        """One sentence as mu-law. Raises ``VoiceFault`` when it cannot be said. Cancel-safe."""
+        ...
+
+
+class Program:
+    """A speaking program that writes a WAV to its standard output."""
+
+    def __init__(self, rung: str, command: Sequence[str], *, before: str = "") -> None:
+        """``command`` is run with the text behind it; ``before`` keeps text from being options."""
+        self.rung = rung
+        self._command = [*command, *([before] if before else [])]
+
+    async def sentence(self, text: str) -> bytes:
+        """Run the program once."""
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            text,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                sound, complaint = await process.communicate()
+        except TimeoutError:
+            raise VoiceFault(f"{self.rung} said nothing for {_LIMIT_S} s") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode or not sound:
+            said = complaint.decode(errors="replace").strip()[:200]
+            raise VoiceFault(f"{self.rung} failed: {said}")
+        return trimmed(telephone(sound))
+
+
+def flite(voice: str = "slt") -> Program | None:
+    """flite, where it is installed."""
+    path = shutil.which("flite")
+    if path is None:
+        return None
+    return Program(f"flite ({voice})", [path, "-voice", voice, "-o", "/dev/stdout", "-t"])
+
+
+def espeak(voice: str = "en-us+f3") -> Program | None:
+    """espeak-ng, where it is installed."""
+    path = shutil.which("espeak-ng")
+    return None if path is None else Program("espeak-ng", [path, "--stdout", "-v", voice, "--"])
+
+
+class Voice:
+    """One speaker for any number of calls: the engines in order, each mended by the next."""
+
+    def __init__(self, engines: Sequence[Engine], prompts: Prompts) -> None:
+        self._engines = [*engines, prompts]
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._kept_bytes = 0
+        self._told: set[str] = set()
+
+    @property
+    def rung(self) -> str:
+        """What speaks unless it fails."""
+        return self._engines[0].rung
+
+    async def say(self, text: str) -> bytes:
+        """``text`` as mu-law; empty where nothing can say it, which the log tells once."""
+        parts = [await self._sentence(one) for one in sentences(text[:_LONGEST_CHARS])]
+        return mulaw.silence(PAUSE_MS).join(part for part in parts if part)
+
+    async def _sentence(self, text: str) -> bytes:
+        if text in self._kept:
+            self._kept.move_to_end(text)
+            return self._kept[text]
+        for engine in self._engines:
+            try:
+                return self._keep(text, await engine.sentence(text))
+            except VoiceFault as fault:
+                self._tell(engine.rung, str(fault))
+        return b""
+
+    def _keep(self, text: str, sound: bytes) -> bytes:
+        self._kept[text] = sound
+        self._kept_bytes += len(sound)
+        while self._kept_bytes > _KEPT_BYTES:
+            _, dropped = self._kept.popitem(last=False)
+            self._kept_bytes -= len(dropped)
+        return sound
+
+    def _tell(self, rung: str, sentence: str) -> None:
+        if rung not in self._told:
+            self._told.add(rung)
+            log.warning("voice_fell_back", from_=rung, reason=sentence)
