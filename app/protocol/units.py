@@ -35,3 +35,8 @@ def bytes_of_b64(text: str) -> int:
     if text.endswith("="):
         return len(text) * 3 // 4 - 1
     return len(text) * 3 // 4
+
+
+def chars_of_bytes(length_bytes: int) -> int:
+    """How long the padded base64 text of that many bytes is."""
+    return (length_bytes + 2) // 3 * 4

@@ -34,6 +34,7 @@ from app.protocol.commands import AppendAudio, AppendSilence, ToModel
 from app.protocol.errors import Malformed
 from app.protocol.events import Event, ModelError, ModelLineLost, SpeechAudio
 from app.protocol.realtime import APPEND_HEAD, APPEND_TAIL
+from app.protocol.units import FRAME_BYTES, FRAME_MS, chars_of_bytes
 from app.transports.frames import (
     ABNORMAL,
     CLOSE_WITHIN_S,
@@ -50,9 +51,13 @@ PING_AFTER_S = 2
 PONG_WITHIN_S = 2
 """A model line that is a black hole must be noticed while the caller still waits."""
 READ_BUFFER_BYTES = 8 * 1024
+STALE_AFTER_MS = 5_000
+"""More caller audio than this does not wait for a server that does not read."""
 OK = 1000
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _FATAL_CLOSE = frozenset({3000, 4000})
+_FRAME_CHARS = len(APPEND_HEAD) + chars_of_bytes(FRAME_BYTES) + len(APPEND_TAIL)
+_WAITING_CHARS = STALE_AFTER_MS // FRAME_MS * _FRAME_CHARS
 
 _ABOUT_THE_SESSION = (codec.SessionCreated, codec.SessionUpdated)
 _WHOLE = WSMsgType.TEXT
@@ -96,7 +101,8 @@ class ModelLine(WSListener):
         self.session_id = ""
         self.expires_at_s: int | None = None
         self.ignored: Counter[str] = Counter()
-        """Server events that were not needed or not understood, by type or reason."""
+        """Server events that were not needed or not understood, by type or reason; once
+        closed, also ``stale_audio``, which the server did not read in time."""
 
     async def open(self, endpoint: Endpoint, timeout_ms: int) -> None:
         """Connect, configure, and return once the format is confirmed.
@@ -144,7 +150,8 @@ class ModelLine(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """picows: the upgrade was accepted; admission is another matter."""
         self._ws = transport
-        self._outbox = Outbox(partial(transport.send, WSMsgType.TEXT), drop_oldest=True)
+        write = partial(transport.send, WSMsgType.TEXT)
+        self._outbox = Outbox(write, drop_oldest=True, limit_chars=_WAITING_CHARS)
         if self._state is Setup.CLOSED:
             transport.disconnect(graceful=False)
 
@@ -263,6 +270,7 @@ class ModelLine(WSListener):
     def close(self) -> None:
         """End the session politely, and for good a second later. Idempotent; no event."""
         self._state = Setup.CLOSED
+        self._count_stale()
         if not self._confirmed.cancel() and not self._confirmed.cancelled():
             self._confirmed.exception()  # seen, also when nobody waits any more
         if self._ws is None or self._ws.is_disconnected or self._abort is not None:
@@ -270,6 +278,10 @@ class ModelLine(WSListener):
         begin_close(self._ws, OK)
         abort = self._ws.underlying_transport.abort
         self._abort = asyncio.get_running_loop().call_later(CLOSE_WITHIN_S, abort)
+
+    def _count_stale(self) -> None:
+        if self._outbox is not None and self._outbox.dropped:
+            self.ignored["stale_audio"] = self._outbox.dropped
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """picows: the socket is gone."""

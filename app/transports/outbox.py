@@ -16,11 +16,17 @@ LIMIT_CHARS = 1 << 20
 class Outbox:
     """One line's way out. ``audio`` and ``control`` keep their order."""
 
-    def __init__(self, write: Callable[[str], None], *, drop_oldest: bool) -> None:
+    def __init__(
+        self, write: Callable[[str], None], *, drop_oldest: bool, limit_chars: int = LIMIT_CHARS
+    ) -> None:
         self.write = write
         """Straight to the socket; for audio while not ``paused``, where a call counts."""
         self._drop_oldest = drop_oldest
-        self._waiting: deque[tuple[bool, str]] = deque()
+        self._limit_chars = limit_chars
+        self._audio: deque[tuple[int, str]] = deque()
+        self._control: deque[tuple[int, str]] = deque()
+        """Both with their place in the common order, so that either is let go in one step."""
+        self._queued = 0
         self._audio_chars = 0
         self.paused = False
         self.dropped = 0
@@ -31,34 +37,35 @@ class Outbox:
         if not self.paused:
             self.write(text)
             return True
-        self._waiting.append((True, text))
+        self._queued += 1
+        self._audio.append((self._queued, text))
         self._audio_chars += len(text)
-        if self._audio_chars <= LIMIT_CHARS:
-            return True
-        if self._drop_oldest:
-            self._drop_one()
-        return self._drop_oldest
+        if self._audio_chars > self._limit_chars and not self._drop_oldest:
+            return False
+        while self._audio_chars > self._limit_chars:
+            self._take(self._audio)
+            self.dropped += 1
+        return True
 
     def control(self, text: str) -> None:
         """Write or queue what must not be lost."""
         if self.paused:
-            self._waiting.append((False, text))
+            self._queued += 1
+            self._control.append((self._queued, text))
         else:
             self.write(text)
 
     def drop_audio(self) -> None:
         """Forget all audio that has not been written; control keeps its order."""
-        self.dropped += sum(1 for is_audio, _ in self._waiting if is_audio)
-        self._waiting = deque(entry for entry in self._waiting if not entry[0])
+        self.dropped += len(self._audio)
+        self._audio.clear()
         self._audio_chars = 0
 
-    def _drop_one(self) -> None:
-        for index, (is_audio, text) in enumerate(self._waiting):
-            if is_audio:
-                del self._waiting[index]
-                self._audio_chars -= len(text)
-                self.dropped += 1
-                return
+    def _take(self, queue: deque[tuple[int, str]]) -> str:
+        _, text = queue.popleft()
+        if queue is self._audio:
+            self._audio_chars -= len(text)
+        return text
 
     def pause(self) -> None:
         """The transport's buffer is full."""
@@ -67,8 +74,6 @@ class Outbox:
     def resume(self) -> None:
         """The transport's buffer has room; what waits goes first, unless it fills up again."""
         self.paused = False
-        while self._waiting and not self.paused:
-            is_audio, text = self._waiting.popleft()
-            if is_audio:
-                self._audio_chars -= len(text)
-            self.write(text)
+        while not self.paused and (self._audio or self._control):
+            first = not self._control or (self._audio and self._audio[0] < self._control[0])
+            self.write(self._take(self._audio if first else self._control))

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.errors import ModelFault
-from app.protocol.events import Event, ModelLineLost
 from app.protocol.realtime import SessionConfig
 from app.transports.model import Endpoint, ModelLine
 

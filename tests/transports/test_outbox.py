@@ -1,5 +1,9 @@
 """What waits to be written while a peer does not read."""
 
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
 from app.transports.outbox import LIMIT_CHARS, Outbox
 
 BIG = "a" * (LIMIT_CHARS // 4)
@@ -8,10 +12,12 @@ BIG = "a" * (LIMIT_CHARS // 4)
 class Wire:
     """A transport that takes so many messages and is full then."""
 
-    def __init__(self, *, drop_oldest: bool, room: int = 1_000_000) -> None:
+    def __init__(
+        self, *, drop_oldest: bool, room: int = 1_000_000, limit_chars: int = LIMIT_CHARS
+    ) -> None:
         self.written: list[str] = []
         self.room = room
-        self.outbox = Outbox(self._write, drop_oldest=drop_oldest)
+        self.outbox = Outbox(self._write, drop_oldest=drop_oldest, limit_chars=limit_chars)
 
     def _write(self, text: str) -> None:
         self.written.append(text)
@@ -74,6 +80,61 @@ def test_a_slow_model_loses_the_oldest_sound() -> None:
 
     assert [text[0] for text in wire.written] == ["2", "3", "4", "5"]
     assert wire.outbox.dropped == 2
+
+
+def test_as_much_goes_as_must_make_room() -> None:
+    """One long silence is worth many frames; the newest sound is what the model needs."""
+    wire = Wire(drop_oldest=True, limit_chars=10)
+    wire.outbox.pause()
+    for text in ("a", "bb", "ccc", "dddd", "eeeeee"):
+        wire.outbox.audio(text)
+    wire.outbox.control("c1")
+
+    wire.outbox.resume()
+
+    assert wire.written == ["dddd", "eeeeee", "c1"]
+    assert wire.outbox.dropped == 3
+
+
+def test_a_message_larger_than_the_bound_is_not_kept() -> None:
+    """Ten seconds of silence for a model that does not listen."""
+    wire = Wire(drop_oldest=True, limit_chars=10)
+    wire.outbox.pause()
+    wire.outbox.audio("a" * 11)
+    wire.outbox.audio("b")
+
+    wire.outbox.resume()
+
+    assert wire.written == ["b"]
+
+
+class Counted(deque[tuple[int, str]]):
+    """A queue that counts how many of its entries were looked at."""
+
+    looked_at = 0
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        for entry in super().__iter__():
+            self.looked_at += 1
+            yield entry
+
+    def __getitem__(self, index: Any) -> Any:
+        self.looked_at += 1
+        return super().__getitem__(index)
+
+
+def test_dropping_sound_does_not_look_at_control_again() -> None:
+    """A thousand waiting messages must not make every later frame a thousand times as dear."""
+    wire = Wire(drop_oldest=True, limit_chars=10)
+    wire.outbox._control = control = Counted()
+    wire.outbox.pause()
+    for n in range(1_000):
+        wire.outbox.control(f"c{n}")
+    for _ in range(1_000):
+        wire.outbox.audio("a" * 10)
+
+    assert wire.outbox.dropped == 999
+    assert control.looked_at == 0
 
 
 def test_control_is_never_lost() -> None:
