@@ -33,10 +33,15 @@ class ModelFault(PatchlineFault):
 class CarrierFault(PatchlineFault):
     """Twilio, or the way to it, failed or refused.
 
-    Reasons: ``call_over``, ``credentials``, ``rate_limited``, ``unreachable`` (no answer could
-    be had), ``timed_out`` (no answer in time; the request may yet take effect),
-    ``server_error``, and ``refused_<code>`` with Twilio's error code.
+    Reasons: ``call_over``, ``credentials``, ``rate_limited``, ``unreachable`` (no connection
+    could be had), ``connection_lost`` (after the request was sent), ``timed_out`` (no answer
+    in time), ``server_error``, and ``refused_<code>`` with Twilio's error code.
     """
+
+    @property
+    def unclear(self) -> bool:
+        """The request may have taken effect all the same, or may yet do so."""
+        return self.reason in {"connection_lost", "timed_out", "server_error"}
 
 
 class OurFault(PatchlineFault):

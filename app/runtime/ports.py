@@ -51,10 +51,11 @@ ToolRunner = Callable[[RunTool], Awaitable[ToolDone]]
 
 
 class Carrier(Protocol):
-    """The telephone company's REST API. All raise ``CarrierFault``."""
+    """The telephone company's REST API. All raise ``CarrierFault``, which says whether the
+    request may have taken effect all the same."""
 
     async def redirect(self, call_sid: str, twiml: str) -> None:
-        """Replace what the live call is doing."""
+        """Replace what the live call is doing; never twice for one wish."""
 
     async def hang_up(self, call_sid: str) -> None:
         """End the call; a call that is over already is fine."""

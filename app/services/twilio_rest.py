@@ -21,6 +21,7 @@ from twilio import rest
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http import HttpClient
 from twilio.http.response import Response
+from urllib3.exceptions import NewConnectionError
 
 from app.errors import CarrierFault, OurFault
 from app.protocol.twilio_webhooks import is_call_sid
@@ -28,6 +29,10 @@ from app.protocol.twilio_webhooks import is_call_sid
 _CALL_OVER_CODES = frozenset({20404, 21220})
 _CREDENTIAL_CODES = frozenset({20003, 20005})
 _RATE_CODES = frozenset({20429})
+_WITHOUT_EFFECT = frozenset({"rate_limited", "unreachable"})
+"""Such a request was certainly not carried out."""
+_WORTH_ANOTHER_TRY = _WITHOUT_EFFECT | {"connection_lost", "server_error"}
+"""For requests that do no harm when they are carried out twice."""
 _NO_REGION = {"TWILIO_REGION": "", "TWILIO_EDGE": ""}
 """The library reads these two from the environment and then rewrites our base URL's host."""
 
@@ -82,10 +87,12 @@ class TwilioRest:
         """Let the call go on with another document; its stream, if any, ends soon after.
 
         Returns once Twilio accepted it, which is before it takes effect. Raises CarrierFault,
-        ``call_over`` where there is no call any more.
+        ``call_over`` where there is no call any more; where the fault is ``unclear`` the
+        document may run all the same, and it is never sent a second time: that would ring
+        whoever it dials twice.
         """
         call = self._call(call_sid)
-        await self._ask(lambda: call.update(twiml=twiml))
+        await self._ask(lambda: call.update(twiml=twiml), again_after=_WITHOUT_EFFECT)
 
     async def hang_up(self, call_sid: str) -> None:
         """End the call for everybody. A call that is over already counts as success.
@@ -121,15 +128,17 @@ class TwilioRest:
             raise OurFault("malformed_call_sid", "a REST request needs a well-formed CallSid")
         return self._calls(call_sid)
 
-    async def _ask(self, request: Callable[[], object]) -> object:
-        """Carry out an idempotent request, again where another attempt is safe and may help."""
+    async def _ask(
+        self, request: Callable[[], object], *, again_after: frozenset[str] = _WORTH_ANOTHER_TRY
+    ) -> object:
+        """Carry out a request, again where another attempt is safe and may help."""
         try:
             async with asyncio.timeout(self._patience.total_s):
-                return await self._attempts(request)
+                return await self._attempts(request, again_after)
         except TimeoutError:
             raise CarrierFault("timed_out") from None
 
-    async def _attempts(self, request: Callable[[], object]) -> object:
+    async def _attempts(self, request: Callable[[], object], again_after: frozenset[str]) -> object:
         begun = time.monotonic()
         pause_s = self._patience.first_pause_s
         server_errors = 0
@@ -139,7 +148,7 @@ class TwilioRest:
             except CarrierFault as fault:
                 server_errors += fault.reason == "server_error"
                 late = time.monotonic() - begun + pause_s > self._patience.retry_window_s
-                if fault.reason not in _WORTH_ANOTHER_TRY or server_errors > 1 or late:
+                if fault.reason not in again_after or server_errors > 1 or late:
                     raise
             await asyncio.sleep(pause_s * random.uniform(0.9, 1.1))
             pause_s *= 2
@@ -155,9 +164,6 @@ class TwilioRest:
             raise CarrierFault("server_error") from exc
 
 
-_WORTH_ANOTHER_TRY = frozenset({"rate_limited", "unreachable", "server_error"})
-
-
 def _translate(exc: TwilioException | requests.RequestException) -> NoReturn:
     raise CarrierFault(_reason(exc)) from exc
 
@@ -165,11 +171,17 @@ def _translate(exc: TwilioException | requests.RequestException) -> NoReturn:
 def _reason(exc: TwilioException | requests.RequestException) -> str:
     if isinstance(exc, TwilioRestException | TwilioServiceException):
         return _refusal(exc.status, exc.code)
-    if isinstance(exc, requests.ConnectionError):
+    if isinstance(exc, requests.ConnectTimeout) or _never_connected(exc):
         return "unreachable"
     if isinstance(exc, requests.Timeout):
         return "timed_out"
-    return "server_error"
+    return "connection_lost" if isinstance(exc, requests.ConnectionError) else "server_error"
+
+
+def _never_connected(exc: BaseException) -> bool:
+    """Whether the connection failed before anything could be sent."""
+    cause = exc.args[0] if exc.args else None
+    return isinstance(getattr(cause, "reason", None), NewConnectionError)
 
 
 def _refusal(status: object, code: object) -> str:

@@ -32,6 +32,8 @@ class Carrier:
     forms: list[dict[str, str]] = field(default_factory=list)
     requests: list[web.BaseRequest] = field(default_factory=list)
     silent: bool = False
+    resets: bool = False
+    """Drop the connection once the request was read."""
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     base_url: str = ""
@@ -42,6 +44,8 @@ class Carrier:
         self.asked.set()
         if self.silent:
             await self.released.wait()
+        if self.resets and request.transport is not None:
+            request.transport.abort()
         sid = request.path.rpartition("/")[2].removesuffix(".json")
         status, reply = self.replies[0] if self.replies else (200, {"sid": sid, "status": sid})
         if len(self.replies) > 1:
@@ -82,10 +86,21 @@ async def twilio(carrier: Carrier) -> AsyncIterator[TwilioRest]:
     twilio.close()
 
 
-async def reason_of(waiting: Coroutine[object, object, object]) -> str:
+def nobodys_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
+        return port
+
+
+async def fault_of(waiting: Coroutine[object, object, object]) -> CarrierFault:
     with pytest.raises(CarrierFault) as caught:
         await waiting
-    return caught.value.reason
+    return caught.value
+
+
+async def reason_of(waiting: Coroutine[object, object, object]) -> str:
+    return (await fault_of(waiting)).reason
 
 
 async def test_a_redirect_sends_the_document(carrier: Carrier, twilio: TwilioRest) -> None:
@@ -197,7 +212,7 @@ async def test_a_rate_limit_that_stays_is_given_up(carrier: Carrier, twilio: Twi
 
 
 async def test_one_server_error_is_forgiven(carrier: Carrier, twilio: TwilioRest) -> None:
-    """An update says what the call shall be: saying it twice does no harm."""
+    """A hang-up says what the call shall be: saying it twice does no harm."""
     carrier.replies = [(500, {"code": 20500, "message": "x"}), (200, {"sid": CALL_SID})]
 
     await twilio.hang_up(CALL_SID)
@@ -214,8 +229,45 @@ async def test_two_server_errors_are_a_fault(
     """The next step, telling the caller, must not wait for Twilio's recovery."""
     carrier.replies = [reply]
 
-    assert await reason_of(twilio.redirect(CALL_SID, TWIML)) == "server_error"
+    assert await reason_of(twilio.hang_up(CALL_SID)) == "server_error"
     assert len(carrier.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "reply", [(500, {"code": 20500, "message": "x"}), (503, "<html>unavailable</html>"), (200, "")]
+)
+async def test_a_document_is_not_sent_again_after_a_server_error(
+    carrier: Carrier, twilio: TwilioRest, reply: tuple[int, dict[str, object] | str]
+) -> None:
+    """It may have taken effect, and running it again would ring the person twice."""
+    carrier.replies = [reply]
+
+    fault = await fault_of(twilio.redirect(CALL_SID, TWIML))
+
+    assert (fault.reason, fault.unclear) == ("server_error", True)
+    assert len(carrier.requests) == 1
+
+
+async def test_a_document_is_not_sent_again_after_a_lost_connection(
+    carrier: Carrier, twilio: TwilioRest
+) -> None:
+    """The request was read; whether it was obeyed nobody knows."""
+    carrier.resets = True
+
+    fault = await fault_of(twilio.redirect(CALL_SID, TWIML))
+
+    assert (fault.reason, fault.unclear) == ("connection_lost", True)
+    assert len(carrier.requests) == 1
+
+
+async def test_a_hang_up_is_sent_again_after_a_lost_connection(
+    carrier: Carrier, twilio: TwilioRest
+) -> None:
+    """Ending a call that has ended is nothing."""
+    carrier.resets = True
+
+    assert await reason_of(twilio.hang_up(CALL_SID)) == "connection_lost"
+    assert len(carrier.requests) > 1
 
 
 @pytest.mark.parametrize("reply", ["<html>captive portal</html>", "", "[]", "null", "7"])
@@ -257,13 +309,14 @@ async def test_waiting_for_a_thread_counts_as_waiting(carrier: Carrier) -> None:
 
 async def test_nobody_listening_is_unreachable() -> None:
     """A refused connection is repeated for a moment: load balancers restart."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
     patience = Patience(retry_window_s=0.1, first_pause_s=0.01)
-    twilio = connect(f"http://127.0.0.1:{port}", patience)
+    twilio = connect(f"http://127.0.0.1:{nobodys_port()}", patience)
 
-    assert await reason_of(twilio.hang_up(CALL_SID)) == "unreachable"
+    for asking in (twilio.hang_up, lambda sid: twilio.redirect(sid, TWIML)):
+        began_s = asyncio.get_running_loop().time()
+        fault = await fault_of(asking(CALL_SID))
+        assert (fault.reason, fault.unclear) == ("unreachable", False)
+        assert asyncio.get_running_loop().time() - began_s > 0.02, "it was tried again"
     twilio.close()
 
 
