@@ -35,6 +35,14 @@ class Departure:
         """Twilio's ``stop``."""
         return self.end(self.reason("caller_hangup"), now_ms)
 
+    def stream_reported(self, _event: e.StreamReportedOver, now_ms: int) -> list[c.Command]:
+        """The stream has ended; whether the call did too, ``stop`` tells, if it comes."""
+        if self._parts.phase is Phase.LEAVING:
+            return self.end(self.reason("stream_lost"), now_ms)
+        if self._parts.live:
+            self._parts.leaving.accepted(now_ms)
+        return []
+
     def call_over(self, _event: e.CallEnded, now_ms: int) -> list[c.Command]:
         """Nobody is left to be put through, even if that was under way."""
         return self.end(self.reason("caller_hangup", call_goes_on=False), now_ms)
@@ -57,6 +65,12 @@ class Departure:
     def transfer_accepted(self, _event: e.TransferAccepted, now_ms: int) -> list[c.Command]:
         """Twilio took the redirect; ``stop`` is due."""
         if self._parts.transfer.accepted():
+            self._parts.leaving.accepted(now_ms)
+        return []
+
+    def transfer_unclear(self, event: e.TransferUnclear, now_ms: int) -> list[c.Command]:
+        """Twilio may have taken the redirect: ``stop`` tells, by coming or by not coming."""
+        if self._parts.transfer.unclear(event.reason):
             self._parts.leaving.accepted(now_ms)
         return []
 

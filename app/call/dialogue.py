@@ -13,6 +13,7 @@ from app.call.model_link import Link
 from app.call.parts import Parts, Phase
 from app.call.prompts import TRY_AGAIN
 from app.call.responses import Owed
+from app.call.transfer import Putting
 from app.protocol import commands as c
 from app.protocol import events as e
 
@@ -211,6 +212,15 @@ class Dialogue:
         if wanted is None or busy or not self._parts.playout.idle or self._parts.leaving_soon:
             return []
         return self._parts.responses.ask(wanted, now_ms)
+
+    def stop_due(self, now_ms: int) -> list[c.Command]:
+        """Twilio should have ended the stream by now; where it is unclear whether it was to,
+        it was not."""
+        transfer = self._parts.transfer
+        hanging_up = self._parts.farewell.state is Parting.HANGING_UP
+        if hanging_up or transfer.state is not Putting.UNCLEAR:
+            return self._departure.end(self._departure.reason("stream_lost"), now_ms)
+        return self.transfer_refused(e.TransferRefused(transfer.doubt), now_ms)
 
     def transfer_refused(self, event: e.TransferRefused, now_ms: int) -> list[c.Command]:
         """REST did not take the redirect: the call goes on and the model knows why."""

@@ -69,7 +69,7 @@ class CallMachine:
             Alarm.FILLER: dialogue.filler_due,
             Alarm.DIGITS: dialogue.digits_due,
             Alarm.ANNOUNCED: departure.announcement_due,
-            Alarm.STOP: lambda now: departure.end(departure.reason("stream_lost"), now),
+            Alarm.STOP: dialogue.stop_due,
         }
 
     def begin(self, now_ms: int) -> list[c.Command]:
@@ -144,10 +144,12 @@ def _leaving_handlers(dialogue: Dialogue, departure: Departure) -> dict[type, Ha
         e.MarkReturned: dialogue.mark_returned,
         e.CallerDigit: dialogue.digit,
         e.StreamStopped: departure.stream_over,
+        e.StreamReportedOver: departure.stream_reported,
         e.CallEnded: departure.call_over,
         e.CallerLineLost: departure.line_lost,
         e.TransferAccepted: departure.transfer_accepted,
         e.TransferRefused: dialogue.transfer_refused,
+        e.TransferUnclear: departure.transfer_unclear,
         e.FailoverDone: departure.failover_done,
         e.FailoverOrdered: departure.failover_ordered,
         e.HangUpDone: departure.hang_up_done,

@@ -59,7 +59,8 @@ class Transferred:
     target: str
     requested_at_ms: int
     outcome: str = "requested"
-    """requested, ringing, connected, or why it failed."""
+    """requested, ringing, refused:…, unclear:… (whether Twilio took it), connected, or why
+    nobody was reached."""
     talk_s: int | None = None
 
 
@@ -145,9 +146,11 @@ class Report:
                 self.model_losses += 1
                 self.warnings[f"model_lost:{event.reason}"] += 1
             case e.TransferRefused():
-                self.transfer_ended(f"refused:{event.reason}")
+                self._transfer_answered(f"refused:{event.reason}")
+            case e.TransferUnclear():
+                self._transfer_answered(f"unclear:{event.reason}")
             case e.TransferAccepted():
-                self.transfer_ended("ringing")
+                self._transfer_answered("ringing")
             case _:
                 pass
 
@@ -205,6 +208,11 @@ class Report:
         """The turn whose answer began to be heard just now, once; None when there is none."""
         turn, self._heard_turn = self._heard_turn, None
         return turn
+
+    def _transfer_answered(self, outcome: str) -> None:
+        """REST's word on the latest transfer; a dial result may have come before it."""
+        if self.transfers and self.transfers[-1].outcome == "requested":
+            self.transfers[-1].outcome = outcome
 
     def transfer_ended(self, outcome: str, talk_s: int | None = None) -> None:
         """What became of the latest transfer."""

@@ -4,8 +4,12 @@ The stream ends because Twilio ends it after the redirect. Closing our socket in
 let Twilio run the verb behind ``</Connect>``. While a transfer is under way the caller does
 not interrupt the announcement; if REST refuses, the model is told and the call goes on.
 
+An answer that got lost tells nothing: a stream that then ends was redirected, and one that
+goes on was not.
+
     NONE ──transfer_call──▶ SAYING ──heard──▶ REDIRECTING ──accepted──▶ GONE (Twilio's stop)
-                                                   └──refused──▶ NONE
+                                                   ├──refused──▶ NONE
+                                                   └──unclear──▶ UNCLEAR ──no stop──▶ NONE
 """
 
 from enum import Enum, auto
@@ -32,6 +36,7 @@ class Putting(Enum):
     NONE = auto()
     SAYING = auto()
     REDIRECTING = auto()
+    UNCLEAR = auto()
     GONE = auto()
 
 
@@ -43,6 +48,8 @@ class TransferDesk:
         self._announcement = Announcement(alarms, ANNOUNCE)
         self.tool_call_id = ""
         self.target = ""
+        self.doubt = ""
+        """Why it is unclear whether Twilio took the redirect."""
         self.state = Putting.NONE
 
     @property
@@ -102,9 +109,16 @@ class TransferDesk:
         self.state = Putting.GONE
         return True
 
+    def unclear(self, reason: str) -> bool:
+        """Twilio may end the stream, or may not. False if nobody asked it to."""
+        if self.state is not Putting.REDIRECTING:
+            return False
+        self.state, self.doubt = Putting.UNCLEAR, reason
+        return True
+
     def refused(self, reason: str) -> str | None:
         """The caller is still here; what the model is told. None if nobody was redirected."""
-        if self.state is not Putting.REDIRECTING:
+        if self.state not in {Putting.REDIRECTING, Putting.UNCLEAR}:
             return None
         self.state = Putting.NONE
         return _refusal(reason)

@@ -48,6 +48,11 @@ class StreamStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamReportedOver:
+    """Twilio's status callback says that the stream ended, not why; ``stop`` may yet come."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallerLineLost:
     """The media socket is gone, with or without ``stop`` before it."""
 
@@ -233,6 +238,13 @@ class TransferRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferUnclear:
+    """The answer to the redirect failed or got lost: Twilio may have taken the new TwiML."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class FailoverDone:
     """The failure treatment was asked for by REST."""
 
@@ -268,6 +280,7 @@ Event = (
     | CallerDigit
     | MarkReturned
     | StreamStopped
+    | StreamReportedOver
     | CallerLineLost
     | CallEnded
     | CallStillUp
@@ -288,6 +301,7 @@ Event = (
     | ToolDone
     | TransferAccepted
     | TransferRefused
+    | TransferUnclear
     | FailoverDone
     | HangUpDone
     | HangUpOrdered

@@ -20,7 +20,13 @@ import structlog
 
 from app.call.conversation import remember
 from app.call.plan import CallPlan
-from app.protocol.events import CallEnded, CallerLineLost, FailoverOrdered, StreamStopped
+from app.protocol.events import (
+    CallEnded,
+    CallerLineLost,
+    FailoverOrdered,
+    StreamReportedOver,
+    StreamStopped,
+)
 from app.runtime.effects import contained
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.metrics import (
@@ -262,23 +268,25 @@ class Book:
         A caller who is still there, although we thought they had hung up, is not hung up on.
         """
         call = self._calls.get(call_sid)
+        if call is not None and call.runner is not None and call.runner.has_stream:
+            # ``stop`` is late, or never comes.
+            call.runner.feed(CallEnded("completed") if call_over else CallerLineLost(ABNORMAL))
         if call is not None and call.at_carrier and call.target is not None:
             return self._line.scripts.transfer(call.target, call.dial_token)
         ended = self._ended.get(call_sid)
         gone = call_over or (ended is not None and ended.reason != "caller_hangup")
         if ended is not None and ended.reason in _DONE and gone:
             return self._line.scripts.hang_up()
-        if call is not None and call.runner is not None and call.runner.has_stream:
-            call.runner.feed(CallerLineLost(ABNORMAL))
         return self._line.scripts.failure()
 
     def stream_stopped(self, call_sid: str, stream_sid: str) -> None:
-        """The stream's status callback: a second witness of its end. Idempotent."""
+        """The stream's status callback: a second witness of its end, who does not know whether
+        the call ended with it. Idempotent."""
         call = self._calls.get(call_sid)
         if call is None or call.runner is None or not call.report.stream_sids:
             return
         if call.report.stream_sids[-1] == stream_sid and call.runner.has_stream:
-            call.runner.feed(StreamStopped())
+            call.runner.feed(StreamReportedOver())
 
     def call_over(self, call_sid: str, status: str) -> None:
         """The call's status callback: nobody is on the line any more. Idempotent."""

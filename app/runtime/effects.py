@@ -21,6 +21,7 @@ from app.protocol.events import (
     ToolDone,
     TransferAccepted,
     TransferRefused,
+    TransferUnclear,
 )
 from app.runtime.ports import Carrier, ToolRunner
 
@@ -80,7 +81,13 @@ class Effects:
             return otherwise("internal_error")
 
     async def _transfer(self, target: str) -> Event:
-        await self._carrier.redirect(self._call_sid, self._transfer_twiml(target))
+        try:
+            await self._carrier.redirect(self._call_sid, self._transfer_twiml(target))
+        except CarrierFault as exc:
+            if not exc.unclear:
+                raise
+            log.warning("transfer_unclear", reason=exc.reason, call_sid=self._call_sid)
+            return TransferUnclear(exc.reason)
         return TransferAccepted()
 
     async def _fail_over(self) -> Event:

@@ -58,8 +58,9 @@ class LiveCall:
 
     @property
     def at_carrier(self) -> bool:
-        """The caller was put through and has not come back."""
-        return self.target is not None and self.runner is None
+        """The caller was put through and has not come back; the last stream may be settling."""
+        gone = self.runner is None or self.runner.reason == "transferring"
+        return self.target is not None and gone
 
     def record(self) -> dict[str, object]:
         """The call detail record as far as it is known; shape of callcentre 6.1."""

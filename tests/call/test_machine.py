@@ -44,6 +44,8 @@ EVERYTHING: list[e.Event] = [
     e.ToolDone("T1", "42", ok=True),
     e.TransferAccepted(),
     e.TransferRefused("busy"),
+    e.TransferUnclear("timed_out"),
+    e.StreamReportedOver(),
     e.FailoverDone(accepted=True),
     e.HangUpDone(accepted=True),
     e.HangUpOrdered("operator_ended"),

@@ -1,5 +1,7 @@
 """The record, as a fold over what happened."""
 
+import pytest
+
 from app.call.report import END_REASONS, Latency, Report, Transferred, percentiles
 from app.call.transcript import Entry, Transcript, Voice
 from app.protocol import commands as c
@@ -121,6 +123,31 @@ def test_a_refused_transfer_says_why() -> None:
     report.saw(200, e.TransferRefused("http_500"), [])
 
     assert report.transfers[0].outcome == "refused:http_500"
+
+
+def test_an_answer_that_got_lost_is_told_as_such() -> None:
+    """The caller may be talking to the person, or may never have been put through."""
+    report = Report()
+    report.saw(100, None, [c.Transfer("billing")])
+    report.saw(200, e.TransferUnclear("timed_out"), [])
+
+    assert report.transfers[0].outcome == "unclear:timed_out"
+    report.transfer_ended("busy")
+    assert report.transfers[0].outcome == "busy"
+
+
+@pytest.mark.parametrize(
+    "late", [e.TransferAccepted(), e.TransferRefused("timed_out"), e.TransferUnclear("timed_out")]
+)
+def test_the_dial_result_outlives_the_answer_of_rest(late: e.Event) -> None:
+    """A slow answer comes after the person was reached, and knows less."""
+    report = Report()
+    report.saw(100, None, [c.Transfer("billing")])
+    report.transfer_ended("connected", 61)
+
+    report.saw(900, late, [])
+
+    assert report.transfers == [Transferred("billing", 100, "connected", 61)]
 
 
 def test_a_record_closes_once() -> None:

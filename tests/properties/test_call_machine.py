@@ -140,6 +140,7 @@ class Call:
                 self.running.append(command.tool_call_id)
             case c.Transfer():
                 self.rest += [e.TransferAccepted(), e.TransferRefused("busy")]
+                self.rest.append(e.TransferUnclear("timed_out"))
             case c.HangUp():
                 self.rest += [e.HangUpDone(accepted=True), e.HangUpDone(accepted=False)]
             case c.FailOver():

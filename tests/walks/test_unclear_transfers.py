@@ -1,0 +1,118 @@
+"""Redirects whose answer went astray: what Twilio then does tells what became of them."""
+
+from pathlib import Path
+
+import pytest
+
+from app.call import leaving
+from app.emulators.realtime import RealtimeEmulator
+from app.emulators.scenario import Expect, Reply, Scenario, ToolUse
+from app.emulators.twilio import DialOutcome, Pace
+from app.services import twilio_rest
+from tests.walks.stage import VOICE, heard_tone, stage
+from tests.walks.steps import ask, finish, orders
+
+NUMBER = "+14155550123"
+AGENT = f"""
+instructions: You answer the phone for the tests.
+greeting: Hello.
+turn_detection: {{type: server_vad, silence_duration_ms: 120}}
+transfer_targets:
+  billing: {{description: Questions about invoices., to: "{NUMBER}"}}
+failure: {{say: "We have a problem.", then: end_call}}
+"""
+GREETING = Reply("Hello.", 200, 440)
+THROUGH = Reply(
+    "I put you through.", 400, 660, tools=[ToolUse("transfer_call", {"target": "billing"})]
+)
+SORRY = Reply("I cannot put you through.", 200, 770)
+ANSWER = Reply("What else?", 200, 880)
+LATE = {"pace": Pace(redirect_delay_ms=300)}
+"""Twilio obeys after its answer got lost, so that the stream is still there by then."""
+
+
+@pytest.mark.parametrize("status", [0, 500, 503])
+async def test_a_redirect_that_took_effect_is_a_transfer(tmp_path: Path, status: int) -> None:
+    """The caller reaches the person, once, and the record says so."""
+    script = Scenario([GREETING, THROUGH])
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT, twilio=LATE) as s:
+        s.twilio.fail_next("/Calls/", status, after=True)
+        call = await ask(s, answers={NUMBER: DialOutcome("bridged", talk_ms=100)})
+
+        record = await finish(s, call)
+
+        assert call.dialled == [NUMBER]
+        assert len(orders(s)) == 1
+        assert record["end_reason"] == "transferred"
+        assert record["transfers"][0]["outcome"] == "connected"
+
+
+async def test_a_redirect_that_took_effect_comes_back_as_one(tmp_path: Path) -> None:
+    """The dial result of a busy person finds the conversation it belongs to."""
+    script = Scenario([GREETING, THROUGH, Expect(instructions_contain="busy"), SORRY])
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT, twilio=LATE) as s:
+        s.twilio.fail_next("/Calls/", 503, after=True)
+        call = await ask(s, answers={NUMBER: DialOutcome("busy")})
+        second = await call.stream_started(2)
+        await call.until(lambda: heard_tone(second, 770) >= 160)
+        await call.hang_up()
+
+        record = await finish(s, call)
+
+        assert record["transfers"][0]["outcome"] == "busy"
+        assert record["end_reason"] == "caller_hangup"
+
+
+async def test_a_redirect_that_takes_longer_than_our_patience_is_a_transfer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twilio answers when nobody listens any more, and obeys all the same."""
+    monkeypatch.setattr(
+        twilio_rest.TwilioRest.__init__, "__kwdefaults__", _impatient(), raising=True
+    )
+    script = Scenario([GREETING, THROUGH])
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
+        s.twilio.desk.delay_ms = 500
+        call = await ask(s, answers={NUMBER: DialOutcome("bridged", talk_ms=100)})
+
+        record = await finish(s, call)
+
+        assert call.dialled == [NUMBER]
+        assert record["end_reason"] == "transferred"
+        assert record["transfers"][0]["outcome"] == "connected"
+
+
+def _impatient() -> dict[str, object]:
+    given = dict(twilio_rest.TwilioRest.__init__.__kwdefaults__ or {})
+    return given | {"patience": twilio_rest.Patience(read_s=0.2)}
+
+
+@pytest.mark.parametrize(("status", "reason"), [(0, "connection_lost"), (500, "server_error")])
+async def test_a_redirect_without_effect_is_told_to_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, reason: str
+) -> None:
+    """L28, D-TRA-4, D-PT-8: the stream goes on, so the caller is still here."""
+    monkeypatch.setattr(leaving, "STOP_MS", 500)
+    script = Scenario(
+        [
+            GREETING,
+            THROUGH,
+            Expect(tool_outputs=1, tool_output_contains=reason, origin="client"),
+            SORRY,
+            ANSWER,
+        ]
+    )
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
+        s.twilio.fail_next("/Calls/", status)
+        call = await ask(s)
+        await call.until(lambda: heard_tone(call.stream, 770) >= 160)
+        await call.speak(VOICE)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
+        await call.hang_up()
+
+        record = await finish(s, call)
+
+        assert len(orders(s)) == 1
+        assert call.dialled == []
+        assert record["transfers"][0]["outcome"] == f"unclear:{reason}"
+        assert record["end_reason"] == "caller_hangup"
