@@ -92,6 +92,7 @@ A line of code about ... belongs in ...
     whose fault something is                         `app/errors.py`
     what knows everybody                             `app/main.py`, `app/assembly.py`
     uvicorn, signals                                 `app/server.py`
+    the local processes that stand for an account    `app/companions.py`
     a command to type                                `app/__main__.py`
     the local model's ears, wits and voice           `app/local/ports.py`
     the local Twilio, the local OpenAI, the demo     `app/emulators/twilio.py`,

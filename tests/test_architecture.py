@@ -38,8 +38,19 @@ MAY_IMPORT = {
     "assembly": {"agents", "runtime", "errors", *EVERYTHING_BELOW_RUNTIME},
     "main": {"assembly", "agents", "http", "runtime", "settings", "errors"}
     | EVERYTHING_BELOW_RUNTIME,
+    "companions": set[str](),
     "server": {"main", "http.wire", "settings", "transports.takeover"},
-    "__main__": {"main", "server", "assembly", "agents", "runtime", "settings", "log", "errors"},
+    "__main__": {
+        "main",
+        "server",
+        "companions",
+        "assembly",
+        "agents",
+        "runtime",
+        "settings",
+        "log",
+        "errors",
+    },
     "__init__": set[str](),
 }
 """Floor by floor, downwards only; a dotted name allows that module alone."""
