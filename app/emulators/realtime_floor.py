@@ -196,7 +196,12 @@ class Floor:
 def _ask(origin: Origin, settings: Settings) -> Ask:
     effective = settings.effective
     choice = effective["tool_choice"]
-    names = [tool["name"] for tool in effective["tools"] if tool.get("type") == "function"]
+    schemas = {
+        tool["name"]: tool.get("parameters") or {}
+        for tool in effective["tools"]
+        if tool.get("type") == "function"
+    }
+    names = list(schemas)
     if choice == "none":
         names = []
     elif isinstance(choice, dict):
@@ -208,4 +213,6 @@ def _ask(origin: Origin, settings: Settings) -> Ask:
         tools=tuple(names),
         metadata=settings.metadata or {},
         items=tuple(copy.deepcopy(item.wire) for item in settings.context),
+        schemas={name: schemas[name] for name in names},
+        tool_required=choice == "required" or isinstance(choice, dict),
     )

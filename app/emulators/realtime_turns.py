@@ -208,6 +208,10 @@ class Ask:
     metadata: Mapping[str, str]
     items: tuple[Mapping[str, Any], ...]
     """The context, oldest first."""
+    schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The parameters of the functions on offer, by name."""
+    tool_required: bool = False
+    """The choice leaves the model no answer but a function call."""
 
 
 @dataclass(frozen=True, slots=True)
