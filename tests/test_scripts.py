@@ -205,8 +205,8 @@ def test_the_demonstration_fails_where_nobody_answers(tmp_path: Path) -> None:
         check=False,
     )
 
-    assert done.returncode == 1
-    assert "the call never reached the media socket" in done.stderr
+    assert done.returncode == 2
+    assert "No server answers at http://127.0.0.1:9" in done.stderr
 
 
 def test_ctrl_c_ends_the_demonstration_and_its_server(tmp_path: Path) -> None:

@@ -265,9 +265,10 @@ def _conclude(
             screen.write(f"       {check.fault}")
     played = evidence.record["latency_ms"]["turn_played"]
     screen.write(
-        f"\nFrom the end of a turn to the answer in the ear: {played['p50']} ms (median),"
-        f" {script.THOUGHT_MS} of them the scripted model's."
+        f"\nFrom the end of a turn to the answer in the ear: {played['p50']} ms (median),\n"
+        f"of which the scripted model thinks for {script.THOUGHT_MS}.\n"
     )
+    screen.write(f"{'CallSid':<14} {evidence.call.call_sid}")
     for name, path in files.items():
         screen.write(f"{name:<14} {path}")
     failed = sum(check.fault is not None for check in checks)

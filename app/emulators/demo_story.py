@@ -6,6 +6,7 @@ nothing.
 """
 
 import json
+import shutil
 import textwrap
 import time
 from collections import deque
@@ -29,7 +30,8 @@ _COLOURS = {
 }
 _PLAIN = "\x1b[0m"
 _TEXT_FROM_COLUMN = 18
-_TEXT_COLUMNS = 78
+_TEXT_COLUMNS = (24, 78)
+"""At least and at most; between them what the terminal has room for."""
 
 
 class Screen:
@@ -39,6 +41,9 @@ class Screen:
         self._out = out
         self._coloured = out.isatty()
         self._began = time.monotonic()
+        room = shutil.get_terminal_size((80, 24)).columns - _TEXT_FROM_COLUMN
+        lowest, highest = _TEXT_COLUMNS
+        self._columns = max(lowest, min(highest, room))
 
     def begin(self) -> None:
         """The clock starts now."""
@@ -47,7 +52,7 @@ class Screen:
     def tell(self, who: str, text: str) -> None:
         """One line of the story."""
         passed = time.monotonic() - self._began
-        first, *rest = textwrap.wrap(text, _TEXT_COLUMNS) or [""]
+        first, *rest = textwrap.wrap(text, self._columns) or [""]
         self.write(f"{passed:6.2f}  {self.painted(who, f'{who:<9}')} {first}")
         for line in rest:
             self.write(" " * _TEXT_FROM_COLUMN + line)

@@ -52,6 +52,7 @@ class RealtimeEmulator:
         faults: Faults = NO_FAULTS,
         noise: bool = False,
         keep_audio: bool = True,
+        watch: Callable[[EmulatedSession], None] = lambda session: None,
     ) -> None:
         """One ``brain`` for all connections, or something that makes one for each.
 
@@ -59,6 +60,7 @@ class RealtimeEmulator:
         are taken in turn from ``delta_ms``. ``session_s`` is the age at which sessions expire;
         idle timeouts pass ``idle_rate`` times as fast as they should. ``noise`` adds fields
         and events of the future. Without ``keep_audio`` no audio is kept, for long loads.
+        ``watch`` is told of every session when it opens and when it is closed.
         """
         self._new_brain = brain if callable(brain) else lambda: brain
         self._api_key = api_key
@@ -70,6 +72,7 @@ class RealtimeEmulator:
         self._idle_rate = idle_rate
         self._noise = noise
         self._keep_audio = keep_audio
+        self._watch = watch
         self._server: Server | None = None
         self._leaving = asyncio.Event()
         self._bell = Bell()
@@ -218,6 +221,7 @@ class RealtimeEmulator:
         session = EmulatedSession(socket, model, _lowered(request), terms)
         self.connections.append(session)
         self._bell.ring()
+        self._watch(session)
         if _is_beta(request):
             session.turn_away(_BETA, 4000, BETA_REASON)
             session.violations.append(f"handshake: {_BETA.code}: {_BETA.message}")
@@ -225,7 +229,10 @@ class RealtimeEmulator:
             session.turn_away(_BAD_KEY, 3000, BAD_KEY_REASON)
             if not faults.reject_key:
                 session.violations.append(f"handshake: {_BAD_KEY.code}: {_BAD_KEY.message}")
-        await session.run()
+        try:
+            await session.run()
+        finally:
+            self._watch(session)
 
 
 _BETA = Refusal(
