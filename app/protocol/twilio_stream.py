@@ -21,8 +21,9 @@ _STREAM_SID = re.compile(r"MZ[0-9a-fA-F]{32}")
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 _DIGIT = re.compile(r"[0-9*#A-D]")
 _LONGEST_MARK = 256
-_LATEST_TIMESTAMP_MS = 7 * 24 * 3600 * 1000
-"""A week: no call lasts as long, so a larger timestamp is nonsense and not a gap to pad."""
+_TOO_MANY_DIGITS = 10
+"""Of a timestamp in ms: with nine, eleven days. No call lasts as long, so a larger one is
+nonsense and not a gap to pad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,10 @@ def parse(message: bytes | memoryview | str, stream_sid: str | None = None) -> M
         if kind == "media" and fields["streamSid"] == stream_sid:
             media = fields["media"]
             if media["track"] == "inbound":
-                payload, timestamp_ms = media["payload"], int(media["timestamp"])
-                if 0 <= timestamp_ms <= _LATEST_TIMESTAMP_MS:
-                    return CallerAudio(payload, checked_length(payload), timestamp_ms)
+                payload, digits = media["payload"], media["timestamp"]
+                # int() alone takes " 1", "+1" and "1_0", and takes long over many digits.
+                if digits.isdecimal() and digits.isascii() and len(digits) < _TOO_MANY_DIGITS:
+                    return CallerAudio(payload, checked_length(payload), int(digits))
         return _rare(kind, fields, stream_sid)
     except (KeyError, TypeError, AttributeError):
         raise Malformed("missing_field") from None

@@ -184,7 +184,13 @@ def test_whatever_passes_is_one_message_on_the_model_line(payload: str) -> None:
     assert orjson.loads(text) == {"type": "input_audio_buffer.append", "audio": payload}
 
 
-@pytest.mark.parametrize("timestamp", ["-1", "x", "", "1e9", str(8 * 24 * 3_600_000), "9" * 5_000])
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        *("-1", "x", "", "1e9", "1.0", str(12 * 24 * 3_600_000), "9" * 4_000, "9" * 5_000),
+        *("1_0", " 10", "10 ", "+1", "-0", "\n1", "\u0661", "\uff11", "\u00b2", "0" * 10),
+    ],
+)
 def test_a_nonsensical_timestamp_is_refused(timestamp: str) -> None:
     """It would become an hour of padding."""
     with pytest.raises(Malformed, match="bad_timestamp"):
