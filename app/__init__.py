@@ -60,6 +60,7 @@ A line of code about ... belongs in ...
     who said what, as heard                          `app/call/transcript.py`
     telling a new model line what was said           `app/call/conversation.py`
     figures and end reasons of a call                `app/call/report.py`
+    reading a call along                             `app/call/captions.py`
     a call's policies, as plain values               `app/call/plan.py`
     what an operator may write                       `app/agents/document.py`,
                                                      `app/agents/values.py`
@@ -76,7 +77,8 @@ A line of code about ... belongs in ...
     keeping records                                  `app/services/store.py`
     tasks, the alarm, one stream's life              `app/runtime/runner.py`
     effects and what goes wrong in them              `app/runtime/effects.py`
-    live calls, tokens, capacity, draining           `app/runtime/book.py`
+    live calls, capacity, draining                   `app/runtime/book.py`
+    whose stream is whose: one-time tokens           `app/runtime/invitations.py`
     one call over all its streams, its record        `app/runtime/live_call.py`
     the TwiML of a line                              `app/runtime/scripts.py`
     flight logs and replaying them                   `app/runtime/flight_log.py`,

@@ -1,0 +1,67 @@
+"""Captions: who reads along sees what was heard, and every change of it once."""
+
+from app.call.captions import Caption, Captions
+from app.call.playout import Heard
+from app.call.report import Latency, Report, Transferred
+from app.call.transcript import Transcript
+from app.protocol.events import SpeechText
+
+
+def _call() -> tuple[Report, Transcript]:
+    report, transcript = Report(), Transcript()
+    report.transcripts.append(transcript)
+    return report, transcript
+
+
+def test_a_line_that_grows_keeps_its_place() -> None:
+    """The words of a sentence come one by one; the page shows one sentence."""
+    report, transcript = _call()
+    captions = Captions(report)
+
+    transcript.agent_says(SpeechText("r1", "i1", 0, "Hello, "), 10)
+    first = captions.changes()
+    transcript.agent_says(SpeechText("r1", "i1", 0, "Contoso."), 20)
+    second = captions.changes()
+
+    assert first == [Caption("agent", "0.0", "Hello, ", 10)]
+    assert second == [Caption("agent", "0.0", "Hello, Contoso.", 10)]
+    assert captions.changes() == []
+
+
+def test_a_cut_line_says_how_much_was_heard() -> None:
+    """That is what no other product shows: the caller's version of the sentence."""
+    report, transcript = _call()
+    transcript.agent_says(SpeechText("r1", "i1", 0, "one two three four"), 10)
+    captions = Captions(report)
+    captions.changes()
+
+    transcript.cut(Heard("r1", "i1", 0, heard_ms=500, sent_ms=1000))
+
+    assert captions.changes() == [Caption("agent", "0.0", "one two", 10, "", 500, 1000)]
+
+
+def test_a_tool_is_named_and_its_values_are_not_shown() -> None:
+    """Arguments and results may hold what a caller said in confidence."""
+    report, transcript = _call()
+    captions = Captions(report)
+
+    transcript.tool_called("c1", "opening_hours", '{"day":"sunday"}', 30)
+    running = captions.changes()
+    transcript.tool_answered("c1", "closed")
+
+    assert running == [Caption("tool", "0.0", "running", 30, "opening_hours")]
+    assert captions.changes() == [Caption("tool", "0.0", "answered", 30, "opening_hours")]
+
+
+def test_latencies_transfers_and_the_end_are_part_of_the_story() -> None:
+    """A reader who comes late gets all of it, in one look."""
+    report, _ = _call()
+    report.turns.append(Latency(1000, sent_ms=300, played_ms=420))
+    report.transfers.append(Transferred("human", 5000, "ringing"))
+    report.ended("transferred", 9000)
+
+    assert Captions(report).changes() == [
+        Caption("turn", "turn.0", at_ms=1000, sent_ms=300, played_ms=420),
+        Caption("transfer", "transfer.0", "ringing", 5000, "human"),
+        Caption("end", "end", "transferred", 9000),
+    ]
