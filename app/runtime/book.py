@@ -1,16 +1,13 @@
 """The book of live calls: who may come in, whose stream is whose, what becomes of a call.
 
 Capacity is decided here when the TwiML is answered, so that a caller too many hears a
-sentence and not a dead socket. A stream is let in by a one-time token, drawn per call, bound
-to its CallSid, good for thirty seconds and one use. Everything kept is bounded and leaves by
-itself: invitations expire, parked model lines are closed, calls at the carrier are forgotten
-after a day at the latest.
+sentence and not a dead socket. Everything kept is bounded and leaves by itself: invitations
+expire, parked model lines are closed, calls at the carrier are forgotten after a day at the
+latest.
 """
 
 import asyncio
-import hashlib
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -28,6 +25,7 @@ from app.protocol.events import (
     StreamStopped,
 )
 from app.runtime.effects import contained
+from app.runtime.invitations import TOKEN_BYTES, Invitations
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.metrics import (
     ANSWER_SECONDS,
@@ -43,8 +41,6 @@ from app.runtime.ports import CallerLine, Feed, RecordStore
 from app.runtime.runner import Runner
 from app.runtime.scripts import Scripts
 
-TOKEN_S = 30
-TOKEN_BYTES = 32
 ABNORMAL = 1006
 _ANSWERED = frozenset({"completed", "answered"})
 """A leg that was answered, by a mailbox for instance, and never bridged says this, too."""
@@ -72,12 +68,6 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class _Invitation:
-    call: LiveCall
-    expires_at: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Ended:
     call_id: str
     reason: str
@@ -94,16 +84,14 @@ class Book:
         make_runner: MakeRunner,
         store: RecordStore,
         spawn: Spawn,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._line = line
         self._capacity = capacity
         self._make_runner = make_runner
         self._store = store
         self._spawn = spawn
-        self._clock = clock
         self._calls: dict[str, LiveCall] = {}
-        self._invitations: dict[str, _Invitation] = {}
+        self._invitations = Invitations()
         self._dials: dict[str, LiveCall] = {}
         self._ended: OrderedDict[str, _Ended] = OrderedDict()
         self.draining = False
@@ -168,10 +156,7 @@ class Book:
 
     def _door(self, call: LiveCall) -> str:
         """The stream that brings the token of this document belongs to the call."""
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        call.open_until = self._clock() + TOKEN_S
-        self._invitations[_digest(token)] = _Invitation(call, call.open_until)
-        call.invitation = self._line.scripts.connect(token)
+        call.invitation = self._line.scripts.connect(self._invitations.draw(call))
         return call.invitation
 
     def _start(self, call: LiveCall, returning: str | None) -> Runner:
@@ -198,20 +183,9 @@ class Book:
 
     def claim(self, line: CallerLine, token: str, *, call_sid: str, stream_sid: str) -> Feed | None:
         """Whose stream this is: where its events go, or None when the token opens nothing."""
-        invitation = self._invitations.pop(_digest(token), None)
-        refusal = None
-        if invitation is None:
-            refusal = "unknown_token"
-        elif invitation.expires_at < self._clock():
-            refusal = "expired_token"
-        elif invitation.call.facts.call_sid != call_sid:
-            refusal = "wrong_call"
-        elif invitation.call.report.ending is not None:
-            refusal = "call_over"
-        if invitation is None or refusal is not None:
-            log.warning("stream_refused", reason=refusal, call_sid=call_sid)
+        call = self._invitations.take(token, call_sid)
+        if call is None:
             return None
-        call = invitation.call
         runner = call.runner
         if runner is None or runner.reason is not None:
             # The parked model line has given up waiting; the caller has not.
@@ -233,13 +207,14 @@ class Book:
             self._store.put(call.record())
         elif not runner.has_stream and reason == "stream_lost":
             # Nobody came while the model line was parked; the token is good for longer.
-            left_s = max(0.0, call.open_until - self._clock())
-            asyncio.get_running_loop().call_later(left_s, self._nobody_came, call)
+            loop = asyncio.get_running_loop()
+            loop.call_at(call.open_until_s, self._nobody_came, call, call.open_until_s)
         else:
             self._close(call, reason)
 
-    def _nobody_came(self, call: LiveCall) -> None:
-        if call.runner is None and call.open_until <= self._clock():
+    def _nobody_came(self, call: LiveCall, open_until_s: float) -> None:
+        """Its last invitation has expired; one that was drawn since has an end of its own."""
+        if call.runner is None and not call.at_carrier and call.open_until_s == open_until_s:
             self._close(call, "stream_lost")
 
     def _close(self, call: LiveCall, reason: str) -> None:
@@ -378,17 +353,9 @@ class Book:
                 call.runner.feed(FailoverOrdered("server_shutdown"))
 
     def _forget_old(self) -> None:
-        now = self._clock()
-        for digest in [d for d, i in self._invitations.items() if i.expires_at < now]:
-            del self._invitations[digest]
         for call in list(self._calls.values()):
             if call.runner is None and call.now_ms() > AT_CARRIER_S * 1000:
                 self._close(call, "transferred")
-
-
-def _digest(token: str) -> str:
-    """Tokens are compared by their digest, so that looking one up tells nothing about it."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _measure(call: LiveCall) -> None:

@@ -43,8 +43,8 @@ class LiveCall:
     """The transfer target while the caller is with the carrier."""
     dial_answer: str | None = None
     """What the dial result was answered with; Twilio may ask again."""
-    open_until: float = 0.0
-    """When the last invitation expires, by the book's clock."""
+    open_until_s: float = 0.0
+    """When the last invitation expires, by the loop's clock."""
     gone: bool = False
     """The caller is known to have hung up."""
     streams: int = 0

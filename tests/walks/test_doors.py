@@ -18,7 +18,7 @@ from app.emulators.scenario import Receptionist, Reply, Scenario
 from app.emulators.twilio import SharedKey
 from app.emulators.twilio_signing import signature
 from app.emulators.twilio_words import APPLICATION_ERROR, new_sid
-from app.runtime import book
+from app.runtime import invitations
 from tests.waiting import until
 from tests.walks.raw_stream import incoming, raw_stream
 from tests.walks.stage import API_KEY, PUBLIC_URL, TOKEN, VOICE, Stage, heard_tone, stage
@@ -275,7 +275,7 @@ async def test_a_thousand_webhooks_without_a_stream_leave_nothing(
 ) -> None:
     """D-TAC-7: whatever a webhook opens must go by itself when nobody comes."""
     monkeypatch.setattr(leaving, "PARKED_MS", 100)
-    monkeypatch.setattr(book, "TOKEN_S", 0.1)
+    monkeypatch.setattr(invitations, "TOKEN_S", 0.1)
     openai = RealtimeEmulator(Scenario([]), faults=Faults(refuse_status=401))
     async with stage(openai, tmp_path) as s:
         gate = asyncio.Semaphore(20)

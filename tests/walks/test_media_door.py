@@ -12,7 +12,7 @@ from app.call import leaving
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Receptionist, Scenario
 from app.emulators.twilio_words import new_sid
-from app.runtime import book
+from app.runtime import invitations
 from app.transports import caller
 from tests.waiting import until
 from tests.walks.raw_stream import incoming, invited, raw_stream, token_of
@@ -90,7 +90,7 @@ async def test_a_token_opens_one_stream_of_one_call_for_a_while(
             await late.start(other_sid, other)
             assert await late.closed() == 1008, "a token that was tried is spent"
 
-        monkeypatch.setattr(book, "TOKEN_S", -1)
+        monkeypatch.setattr(invitations, "TOKEN_S", -1)
         call_sid, token = await invited(s)
         async with raw_stream(s) as late:
             await late.start(call_sid, token)
