@@ -89,7 +89,7 @@ A line of code about ... belongs in ...
                                                      `app/http/api.py`
     how a refusal is worded over HTTP                `app/http/problems.py`
     how long and how large a request may be          `app/http/wire.py`
-    a setting                                        `app/settings.py`
+    a setting; which address can be meant            `app/settings.py`, `app/addresses.py`
     personal data in logs                            `app/log.py`
     whose fault something is                         `app/errors.py`
     what knows everybody                             `app/main.py`, `app/assembly.py`

@@ -38,6 +38,9 @@ def serve() -> None:
         print(_of_a_tool(fault), file=sys.stderr)
         raise typer.Exit(1) from None
 
+    for warning in settings.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+
     def announce() -> None:
         print(banner(settings), end="", flush=True)
         if board.api_key_is_new:

@@ -5,7 +5,6 @@ SettingsFault whose one sentence names the setting and the fix, and never shows 
 empty value is an absent one, and names this file does not know are somebody else's.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,14 +23,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app import addresses
+
 EXAMPLE_AGENT = Path(__file__).parent / "agents" / "example.yaml"
 
-_AZURE_HOSTS = (
-    ".openai.azure.com",
-    ".openai.azure.us",
-    ".cognitiveservices.azure.com",
-    ".services.ai.azure.com",
-)
+_SHORTEST_KEY = 16
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _SHAPES = {
     "PORT": "a whole number from 0 to 65535",
@@ -132,13 +128,43 @@ class Settings(BaseSettings):
     @property
     def is_azure(self) -> bool:
         """True where the model is served by Azure, which wants an ``api-key`` header as well."""
-        return _on_azure(urlsplit(self.openai_base_url))
+        return addresses.on_azure(urlsplit(self.openai_base_url))
 
     def realtime_url(self, model: str) -> str:
         """The address of a Realtime socket for ``model`` (on Azure: the deployment's name)."""
         scheme, _, rest = self.openai_base_url.partition("://")
         socket = "wss" if scheme == "https" else "ws"
         return f"{socket}://{rest}/realtime?model={quote(model, safe='')}"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What allows a start and is probably not meant, a sentence each with its fix."""
+        return tuple(sentence for doubtful, sentence in self._doubts() if doubtful)
+
+    def _doubts(self) -> Iterator[tuple[bool, str]]:
+        model, carrier = urlsplit(self.openai_base_url), urlsplit(self.twilio_api_url)
+        origin = urlsplit(self.public_url or "")
+        yield (
+            model.path == "",
+            "OPENAI_BASE_URL has no path: most servers want /v1 at its end.",
+        )
+        yield (
+            addresses.in_clear(model) or addresses.in_clear(carrier),
+            f"{'OPENAI_BASE_URL' if addresses.in_clear(model) else 'TWILIO_API_URL'} is not https:"
+            " keys and words cross the network for all to read; write https://.",
+        )
+        yield (
+            not self.local_line
+            and addresses.is_loopback(origin.hostname or "")
+            and not addresses.is_loopback(carrier.hostname or ""),
+            "PUBLIC_URL is this machine alone, where Twilio cannot ring: set the https address"
+            " of your tunnel or server.",
+        )
+        yield (
+            self.api_key is not None and len(self.api_key.get_secret_value()) < _SHORTEST_KEY,
+            f"API_KEY has less than {_SHORTEST_KEY} characters and can be guessed:"
+            " leave it empty to have one drawn.",
+        )
 
     @field_validator("openai_api_key", "twilio_api_secret", "api_key", mode="before")
     @classmethod
@@ -174,11 +200,8 @@ class Settings(BaseSettings):
     @classmethod
     def _base(cls, value: str, info: ValidationInfo) -> str:
         parts = _address(_name(info), value)
-        if _on_azure(parts) and parts.path.rstrip("/") != "/openai/v1":
-            raise SettingsFault(
-                f"{_name(info)} must end in /openai/v1 on Azure:"
-                " the addresses of its dated previews are not supported."
-            )
+        if fault := addresses.fault_of_base(parts):
+            raise SettingsFault(f"{_name(info)} {fault}")
         return value.rstrip("/")
 
     @field_validator("public_url")
@@ -340,19 +363,11 @@ def _public_origin(name: str, value: str) -> str:
     host = parts.hostname or ""
     if parts.path not in ("", "/"):
         raise SettingsFault(f'{name} must be an origin: remove "{parts.path}" from its end.')
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not addresses.is_loopback(host):
         raise SettingsFault(f"{name} must begin with https://: Twilio sends calls to nothing else.")
+    if parts.scheme == "https" and not addresses.is_public(host):
+        raise SettingsFault(
+            f'{name} names "{host}", where Twilio cannot ring: set the address of your tunnel or'
+            " server, or http://127.0.0.1 with its port for the local Twilio."
+        )
     return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _on_azure(parts: SplitResult) -> bool:
-    return (parts.hostname or "").endswith(_AZURE_HOSTS)

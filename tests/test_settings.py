@@ -185,6 +185,16 @@ def test_public_url_is_kept_as_an_origin(tmp_path: Path, written: str, origin: s
 
 PUBLIC_SHAPE = 'PUBLIC_URL must be a URL such as "https://host" without user, query or fragment.'
 PUBLIC_PLACEHOLDER = "PUBLIC_URL is still a placeholder: put the real address."
+OPENAI_BASE = 'OPENAI_BASE_URL must be "https://api.openai.com/v1" on api.openai.com.'
+
+
+def unreachable(host: str) -> str:
+    return (
+        f'PUBLIC_URL names "{host}", where Twilio cannot ring: set the address of your tunnel or'
+        " server, or http://127.0.0.1 with its port for the local Twilio."
+    )
+
+
 SID_SHAPE = (
     "TWILIO_ACCOUNT_SID must be AC followed by 32 hexadecimal digits:"
     " copy it from the Twilio console."
@@ -218,6 +228,12 @@ HOST_SHAPE = (
             "http://phone.contoso.test",
             "PUBLIC_URL must begin with https://: Twilio sends calls to nothing else.",
         ),
+        ("PUBLIC_URL", "https://localhost", unreachable("localhost")),
+        ("PUBLIC_URL", "https://127.0.0.1:5050", unreachable("127.0.0.1")),
+        ("PUBLIC_URL", "https://[::1]", unreachable("::1")),
+        ("PUBLIC_URL", "https://192.168.1.20", unreachable("192.168.1.20")),
+        ("PUBLIC_URL", "https://patchline", unreachable("patchline")),
+        ("PUBLIC_URL", "https://desk.local", unreachable("desk.local")),
         ("PUBLIC_URL", "https://example.ngrok.app", PUBLIC_PLACEHOLDER),
         ("PUBLIC_URL", "https://xxxx.ngrok-free.app", PUBLIC_PLACEHOLDER),
         ("PUBLIC_URL", "https://yourdomain.com", PUBLIC_PLACEHOLDER),
@@ -263,6 +279,24 @@ HOST_SHAPE = (
             "OPENAI_BASE_URL",
             "https://your-resource.openai.azure.com/openai/v1",
             "OPENAI_BASE_URL is still a placeholder: put the real address.",
+        ),
+        ("OPENAI_BASE_URL", "https://api.openai.com", OPENAI_BASE),
+        ("OPENAI_BASE_URL", "http://api.openai.com/v1", OPENAI_BASE),
+        ("OPENAI_BASE_URL", "https://api.openai.com/v1/chat", OPENAI_BASE),
+        (
+            "OPENAI_BASE_URL",
+            "https://eu.api.openai.com/",
+            'OPENAI_BASE_URL must be "https://eu.api.openai.com/v1" on api.openai.com.',
+        ),
+        (
+            "OPENAI_BASE_URL",
+            "https://models.contoso.test/v1/realtime",
+            'OPENAI_BASE_URL must be the base of the API: remove "/realtime" from its end.',
+        ),
+        (
+            "TWILIO_API_URL",
+            "https://api.twilio.com/2010-04-01",
+            'TWILIO_API_URL must be "https://api.twilio.com" on twilio.com.',
         ),
         ("HOST", "http://0.0.0.0", HOST_SHAPE),
         ("HOST", "0.0.0.0:5050", HOST_SHAPE),
@@ -433,3 +467,43 @@ def test_every_setting_of_the_example_file_has_its_comment() -> None:
     for above, line in pairwise(lines):
         if "=" in line and not line.startswith("#"):
             assert above.startswith("# "), line
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"OPENAI_BASE_URL": "https://models.contoso.test"}, "OPENAI_BASE_URL has no path"),
+        ({"OPENAI_BASE_URL": "http://models.contoso.test/v1"}, "OPENAI_BASE_URL is not https"),
+        ({"TWILIO_API_URL": "http://twilio.contoso.test"}, "TWILIO_API_URL is not https"),
+        (TWILIO | {"PUBLIC_URL": "http://localhost:5050"}, "PUBLIC_URL is this machine alone"),
+        ({"API_KEY": "abc"}, "API_KEY has less than 16 characters"),
+    ],
+)
+def test_what_is_probably_not_meant_is_a_warning_with_the_fix(
+    tmp_path: Path, values: dict[str, str], word: str
+) -> None:
+    """Somebody may mean it, so the start goes on; the others must not have to find out."""
+    (warning,) = settings_of(tmp_path, **values).warnings
+
+    assert warning.startswith(word)
+    assert ":" in warning
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        TWILIO,
+        TWILIO
+        | {
+            "PUBLIC_URL": "http://127.0.0.1:5050",
+            "TWILIO_API_URL": "http://127.0.0.1:4010",
+            "OPENAI_BASE_URL": "http://localhost:8765/v1",
+        },
+        {"OPENAI_BASE_URL": "https://contoso.openai.azure.com/openai/v1"},
+        {"TWILIO_API_URL": "https://api.dublin.ie1.twilio.com/"},
+    ],
+)
+def test_what_is_meant_is_started_without_a_warning(tmp_path: Path, values: dict[str, str]) -> None:
+    """A warning at every start is read by nobody; the emulators live on this machine."""
+    assert settings_of(tmp_path, **values).warnings == ()
