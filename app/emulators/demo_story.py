@@ -103,7 +103,7 @@ class Narrated(Brain):
             self.on_plan(plan)
         return plan
 
-    def hear(self, audio: bytes, format_name: str) -> Heard:
+    def hear(self, audio: bytes, format_name: str) -> Heard | Awaitable[Heard]:
         """What the brain hears."""
         return self._brain.hear(audio, format_name)
 

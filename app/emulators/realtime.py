@@ -53,6 +53,8 @@ class RealtimeEmulator:
         noise: bool = False,
         keep_audio: bool = True,
         watch: Callable[[EmulatedSession], None] = lambda session: None,
+        most_sessions: int | None = None,
+        remembered: int | None = None,
     ) -> None:
         """One ``brain`` for all connections, or something that makes one for each.
 
@@ -60,7 +62,9 @@ class RealtimeEmulator:
         are taken in turn from ``delta_ms``. ``session_s`` is the age at which sessions expire;
         idle timeouts pass ``idle_rate`` times as fast as they should. ``noise`` adds fields
         and events of the future. Without ``keep_audio`` no audio is kept, for long loads.
-        ``watch`` is told of every session when it opens and when it is closed.
+        ``watch`` is told of every session when it opens and when it is closed. Beyond
+        ``most_sessions`` at a time handshakes are refused with 429; of closed sessions the
+        last ``remembered`` are kept (None: all).
         """
         self._new_brain = brain if callable(brain) else lambda: brain
         self._api_key = api_key
@@ -73,6 +77,8 @@ class RealtimeEmulator:
         self._noise = noise
         self._keep_audio = keep_audio
         self._watch = watch
+        self._most_sessions = most_sessions
+        self._remembered = remembered
         self._server: Server | None = None
         self._leaving = asyncio.Event()
         self._bell = Bell()
@@ -185,9 +191,21 @@ class RealtimeEmulator:
             return self._refuse(socket, 404, "not_found", f"Invalid URL ({url.path})")
         if not parse_qs(url.query).get("model"):
             return self._refuse(socket, 400, "missing_model", "You must provide a model parameter.")
+        if self._most_sessions is not None and len(self.open_connections) >= self._most_sessions:
+            return self._refuse(socket, 429, "session_limit_reached", "Too many sessions.")
         if _key_of(request) is None:
             return self._refuse(socket, 401, "invalid_api_key", "Missing bearer authentication.")
         return None
+
+    def _forget(self) -> None:
+        """Let go of closed sessions, where only so many are remembered."""
+        if self._remembered is None:
+            return
+        closed = [session for session in self.connections if not session.open]
+        for session in closed[: max(0, len(closed) - self._remembered)]:
+            self.connections.remove(session)
+            if session.brain in self._brains:
+                self._brains.remove(session.brain)
 
     def _refuse(self, socket: ServerConnection, status: int, code: str, message: str) -> Response:
         self.refusals += 1
@@ -206,6 +224,7 @@ class RealtimeEmulator:
         brain = self._new_brain()
         if brain not in self._brains:
             self._brains.append(brain)
+        self._forget()
         faults = self._suffering[socket]
         terms = Terms(
             brain=brain,

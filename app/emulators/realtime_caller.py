@@ -5,6 +5,7 @@ caller falls silent, and only then may a response be made of it.
 """
 
 import copy
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from app.emulators.realtime_floor import Floor
 from app.emulators.realtime_hearing import Ear, SpeechStarted, SpeechStopped
 from app.emulators.realtime_line import Line
 from app.emulators.realtime_speech import split
-from app.emulators.realtime_turns import Brain, Origin
+from app.emulators.realtime_turns import Brain, Heard, Origin
 
 _SHORTEST_TURN_MS = 100
 _TRANSCRIPT = "conversation.item.input_audio_transcription"
@@ -51,6 +52,8 @@ class CallerSide:
                 self._started(noticed)
             else:
                 self._stopped(noticed)
+        if audio := self.ear.fresh():
+            self.brain.listen(audio, name)
 
     def commit(self) -> None:
         """The client ends the turn; raises ``Refusal`` when there is too little of it."""
@@ -83,6 +86,7 @@ class CallerSide:
         self.turn_id = self.line.mint("item")
         self.turn_start_ms = noticed.audio_start_ms
         self.committed = False
+        self.brain.attend()
         self.line.emit(
             "input_audio_buffer.speech_started",
             audio_start_ms=noticed.audio_start_ms,
@@ -122,13 +126,24 @@ class CallerSide:
         self.line.emit("input_audio_buffer.committed", previous_item_id=before, item_id=item_id)
         for event_type in ("conversation.item.added", "conversation.item.done"):
             self.line.emit(event_type, previous_item_id=before, item=copy.deepcopy(wire))
-        if self.config.transcribes and audio:
-            self._transcribe(item)
+        if audio:
+            self.brain.turn_over(audio, name)
+            if self.config.transcribes:
+                self._transcribe(item)
         if not self.keep_audio:
             item.audio = b""
 
     def _transcribe(self, item: Item) -> None:
         heard = self.brain.hear(item.audio, item.format_name)
+        if isinstance(heard, Heard):
+            self._transcribed(item, heard)
+        else:
+            self.floor.beside(self._await_transcript(item, heard), f"transcript of {item.id}")
+
+    async def _await_transcript(self, item: Item, heard: Awaitable[Heard]) -> None:
+        self._transcribed(item, await heard)
+
+    def _transcribed(self, item: Item, heard: Heard) -> None:
         if heard.when == "early":
             self._tell(item, heard.text)
         elif heard.when == "late":

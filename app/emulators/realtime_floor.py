@@ -6,7 +6,7 @@ caller's silence and the client may all ask for it; only the first of them gets 
 
 import asyncio
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,7 @@ class Floor:
         self._idle: asyncio.TimerHandle | None = None
         self._ended_at = float("-inf")
         self._after_response: list[Callable[[], None]] = []
+        self._beside: set[asyncio.Task[None]] = set()
 
     @property
     def conversation_id(self) -> str:
@@ -110,6 +111,12 @@ class Floor:
             active.cut("turn_detected")
             self._disarm()
 
+    def beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Do ``work`` beside the conversation; it is cancelled when the line is gone."""
+        task = self._parts.tasks.create_task(work, name=name)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
     def after_response(self, then: Callable[[], None]) -> None:
         """Do ``then`` when the next response of the conversation has ended."""
         self._after_response.append(then)
@@ -119,6 +126,8 @@ class Floor:
         self._disarm()
         for response in self._responses.values():
             response.abandon()
+        for task in self._beside:
+            task.cancel()
 
     def _new(self, response: EmulatedResponse) -> bool:
         return asyncio.get_running_loop().time() - response.began_at < RACE_S

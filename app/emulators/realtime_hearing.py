@@ -55,6 +55,7 @@ class Ear:
     _unheard: int = 0
     _loud: int = 0
     _quiet_ms: int = 0
+    _handed_out: int = 0
     _format: str = "audio/pcm"
 
     @property
@@ -86,6 +87,16 @@ class Ear:
             if detection is not None:
                 noticed += self._judge(loudness, detection)
         return noticed
+
+    def fresh(self) -> bytes:
+        """What came of the turn being spoken since this was last asked; else nothing."""
+        if not self.speaking:
+            return b""
+        unit = bytes_per_ms(self._format)
+        begin = (self._start_ms - self._buffer_start_ms) * unit + self._handed_out
+        audio = bytes(self._buffer[begin : len(self._buffer) - self._unheard])
+        self._handed_out += len(audio)
+        return audio
 
     def commit(self) -> bytes:
         """Everything in the buffer, which is empty afterwards."""
@@ -119,6 +130,7 @@ class Ear:
 
     def _begin(self, detection: TurnDetection) -> SpeechStarted:
         self.speaking = True
+        self._handed_out = 0
         onset_ms = self._heard_ms - _LOUD_WINDOWS * FRAME_MS
         self._start_ms = max(self._buffer_start_ms, onset_ms - detection.prefix_padding_ms)
         return SpeechStarted(self._start_ms)

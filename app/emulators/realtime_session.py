@@ -137,6 +137,7 @@ class EmulatedSession:
                     writer.cancel()
         finally:
             expiry.cancel()
+            self._terms.brain.leave()
             self._note_the_end()
 
     def _floor_of(self, tasks: asyncio.TaskGroup) -> Floor:

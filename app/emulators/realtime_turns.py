@@ -230,12 +230,28 @@ class Brain(Protocol):
         """The response to ``ask``; an awaitable may be cancelled when the caller interrupts."""
         ...
 
-    def hear(self, audio: bytes, format_name: str) -> Heard:
-        """The transcript of the caller's turn ``audio``."""
+    def attend(self) -> None:
+        """The caller begins to speak; a turn that did not come to its end is forgotten."""
+        return None
+
+    def listen(self, audio: bytes, format_name: str) -> None:
+        """More of the turn, as it is appended, for those who cannot wait for its end."""
+        return None
+
+    def turn_over(self, audio: bytes, format_name: str) -> None:
+        """The turn is committed: ``audio`` is all of it. Its answer, if any, is asked for next."""
+        return None
+
+    def hear(self, audio: bytes, format_name: str) -> Heard | Awaitable[Heard]:
+        """The transcript of the turn, where the session wants one."""
         return Heard("")
 
     def notice(self, event: Mapping[str, Any]) -> None:
         """A client event of the right shape arrived; appended audio is not shown."""
+        return None
+
+    def leave(self) -> None:
+        """A session of this brain is over; where each has a brain of its own, so is this one."""
         return None
 
     def assert_consumed(self) -> None:
