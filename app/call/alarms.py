@@ -14,7 +14,7 @@ class Alarm(Enum):
     PARKED = auto()
     """Nobody came for a model line that was opened when the TwiML was answered."""
     MODEL = auto()
-    """The caller has waited long enough for a model line."""
+    """The caller has waited long enough to hear the model."""
     MEDIA = auto()
     """No caller audio: is the call still there?"""
     STALL = auto()

@@ -19,6 +19,8 @@ class Connecting:
     def __init__(self, parts: Parts, departure: Departure) -> None:
         self._parts = parts
         self._departure = departure
+        self._sent_when_mute: int | None = None
+        """What the caller had been sent when a line was last given up."""
 
     def begin(self, now_ms: int) -> list[c.Command]:
         """The TwiML was answered: open the model line and wait for the stream."""
@@ -27,6 +29,12 @@ class Connecting:
         if plan.greeting_shielded and plan.greeting and not plan.returning:
             self._parts.hearing.shield()
         return [self._parts.link.open()]
+
+    def caller_came(self, now_ms: int) -> None:
+        """The stream is there: what has not been heard yet is waited for from now on."""
+        self._parts.patience.caller_came()
+        if self._parts.link.state is Link.OPENING or self._parts.responses.owes:
+            self._parts.patience.begins(now_ms)
 
     def ready(self, _event: e.ModelReady, now_ms: int) -> list[c.Command]:
         """A line may carry audio: seed it, let it hear what waited, ask it to speak."""
@@ -42,7 +50,10 @@ class Connecting:
         out = conversation.seed(memories)
         out += self._parts.hearing.model_ready()
         opening = self._opening()
-        return out + (self._parts.responses.ask(opening, now_ms) if opening else [])
+        if opening is None:
+            self._parts.patience.ends()
+            return out
+        return out + self._parts.responses.ask(opening, now_ms)
 
     def _opening(self) -> c.CreateResponse | None:
         if self._parts.greeted:
@@ -69,4 +80,14 @@ class Connecting:
             return [c.CloseModel()]
         out = self._parts.playout.finish() if self._parts.live else []
         again = self._parts.link.lost(now_ms)
-        return [*out, c.CloseModel(), again] if again else out + self._departure.fail(now_ms)
+        if again is None:
+            return out + self._departure.fail(now_ms)
+        self._parts.patience.line_lost(now_ms)
+        return [*out, c.CloseModel(), again]
+
+    def mute(self, now_ms: int) -> list[c.Command]:
+        """The line owes words and brings none: another one, unless that has been tried already."""
+        sent, self._sent_when_mute = self._sent_when_mute, self._parts.playout.ever_sent
+        if sent == self._sent_when_mute and self._parts.phase is not Phase.LEAVING:
+            return self._departure.out_of_patience(now_ms)
+        return self.lost(None, now_ms)

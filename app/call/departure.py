@@ -28,6 +28,7 @@ class Departure:
         """Ask for what takes the call away; nothing happens while ``out`` is empty."""
         if out:
             self._parts.phase = Phase.LEAVING
+            self._parts.patience.ends()
             self._parts.leaving.asked(now_ms)
         return out
 
@@ -95,6 +96,11 @@ class Departure:
             return [c.CloseModel()]
         self._parts.leaving.failure = reason
         return self.leave([c.CloseModel(), c.FailOver()], now_ms)
+
+    def out_of_patience(self, now_ms: int) -> list[c.Command]:
+        """The caller hears nothing any more; who was to be put through or let go is so now."""
+        acts = self._parts.transfer.overdue() + self._parts.farewell.overdue()
+        return self.leave(acts, now_ms) if acts and self._parts.live else self.fail(now_ms)
 
     def failover_ordered(self, event: e.FailoverOrdered, now_ms: int) -> list[c.Command]:
         """This process cannot keep the call."""

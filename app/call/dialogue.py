@@ -156,7 +156,23 @@ class Dialogue:
 
     def owed_due(self, now_ms: int) -> list[c.Command]:
         """The model owes a response, or the rest of one."""
-        return self._another_chance(self._parts.responses.overdue(now_ms), now_ms)
+        owed = self._parts.responses.overdue(now_ms)
+        if owed is Owed.GIVE_UP:
+            return self._connecting.mute(now_ms)
+        return self._another_chance(owed, now_ms)
+
+    def patience_due(self, now_ms: int) -> list[c.Command]:
+        """The caller has listened to nothing for long, which may have its reason."""
+        parts = self._parts
+        if not parts.patience.over() or not parts.live:
+            return []
+        if parts.link.state is Link.READY and not parts.responses.owes:
+            return []
+        busy_until_ms = parts.responses.busy_until_ms
+        if busy_until_ms > now_ms:
+            parts.patience.lasts(busy_until_ms)
+            return []
+        return self._departure.out_of_patience(now_ms)
 
     def _another_chance(self, owed: Owed, now_ms: int) -> list[c.Command]:
         match owed:

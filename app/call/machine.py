@@ -62,7 +62,7 @@ class CallMachine:
         departure, dialogue = self._departure, self._dialogue
         return {
             Alarm.PARKED: lambda now: departure.end(departure.reason("stream_lost"), now),
-            Alarm.MODEL: departure.fail,
+            Alarm.MODEL: dialogue.patience_due,
             Alarm.MEDIA: self._media_due,
             Alarm.STALL: self._parts.hearing.stalled,
             Alarm.OWED: dialogue.owed_due,
@@ -103,7 +103,7 @@ class CallMachine:
         parts.hearing.stream_started(now_ms)
         if parts.link.state is Link.GONE:
             return self._departure.fail(now_ms)
-        parts.link.caller_waits(now_ms)
+        self._connecting.caller_came(now_ms)
         out: list[c.Command] = []
         for audio in parts.overture.release():
             out += parts.playout.speak(audio, now_ms)

@@ -1,22 +1,23 @@
 """Opening the model line, opening it again, and when to stop trying.
 
-Attempts are bounded in number and the caller's patience in time: from the moment the caller
-waits until something is heard must stay under five seconds, whatever the model does.
+Attempts are bounded in number, lines in number and time; the caller's patience, which ends them
+all, has a file of its own. A call may last longer than several sessions: only lines lost in quick
+succession are a failed model.
 
     OPENING ──ready──▶ READY ──lost──▶ OPENING … ──no attempt left──▶ GONE
 """
 
+from collections import deque
 from enum import Enum, auto
 
-from app.call.alarms import Alarm, Alarms
 from app.protocol.commands import OpenModel
 from app.protocol.events import ModelRefused
 
 ATTEMPT_MS = 2_500
-PATIENCE_MS = 4_000
 MOST_ATTEMPTS = 2
 MOST_REOPENINGS = 3
-"""Lines lost in one call before the model counts as failed."""
+REOPENINGS_WITHIN_MS = 300_000
+"""So many lines may be lost within so long; with one more the model counts as failed."""
 
 
 class Link(Enum):
@@ -30,10 +31,9 @@ class Link(Enum):
 class ModelLink:
     """The life of a call's model lines."""
 
-    def __init__(self, alarms: Alarms) -> None:
-        self._alarms = alarms
+    def __init__(self) -> None:
         self._attempts = 0
-        self._reopenings = 0
+        self._lost_at_ms: deque[int] = deque(maxlen=MOST_REOPENINGS + 1)
         self.state = Link.OPENING
 
     def open(self) -> OpenModel:
@@ -44,17 +44,11 @@ class ModelLink:
 
     def ready(self) -> bool:
         """The line may carry audio. False if that comes too late to matter."""
-        self._alarms.clear(Alarm.MODEL)
         if self.state is not Link.OPENING:
             return False
         self._attempts = 0
         self.state = Link.READY
         return True
-
-    def caller_waits(self, now_ms: int) -> None:
-        """Somebody is listening to silence from now on."""
-        if self.state is Link.OPENING:
-            self._alarms.set(Alarm.MODEL, now_ms + PATIENCE_MS)
 
     def refused(self, event: ModelRefused) -> OpenModel | None:
         """An attempt failed: the next one, or None when there is none left."""
@@ -67,16 +61,14 @@ class ModelLink:
 
     def lost(self, now_ms: int) -> OpenModel | None:
         """The line that was ready is gone: another one, or None when it went too often."""
-        self._reopenings += 1
         self._attempts = 0
-        if self._reopenings > MOST_REOPENINGS:
+        self._lost_at_ms.append(now_ms)
+        many = len(self._lost_at_ms) > MOST_REOPENINGS
+        if many and now_ms - self._lost_at_ms[0] < REOPENINGS_WITHIN_MS:
             self.state = Link.GONE
             return None
-        command = self.open()
-        self.caller_waits(now_ms)
-        return command
+        return self.open()
 
     def give_up(self) -> None:
-        """The caller's patience is over."""
+        """No line is wanted any more."""
         self.state = Link.GONE
-        self._alarms.clear(Alarm.MODEL)

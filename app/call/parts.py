@@ -14,6 +14,7 @@ from app.call.hearing import Hearing
 from app.call.leaving import Leaving
 from app.call.model_link import ModelLink
 from app.call.overture import Overture
+from app.call.patience import Patience
 from app.call.plan import CallPlan
 from app.call.playout import Playout
 from app.call.responses import Responses
@@ -42,11 +43,14 @@ class Parts:
         self.alarms = Alarms()
         self.playout = Playout()
         self.transcript = Transcript()
-        self.responses = Responses(self.alarms, server_interrupts=plan.server_interrupts)
+        self.patience = Patience(self.alarms, self.playout)
+        self.responses = Responses(
+            self.alarms, self.patience, server_interrupts=plan.server_interrupts
+        )
         self.barge_in = BargeIn(self.playout, self.responses, self.transcript)
         self.hearing = Hearing(self.alarms)
         self.overture = Overture()
-        self.link = ModelLink(self.alarms)
+        self.link = ModelLink()
         self.tools = Toolbook(self.alarms)
         self.transfer = TransferDesk(self.alarms, plan.targets)
         self.farewell = Farewell(self.alarms)

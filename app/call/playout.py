@@ -65,9 +65,11 @@ class Playout:
     def __init__(self) -> None:
         self._generation = 0
         self._marks_sent = 0
+        self._sent = self._sent_before = 0
         self._forget()
 
     def _forget(self) -> None:
+        self._sent_before += self._sent
         self._sent = 0
         self._marked = 0
         self._anchor = 0
@@ -86,6 +88,11 @@ class Playout:
     def at_rest(self) -> bool:
         """Idle, and the part that was played last has come to its end."""
         return self.idle and self._open is None
+
+    @property
+    def ever_sent(self) -> int:
+        """Bytes sent since the beginning, also those that were cleared."""
+        return self._sent_before + self._sent
 
     @property
     def responses(self) -> set[str]:
@@ -173,6 +180,10 @@ class Playout:
     def heard_ms(self, now_ms: int) -> int:
         """Milliseconds of the current generation that were heard."""
         return ms_of_bytes(self._heard(now_ms))
+
+    def unheard_ms(self, now_ms: int) -> int:
+        """Milliseconds of the current generation that have yet to be heard."""
+        return ms_of_bytes(self._sent - self._heard(now_ms))
 
     def _heard(self, now_ms: int) -> int:
         limit = self._marks[0][1] if self._marks else self._sent

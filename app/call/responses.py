@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from app.call.alarms import Alarm, Alarms
+from app.call.patience import Patience
 from app.protocol.commands import CancelResponse, Command, CreateResponse
 from app.protocol.events import ResponseDone, ResponseStarted
 
@@ -64,8 +65,9 @@ class Finished:
 class Responses:
     """The gate, the queue behind it and the list of those who must not be heard."""
 
-    def __init__(self, alarms: Alarms, *, server_interrupts: bool) -> None:
+    def __init__(self, alarms: Alarms, patience: Patience, *, server_interrupts: bool) -> None:
         self._alarms = alarms
+        self._patience = patience
         self._server_interrupts = server_interrupts
         self._gate = Gate.IDLE
         self._active: str | None = None
@@ -77,6 +79,7 @@ class Responses:
         self._caller_speaking = False
         self._turn_open = False
         self._strikes = 0
+        self._began_ms = 0
         self._last_sign_ms = 0
 
     @property
@@ -99,6 +102,12 @@ class Responses:
         """A caller's turn, or a request of ours, has not been answered yet."""
         return self._turn_open or self._gate is not Gate.IDLE or bool(self._waiting)
 
+    @property
+    def busy_until_ms(self) -> int:
+        """Until when the response in progress counts as at work; 0 if it has only begun."""
+        at_work = self._gate is Gate.ACTIVE and self._last_sign_ms > self._began_ms
+        return self._last_sign_ms + STALLED_MS if at_work else 0
+
     def ask(self, wanted: CreateResponse, now_ms: int) -> list[Command]:
         """Let the model speak, now or as soon as it may. Equal purposes are asked once."""
         if all(waiting.purpose != wanted.purpose for waiting in self._waiting):
@@ -111,6 +120,7 @@ class Responses:
         self._asked = self._waiting.popleft()
         self._gate = Gate.ASKED
         self._alarms.set(Alarm.OWED, now_ms + OWED_MS)
+        self._patience.begins(now_ms)
         return [self._asked]
 
     def withdraw(self, purpose: str) -> None:
@@ -122,6 +132,7 @@ class Responses:
     def caller_started(self) -> None:
         """Until the caller's turn is over, nobody else may ask the model to speak."""
         self._caller_speaking = True
+        self._patience.ends()
 
     def caller_stopped(self) -> None:
         """The caller paused; a committed turn may follow."""
@@ -131,6 +142,7 @@ class Responses:
         """The server owes a response of its own."""
         self._caller_speaking = False
         self._turn_open = True
+        self._patience.begins(now_ms)
         if self._gate is Gate.IDLE:
             self._alarms.set(Alarm.OWED, now_ms + OWED_MS)
 
@@ -146,7 +158,7 @@ class Responses:
             self._waiting = deque(w for w in self._waiting if w.purpose in FIRM)
         else:
             self._asked = None
-        self._last_sign_ms = now_ms
+        self._began_ms = self._last_sign_ms = now_ms
         self._alarms.set(Alarm.OWED, now_ms + STALLED_MS)
 
     def speaking(self, response_id: str, now_ms: int) -> bool:
@@ -197,7 +209,7 @@ class Responses:
         self._asked = None
         if self._gate is Gate.ASKED:
             self._gate = Gate.ACTIVE
-            self._last_sign_ms = now_ms
+            self._began_ms = self._last_sign_ms = now_ms
             self._alarms.set(Alarm.OWED, now_ms + QUIET_MS)
 
     def _ask_later(self) -> None:

@@ -5,7 +5,8 @@ import pytest
 from app.call.faults import FATAL
 from app.call.leaving import PARKED_MS, STOP_MS
 from app.call.machine import CallMachine
-from app.call.model_link import ATTEMPT_MS, MOST_REOPENINGS, PATIENCE_MS
+from app.call.model_link import ATTEMPT_MS, MOST_REOPENINGS
+from app.call.patience import PATIENCE_MS
 from app.call.plan import CallPlan, Memory, ToolPlan
 from app.call.prompts import RESUMED
 from app.call.responses import QUIET_MS

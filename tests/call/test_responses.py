@@ -3,7 +3,9 @@
 import pytest
 
 from app.call.alarms import Alarm, Alarms
+from app.call.patience import Patience
 from app.call.plan import CallPlan, ToolPlan
+from app.call.playout import Playout
 from app.call.prompts import TRY_AGAIN
 from app.call.responses import OWED_MS, QUIET_MS, STALLED_MS, Owed, Responses
 from app.protocol import commands as c
@@ -15,8 +17,9 @@ FILLER = c.CreateResponse("filler")
 GOODBYE = c.CreateResponse("goodbye", "Say goodbye.", tools=False)
 
 
-def gate(*, server_interrupts: bool = True) -> Responses:
-    return Responses(Alarms(), server_interrupts=server_interrupts)
+def gate(alarms: Alarms | None = None, *, server_interrupts: bool = True) -> Responses:
+    alarms = alarms or Alarms()
+    return Responses(alarms, Patience(alarms, Playout()), server_interrupts=server_interrupts)
 
 
 def begun(responses: Responses, response_id: str = "R", purpose: str | None = None) -> Responses:
@@ -120,7 +123,7 @@ def test_a_goodbye_overtaken_on_the_wire_is_asked_again() -> None:
 def test_a_request_that_missed_the_other_response_is_still_under_way() -> None:
     """Without a collision before response.done it was not answered yet; two would be too many."""
     alarms = Alarms()
-    responses = Responses(alarms, server_interrupts=True)
+    responses = gate(alarms)
     responses.ask(GOODBYE, 0)
     begun(responses)
 
@@ -254,7 +257,7 @@ def test_the_watchdog_is_silent_when_nothing_is_owed() -> None:
 def test_an_active_response_must_show_signs_of_life() -> None:
     """A response that stops in the middle would leave the caller in silence for ever."""
     alarms = Alarms()
-    responses = begun(Responses(alarms, server_interrupts=True))
+    responses = begun(gate(alarms))
     alarms.due(STALLED_MS)
     assert responses.overdue(STALLED_MS) is Owed.NOTHING
     assert alarms.next_ms == QUIET_MS
@@ -282,7 +285,7 @@ def test_a_completed_response_forgives() -> None:
 def test_a_turn_during_a_response_is_owed_after_it() -> None:
     """The server answers it when it is free."""
     alarms = Alarms()
-    responses = begun(Responses(alarms, server_interrupts=True))
+    responses = begun(gate(alarms))
     responses.turn_committed(50)
 
     ended(responses, now_ms=100)
@@ -396,7 +399,7 @@ def test_signs_of_life_may_be_told_out_of_order() -> None:
 def test_every_wait_for_the_model_has_an_alarm() -> None:
     """Without one the caller would wait for ever; the moments are what the runner wakes at."""
     alarms = Alarms()
-    responses = Responses(alarms, server_interrupts=True)
+    responses = gate(alarms)
     responses.ask(FILLER, 1_000)
     assert alarms.next_ms == 1_000 + OWED_MS
     begun(responses, purpose="filler")
@@ -414,7 +417,7 @@ def test_every_wait_for_the_model_has_an_alarm() -> None:
 def test_a_collision_gives_the_alarm_to_the_other_response() -> None:
     """Two seconds would be over before it is."""
     alarms = Alarms()
-    responses = Responses(alarms, server_interrupts=True)
+    responses = gate(alarms)
     responses.ask(RESULT, 1_000)
     responses.already_active(1_050)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.call import model_link
+from app.call import model_link, patience
 from app.emulators.realtime import ABRUPT, Faults, RealtimeEmulator
 from app.emulators.scenario import (
     Brain,
@@ -46,7 +46,7 @@ async def test_a_model_that_cannot_be_reached_is_replaced_by_a_person(
     if fault in ("never_created", "never_updated"):
         # The patience of real calls is waited for once, by never_upgrades.
         monkeypatch.setattr(model_link, "ATTEMPT_MS", 300)
-        monkeypatch.setattr(model_link, "PATIENCE_MS", 500)
+        monkeypatch.setattr(patience, "PATIENCE_MS", 500)
     openai = RealtimeEmulator(Scenario([]), faults=REFUSALS[fault])
     async with stage(openai, tmp_path, agent=PERSON) as s:
         began_s = now_s()
