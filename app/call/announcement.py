@@ -51,7 +51,8 @@ class Announcement:
                 return None
             self.state = Spoken.SAYING
             return self._wanted
-        if self.state is Spoken.SAYING and response.purpose == self._wanted.purpose:
+        said = response.purpose == self._wanted.purpose and not response.failed
+        if self.state is Spoken.SAYING and said:
             self.state = Spoken.SAID
         return None
 

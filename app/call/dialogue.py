@@ -12,7 +12,7 @@ from app.call.faults import FATAL, Severity, severity
 from app.call.model_link import Link
 from app.call.parts import Parts, Phase
 from app.call.prompts import TRY_AGAIN
-from app.call.responses import Owed
+from app.call.responses import Finished, Owed
 from app.call.transfer import Putting
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -91,8 +91,8 @@ class Dialogue:
 
     def response_started(self, event: e.ResponseStarted, now_ms: int) -> list[c.Command]:
         """The model begins to answer."""
-        self._parts.responses.started(event, now_ms)
-        return []
+        yields = not self._parts.leaving_soon
+        return self._parts.responses.started(event, now_ms, yields=yields)
 
     def speech_audio(self, event: e.SpeechAudio, now_ms: int) -> list[c.Command]:
         """Speech: to the caller, kept until there is one, or to nobody. On the audio path."""
@@ -120,26 +120,41 @@ class Dialogue:
         self._parts.tools.response_ended(event.response_id)
         if self._parts.live:
             out = self._parts.playout.finish() + out
-        if event.status == "failed":
-            return out + self._response_failed(event, now_ms)
-        silent = event.status in {"completed", "incomplete"} and not finished.spoke
-        if silent and not self._parts.tools.called_in(event.response_id):
-            if finished.purpose == "nudge":
-                return out + self._another_chance(Owed.GIVE_UP, now_ms)
-            out += self._parts.responses.ask(TRY_AGAIN, now_ms)
-        for wanted in (
-            self._parts.transfer.finished(finished),
-            self._parts.farewell.finished(finished),
-            self._parts.tools.due(),
-        ):
-            if wanted is not None:
-                out += self._parts.responses.ask(wanted, now_ms)
+        if finished.failed and event.reason in FATAL:
+            return out + self._departure.fail(now_ms)
+        owed = self._owed_after(event, finished)
+        if owed is Owed.GIVE_UP:
+            return out + self._another_chance(owed, now_ms)
+        wanted = self._wanted_after(finished)
+        for request in wanted:
+            out += self._parts.responses.ask(request, now_ms)
+        if owed is Owed.ASK_AGAIN and not wanted:
+            out += self._parts.responses.again(self._once_more(finished), now_ms)
         return out + self._departure.if_line_idle(now_ms)
 
-    def _response_failed(self, event: e.ResponseDone, now_ms: int) -> list[c.Command]:
-        if event.reason in FATAL:
-            return self._departure.fail(now_ms)
-        return self._another_chance(self._parts.responses.failed(), now_ms)
+    def _owed_after(self, event: e.ResponseDone, finished: Finished) -> Owed:
+        """What a response that failed or said nothing leaves to be made good."""
+        owed = Owed.NOTHING
+        called = self._parts.tools.called_in(event.response_id)
+        if finished.failed:
+            owed = self._parts.responses.failed()
+        elif event.status in {"completed", "incomplete"} and not finished.spoke and not called:
+            owed = Owed.GIVE_UP if finished.purpose == "nudge" else Owed.ASK_AGAIN
+        # Where a tool was called its output asks for words.
+        return Owed.NOTHING if called and owed is Owed.ASK_AGAIN else owed
+
+    def _wanted_after(self, finished: Finished) -> list[c.CreateResponse]:
+        """What the end of a response makes the model say next."""
+        parts = self._parts
+        wanted = (
+            parts.transfer.finished(finished),
+            parts.farewell.finished(finished),
+            parts.tools.due(),
+        )
+        return [request for request in wanted if request is not None]
+
+    def _once_more(self, finished: Finished) -> c.CreateResponse:
+        return finished.asked if finished.failed and finished.asked is not None else TRY_AGAIN
 
     def model_error(self, event: e.ModelError, now_ms: int) -> list[c.Command]:
         """An error: most mean nothing (``faults``)."""

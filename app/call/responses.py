@@ -60,6 +60,9 @@ class Finished:
     response_id: str
     purpose: str | None
     spoke: bool
+    failed: bool = False
+    asked: CreateResponse | None = None
+    """The request of ours that it answered."""
 
 
 class Responses:
@@ -73,6 +76,11 @@ class Responses:
         self._active: str | None = None
         self._purpose: str | None = None
         self._asked: CreateResponse | None = None
+        """Under way, and not answered yet."""
+        self._answered: CreateResponse | None = None
+        """What the response in progress answers."""
+        self._echoes = False
+        """This server tells us which response was asked for; not every one does."""
         self._spoke = False
         self._waiting: deque[CreateResponse] = deque()
         self._muted: deque[str] = deque(maxlen=_MUTED_KEPT)
@@ -146,20 +154,42 @@ class Responses:
         if self._gate is Gate.IDLE:
             self._alarms.set(Alarm.OWED, now_ms + OWED_MS)
 
-    def started(self, event: ResponseStarted, now_ms: int) -> None:
-        """A response is in progress, ours or the server's."""
+    def started(self, event: ResponseStarted, now_ms: int, *, yields: bool = True) -> list[Command]:
+        """A response is in progress, ours or the server's.
+
+        One of ours that begins into the caller's sentence ``yields``: the server heard the
+        caller before it met our request, so it will not cancel anything.
+        """
+        self._purpose = self._purpose_of(event)
         self._gate = Gate.ACTIVE
         self._active = event.response_id
-        self._purpose = event.purpose
         self._spoke = False
         self._turn_open = False
-        if event.purpose is None:
-            # It began after everything that was added before, so it answers that too.
-            self._waiting = deque(w for w in self._waiting if w.purpose in FIRM)
-        else:
-            self._asked = None
         self._began_ms = self._last_sign_ms = now_ms
         self._alarms.set(Alarm.OWED, now_ms + STALLED_MS)
+        if self._purpose is None:
+            # It began after everything that was added before, so it answers that too.
+            self._waiting = deque(w for w in self._waiting if w.purpose in FIRM)
+            return []
+        self._answered = None if self._asked is _NOBODYS else self._asked
+        if yields and self._caller_speaking:
+            self._ask_later()
+            self._asked = None
+            return self.mute(set(), by_voice=False)
+        self._asked = None
+        return []
+
+    def _purpose_of(self, event: ResponseStarted) -> str | None:
+        """What a response was asked for; None where the server began it by itself.
+
+        Without an echo it is ours where no turn of the caller's is open: the server has
+        nothing of its own to answer then.
+        """
+        self._echoes = self._echoes or event.purpose is not None
+        forgotten = self._gate is Gate.ASKED and not self._turn_open and not self._echoes
+        if event.purpose is None and forgotten and self._asked is not None:
+            return self._asked.purpose
+        return event.purpose
 
     def speaking(self, response_id: str, now_ms: int) -> bool:
         """Audio of a response arrived: whether it may be heard. On the audio path.
@@ -180,7 +210,10 @@ class Responses:
         """A response ended; whoever waited may be next."""
         if self._gate is not Gate.ACTIVE or self._active not in (None, event.response_id):
             return Finished(event.response_id, None, spoke=True), []
-        finished = Finished(event.response_id, self._purpose, self._spoke)
+        failed = event.status == "failed"
+        finished = Finished(
+            event.response_id, self._purpose, self._spoke, failed=failed, asked=self._answered
+        )
         if event.status == "completed":
             self._strikes = 0
         under_way = self._asked
@@ -195,7 +228,7 @@ class Responses:
         self._gate = Gate.IDLE
         self._active = None
         self._purpose = None
-        self._asked = None
+        self._asked = self._answered = None
         self._spoke = False
         self._alarms.clear(Alarm.OWED)
 
@@ -213,8 +246,11 @@ class Responses:
             self._alarms.set(Alarm.OWED, now_ms + QUIET_MS)
 
     def _ask_later(self) -> None:
-        if self._asked is not None and self._asked is not _NOBODYS:
-            self._waiting.appendleft(self._asked)
+        asked = self._asked
+        if asked is None or asked is _NOBODYS:
+            return
+        if all(waiting.purpose != asked.purpose for waiting in self._waiting):
+            self._waiting.appendleft(asked)
 
     def refused(self) -> Owed:
         """Our request itself was an error: nothing will come of it, but somebody waits."""
@@ -225,7 +261,12 @@ class Responses:
         return self.failed()
 
     def again(self, otherwise: CreateResponse, now_ms: int) -> list[Command]:
-        """Let the model speak after all: who waits first, else ``otherwise``."""
+        """Let the model speak after all: who waits first, else ``otherwise``.
+
+        Nothing more is asked for where a request is under way already.
+        """
+        if self._gate is Gate.ASKED:
+            return []
         return self._flush(now_ms) if self._waiting else self.ask(otherwise, now_ms)
 
     def mute(self, response_ids: set[str], *, by_voice: bool) -> list[Command]:

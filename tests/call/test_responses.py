@@ -3,6 +3,7 @@
 import pytest
 
 from app.call.alarms import Alarm, Alarms
+from app.call.machine import CallMachine
 from app.call.patience import Patience
 from app.call.plan import CallPlan, ToolPlan
 from app.call.playout import Playout
@@ -113,6 +114,7 @@ def test_nobody_else_can_say_goodbye() -> None:
 def test_a_goodbye_overtaken_on_the_wire_is_asked_again() -> None:
     """Ours was sent, but the server had begun a response of its own."""
     responses = gate()
+    responses.turn_committed(0)
     responses.ask(GOODBYE, 0)
     begun(responses)
     responses.already_active(60)
@@ -124,6 +126,7 @@ def test_a_request_that_missed_the_other_response_is_still_under_way() -> None:
     """Without a collision before response.done it was not answered yet; two would be too many."""
     alarms = Alarms()
     responses = gate(alarms)
+    responses.turn_committed(0)
     responses.ask(GOODBYE, 0)
     begun(responses)
 
@@ -138,6 +141,7 @@ def test_a_request_that_missed_the_other_response_is_still_under_way() -> None:
 def test_a_goodbye_that_was_called_off_is_not_asked_again() -> None:
     """Under way and withdrawn: a collision is the end of it."""
     responses = gate()
+    responses.turn_committed(0)
     responses.ask(GOODBYE, 0)
     responses.withdraw("goodbye")
     begun(responses)
@@ -150,6 +154,7 @@ def test_a_goodbye_that_was_called_off_is_not_asked_again() -> None:
 def test_a_result_overtaken_on_the_wire_is_answered_by_the_other() -> None:
     """The server's response saw the output, which was sent before our request."""
     responses = gate()
+    responses.turn_committed(0)
     responses.ask(RESULT, 0)
     begun(responses)
     responses.already_active(60)
@@ -466,6 +471,7 @@ def test_each_response_speaks_for_itself() -> None:
 def test_a_late_refusal_is_the_end_of_a_request_under_way() -> None:
     """The server's response serves the caller; nothing is to be waited for behind it."""
     responses = gate()
+    responses.turn_committed(0)
     responses.ask(RESULT, 0)
     begun(responses)
 
@@ -486,3 +492,201 @@ def test_a_new_line_begins_with_a_clean_sheet() -> None:
     assert not responses.owes
     assert responses.ask(RESULT, 5_000) == [RESULT]
     assert responses.overdue(5_000 + OWED_MS) is Owed.ASK_AGAIN
+
+
+def speaks_into(machine: CallMachine, response: e.Event) -> list[c.Command]:
+    """The caller has begun to speak, and a response that was asked for before begins."""
+    machine.handle(e.SpeechStarted("U"), 100)
+    return machine.handle(response, 150)
+
+
+def test_a_request_that_is_answered_into_the_callers_sentence_is_not_heard() -> None:
+    """The server met the caller's voice before our request, so it cancels nothing itself."""
+    machine = on_the_phone(CallPlan("Hello."))
+
+    assert speaks_into(machine, started("R", "greeting")) == [c.CancelResponse("R")]
+    assert machine.handle(speech(100), 200) == []
+    assert machine.handle(done(status="cancelled", reason="client_cancelled"), 250) == []
+
+
+def test_a_goodbye_answered_into_the_callers_sentence_is_called_off() -> None:
+    """The interruption came first: it was withdrawn, and is not asked for again."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    machine.handle(tool_call("end_call"), 10)
+    assert kinds(machine.handle(done(), 20)) == ["CreateResponse"]
+
+    assert speaks_into(machine, started("R2", "goodbye")) == [c.CancelResponse("R2")]
+    machine.handle(done("R2", "cancelled", "client_cancelled"), 200)
+    machine.handle(e.SpeechStopped("U"), 900)
+    machine.handle(e.CallerTurnCommitted("U"), 900)
+    machine.handle(started("R3"), 950)
+    assert kinds(machine.handle(speech(100, "B", "R3"), 960)) == ["PlayAudio", "SendMark"]
+    assert machine.handle(done("R3"), 970)[1:] == []
+
+
+def test_what_the_caller_spoke_over_is_asked_for_after_their_turn() -> None:
+    """The model owes it still, where the server's own answer cannot stand for it."""
+    machine = on_the_phone(CallPlan("Hello."))
+    speaks_into(machine, started("R", "greeting"))
+    machine.handle(done(status="cancelled", reason="client_cancelled"), 250)
+    machine.handle(e.SpeechStopped("U"), 900)
+    machine.handle(e.CallerTurnCommitted("U"), 900)
+    machine.handle(started("R2"), 950)
+    machine.handle(speech(100, "B", "R2"), 960)
+
+    asked = machine.handle(done("R2"), 970)[-1]
+
+    assert isinstance(asked, c.CreateResponse)
+    assert asked.purpose == "greeting"
+
+
+def test_what_the_servers_answer_says_too_is_not_asked_for_again() -> None:
+    """The result was in the conversation before the caller's turn."""
+    responses = gate()
+    responses.ask(RESULT, 0)
+    responses.caller_started()
+    assert responses.started(e.ResponseStarted("R", "tool_result"), 10) == [c.CancelResponse("R")]
+    assert not responses.speaking("R", 20)
+    assert responses.done(e.ResponseDone("R", "cancelled"), 30)[1] == []
+    responses.turn_committed(500)
+    begun(responses, "R2")
+
+    assert ended(responses, "R2") == []
+
+
+def test_a_caller_whose_turn_is_not_answered_is_told_what_they_spoke_over() -> None:
+    """The watchdog asks for what waits before it asks for anything."""
+    responses = gate()
+    responses.ask(RESULT, 0)
+    responses.caller_started()
+    responses.started(e.ResponseStarted("R", "tool_result"), 10)
+    responses.done(e.ResponseDone("R", "cancelled"), 30)
+    responses.turn_committed(500)
+
+    assert responses.overdue(500 + OWED_MS) is Owed.ASK_AGAIN
+    assert responses.again(TRY_AGAIN, 500 + OWED_MS) == [RESULT]
+
+
+def test_the_announcement_of_a_transfer_does_not_yield() -> None:
+    """The caller who is being put through does not interrupt."""
+    machine = on_the_phone(CallPlan(targets=("billing",)))
+    machine.handle(started(), 0)
+    machine.handle(tool_call("transfer_call", arguments='{"target":"billing"}'), 10)
+    machine.handle(done(), 20)
+
+    assert speaks_into(machine, started("R2", "announce")) == []
+    assert kinds(machine.handle(speech(100, "B", "R2"), 200)) == ["PlayAudio", "SendMark"]
+
+
+def test_a_server_that_forgets_what_was_asked_still_answers_us() -> None:
+    """Not every compatible server echoes metadata; the greeting was said again and again."""
+    machine = on_the_phone(CallPlan("Hello."))
+    machine.handle(started("R"), 100)
+    machine.handle(speech(100), 200)
+    machine.handle(done(), 300)
+
+    assert machine.wake(300 + OWED_MS) == []
+
+
+def test_a_forgetful_servers_own_answer_is_its_own() -> None:
+    """A turn is open: it is what the server answers, and the goodbye has yet to be said."""
+    responses = gate()
+    responses.turn_committed(0)
+    responses.ask(GOODBYE, 10)
+    begun(responses)
+    responses.already_active(60)
+
+    assert ended(responses) == [GOODBYE]
+
+
+def test_a_server_that_has_echoed_once_is_taken_at_its_word() -> None:
+    """Its late answer to a turn that was given up must not count as a goodbye."""
+    responses = begun(gate(), "R0", "greeting")
+    ended(responses, "R0")
+    responses.ask(GOODBYE, 200)
+    begun(responses, "R1")
+
+    finished, _ = responses.done(e.ResponseDone("R1", "completed"), 300)
+    assert finished.purpose is None
+    assert not responses.idle
+
+
+def test_a_failed_response_is_made_good_by_one_that_waited() -> None:
+    """The result and a nudge behind it would be two answers to one question."""
+    machine = on_the_phone(CallPlan(tools={"look_up": ToolPlan()}))
+    machine.handle(started(), 0)
+    machine.handle(tool_call(), 10)
+    machine.handle(done(), 20)
+    machine.handle(e.SpeechStarted("U"), 30)
+    machine.handle(e.SpeechStopped("U"), 500)
+    machine.handle(e.CallerTurnCommitted("U"), 500)
+    machine.handle(started("R2"), 550)
+    machine.handle(e.ToolDone("T1", "42", ok=True), 600)
+
+    assert machine.handle(done("R2", "failed", "server_error"), 700) == [RESULT]
+    machine.handle(started("R3", "tool_result"), 800)
+    machine.handle(speech(100, "B", "R3"), 900)
+    assert kinds(machine.handle(done("R3"), 950)) == []
+
+
+def test_a_failed_response_whose_tool_is_done_is_not_nudged_too() -> None:
+    """Its result is what the model has to speak about, once."""
+    machine = on_the_phone(CallPlan(tools={"look_up": ToolPlan()}))
+    machine.handle(started(), 0)
+    machine.handle(tool_call(), 10)
+    machine.handle(e.ToolDone("T1", "42", ok=True), 20)
+
+    assert machine.handle(done(status="failed", reason="server_error"), 50) == [RESULT]
+    machine.handle(started("R2", "tool_result"), 60)
+    machine.handle(speech(100, "B", "R2"), 70)
+    assert kinds(machine.handle(done("R2"), 80)) == []
+
+
+def test_a_failed_response_whose_tool_runs_is_not_nudged_either() -> None:
+    """The output asks for words when it comes."""
+    machine = on_the_phone(CallPlan(tools={"look_up": ToolPlan()}))
+    machine.handle(started(), 0)
+    machine.handle(tool_call(), 10)
+
+    assert machine.handle(done(status="failed", reason="server_error"), 50) == []
+    assert machine.handle(e.ToolDone("T1", "42", ok=True), 60)[-1] == RESULT
+
+
+def test_a_failed_greeting_is_a_greeting_again() -> None:
+    """The operator wrote it word for word; a nudge would let the model make one up."""
+    machine = on_the_phone(CallPlan("Hello."))
+    machine.handle(started("R", "greeting"), 10)
+
+    (again,) = machine.handle(done(status="failed", reason="server_error"), 50)
+
+    assert isinstance(again, c.CreateResponse)
+    assert again.purpose == "greeting"
+
+
+def test_a_failed_announcement_has_not_been_said() -> None:
+    """Nobody heard it: asked for once more before the caller is put through."""
+    machine = on_the_phone(CallPlan(targets=("billing",)))
+    machine.handle(started(), 0)
+    machine.handle(tool_call("transfer_call", arguments='{"target":"billing"}'), 10)
+    (announce,) = machine.handle(done(), 20)
+    machine.handle(started("R2", "announce"), 30)
+
+    assert machine.handle(done("R2", "failed", "server_error"), 50) == [announce]
+
+
+def test_silence_behind_which_somebody_waits_needs_no_nudge() -> None:
+    """Who waits asks for words already."""
+    machine = on_the_phone(CallPlan(tools={"look_up": ToolPlan()}))
+    machine.handle(started(), 0)
+    machine.handle(tool_call(), 10)
+    machine.handle(done(), 20)
+    machine.handle(e.SpeechStarted("U"), 30)
+    machine.handle(e.CallerTurnCommitted("U"), 500)
+    machine.handle(started("R2"), 550)
+    machine.handle(e.ToolDone("T1", "42", ok=True), 600)
+
+    assert machine.handle(done("R2"), 700) == [RESULT]
+    machine.handle(started("R3", "tool_result"), 800)
+    machine.handle(speech(100, "B", "R3"), 900)
+    assert kinds(machine.handle(done("R3"), 950)) == []

@@ -82,6 +82,7 @@ class Call:
         self.now_ms = 0
         self.ends = 0
         self.streaming = False
+        self.speaking = False
         self.running: list[str] = []
         self.outputs = Counter[str]()
         self.frames = 0
@@ -92,7 +93,13 @@ class Call:
     def feed(self, event: e.Event) -> None:
         if isinstance(event, e.StreamStarted):
             self.streaming = True
-        self.obey(self.machine.handle(event, self.now_ms))
+        elif isinstance(event, e.SpeechStarted | e.SpeechStopped):
+            self.speaking = isinstance(event, e.SpeechStarted)
+        commands = self.machine.handle(event, self.now_ms)
+        if isinstance(event, e.SpeechAudio) and self.speaking:
+            put_through = self.machine._parts.transfer.under_way
+            assert put_through or not commands, "something is said into the caller's sentence"
+        self.obey(commands)
 
     def wait(self, elapsed_ms: int) -> None:
         """Time passes; alarms ring when they are due, marks return when they were played."""
@@ -118,6 +125,7 @@ class Call:
                 assert self.streaming, "something for a caller who is not there"
             if isinstance(command, c.OpenModel | c.CloseModel):
                 self.outputs.clear()
+                self.speaking = False
             self._check(command)
             for echo in self.telephone.take(command):
                 self.rest.append(echo)
