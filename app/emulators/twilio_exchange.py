@@ -106,7 +106,7 @@ class Exchange:
             stream.close(self._carrier.pace.close_limit_s), name=f"close {stream.stream_sid}"
         )
         if stream.started_at_ms is not None:
-            run.report_stream(stream, "stream-stopped")
+            run.report_over(stream)
 
     async def _settle(self, run: Run, ended: Ended) -> None:
         """End the call: the stream first, then its status, then whoever wants to know."""
@@ -116,13 +116,16 @@ class Exchange:
         call.ended_at_ms = monotonic_ms()
         call.status = ended.status
         call.pulse.beat()
+        if self._carrier.faults.end_is_told_first:
+            self._progress(run, ended.sip_response_code)
+            await _delivered(call)
         if call.pending_action is not None:
             action = call.pending_action
             form = {**call.form(), **action.extra}
             await self._carrier.webhooks.send(action.url, form, call.requests, method=action.method)
-        self._progress(run, ended.sip_response_code)
-        while call.deliveries:
-            await asyncio.wait(set(call.deliveries))
+        if not self._carrier.faults.end_is_told_first:
+            self._progress(run, ended.sip_response_code)
+        await _delivered(call)
         call.settled = True
         call.pulse.beat()
 
@@ -147,6 +150,12 @@ class Exchange:
         call.callback_sequence += 1
         delay_ms = self._carrier.faults.status_delay_ms.get(call.status, 0)
         run.deliver(_later(run, form, delay_ms), f"callback {call.status}")
+
+
+async def _delivered(call: EmulatedCall) -> None:
+    """Return when every callback of the call has arrived."""
+    while call.deliveries:
+        await asyncio.wait(set(call.deliveries))
 
 
 async def _later(run: Run, form: dict[str, str], delay_ms: int) -> None:

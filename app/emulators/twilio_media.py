@@ -106,6 +106,8 @@ class EmulatedStream:
         """The server's close code, 1006 without a frame; None while open or closed by us."""
         self.close_reason = ""
         self.end: StreamEnd | None = None
+        self.broken: Violation | None = None
+        """What Twilio calls an error of the stream: told by a ``stream-error`` callback."""
         self.reported_over = False
         self.received: dict[str, int] = {"media": 0, "mark": 0, "clear": 0}
         self.marks_returned: list[tuple[str, float]] = []
@@ -220,6 +222,14 @@ class EmulatedStream:
         if self._socket is not None:
             self._socket.transport.pause_reading()
         self._die(then)
+
+    def break_off(self, then: AfterDeath = "hang_up") -> None:
+        """Twilio sees a protocol violation (31924) where none is, and gives the stream up.
+
+        As seen in production: no ``stop``, no close, the call ends, the socket stays open.
+        """
+        self.broken = Violation(31924, "Stream - WebSocket - Protocol Error")
+        self.die_half_open(then)
 
     async def stop_without_close(self, then: AfterDeath = "hang_up") -> None:
         """Send ``stop`` and leave the socket open."""
@@ -387,7 +397,12 @@ class EmulatedStream:
             self._complain(Violation(31921, text))
         elif closed.sent is not None and closed.sent.code in _OUR_FAULT_CODES:
             self.close_code = closed.sent.code
-            self._complain(Violation(31924, f"protocol violation: {closed.sent.reason}"))
+            self._break(Violation(31924, f"protocol violation: {closed.sent.reason}"))
+            self._die("hang_up")
         else:
             self.close_code = 1006
-            self._complain(Violation(31903, "the socket broke without a close frame"))
+            self._break(Violation(31903, "the socket broke without a close frame"))
+
+    def _break(self, violation: Violation) -> None:
+        self.broken = violation
+        self._complain(violation)

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 from xml.etree.ElementTree import Element
 
 from app.emulators.twilio_call import EmulatedCall, Fetch, Source
@@ -23,6 +23,7 @@ from app.emulators.twilio_words import (
     Faults,
     Pace,
     Violation,
+    names,
     outcome_for,
 )
 
@@ -110,7 +111,9 @@ class Run:
     async def callback(
         self, url: str, form: dict[str, str], method: Literal["GET", "POST"] = "POST"
     ) -> None:
-        """Post a status callback and judge the answer (15003)."""
+        """Post a status callback, unless it gets lost, and judge the answer (15003)."""
+        if names(self.carrier.faults.lost_callbacks, urlsplit(url).path) is not None:
+            return
         reply = await self.carrier.webhooks.send(url, form, self.call.requests, method=method)
         if reply.error is not None:
             self.call.complain(Violation(reply.error, f"status callback {url} failed"))
@@ -142,9 +145,23 @@ class Run:
         }
         if error is not None:
             form["StreamError"] = error
+        delay_ms = self.carrier.faults.status_delay_ms.get(event, 0)
         self.deliver(
-            self.callback(stream.status_callback, form, stream.status_method), f"callback {event}"
+            self._late(delay_ms, self.callback(stream.status_callback, form, stream.status_method)),
+            f"callback {event}",
         )
+
+    def report_over(self, stream: EmulatedStream) -> None:
+        """Post the last word about a stream that ran: it stopped, or it broke."""
+        if stream.broken is None:
+            self.report_stream(stream, "stream-stopped")
+        else:
+            self.report_stream(stream, "stream-error", str(stream.broken))
+
+    async def _late(self, delay_ms: int, work: Coroutine[Any, Any, None]) -> None:
+        if delay_ms > 0:
+            await self.take(delay_ms)
+        await work
 
 
 def http_method(text: str | None) -> Literal["GET", "POST"]:

@@ -5,6 +5,7 @@ connection goes elsewhere. So a server that computes signatures over what it rea
 on fails here as it would behind a tunnel.
 """
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -13,7 +14,7 @@ from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 import aiohttp
 
 from app.emulators.twilio_signing import signature_header, signed_url
-from app.emulators.twilio_words import Faults, WebhookRequest
+from app.emulators.twilio_words import Faults, WebhookRequest, names
 
 BODY_LIMIT_BYTES = 64 * 1024
 TWIML_TYPES = ("text/xml", "application/xml", "text/html")
@@ -110,9 +111,14 @@ class Webhooks:
         A connection that fails is tried once more, as Twilio does by default.
         """
         form = {**form, **self._faults.extra_parameters}
-        again = urlsplit(url).path in self._faults.duplicate_webhooks
+        path = urlsplit(url).path
+        again = names(self._faults.duplicate_webhooks, path) is not None
+        if (slow := names(self._faults.slow_webhooks, path)) is not None:
+            await asyncio.sleep(self._faults.slow_webhooks[slow] / 1000)
         token = {"I-Twilio-Idempotency-Token": secrets.token_hex(16)}
         reply = await self._once(url, form, log, method, token if again else {})
+        if again:
+            await asyncio.sleep(self._faults.repeat_after_ms / 1000)
         if again or reply.error == 11205:
             reply = await self._once(url, form, log, method, token)
         return reply

@@ -7,12 +7,14 @@ to name a thing. Rule: values only; nothing here does anything.
 import enum
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
 """What a caller hears when Twilio gets no usable TwiML."""
+
+TRIAL_NOTICE = "You have a trial account. Press any key to execute your code."
 
 FINAL_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
@@ -122,9 +124,16 @@ class Faults:
     webhook_signature: SignatureMode = "good"
     shared_key: SharedKey | None = None
     duplicate_webhooks: frozenset[str] = frozenset()
-    """Paths delivered twice with one idempotency token, the second answer counting."""
+    """Paths delivered twice with one idempotency token, the second answer counting; here and
+    below a path stands for those under it too."""
+    repeat_after_ms: int = 0
+    """How long after the first answer the second delivery of those comes."""
+    slow_webhooks: Mapping[str, int] = field(default_factory=dict)
+    """Paths whose requests set out so many ms late."""
+    lost_callbacks: frozenset[str] = frozenset()
+    """Paths of status callbacks that never arrive: Twilio promises no more than its best."""
     status_delay_ms: Mapping[str, int] = field(default_factory=dict)
-    """Delay by CallStatus of status callbacks, to bring them out of order."""
+    """Delay by CallStatus or StreamEvent of status callbacks, to bring them out of order."""
     jitter_ms: float = 0.0
     """Media may be late by up to this; order is kept."""
     bunch: int = 1
@@ -137,8 +146,17 @@ class Faults:
         default_factory=lambda: {"CallFeatureOfTomorrow": "1", "EmptyParameter": ""}
     )
     """Unknown form fields that every webhook carries; Twilio adds such without notice."""
+    end_is_told_first: bool = False
+    """The final call status is posted before the ``action`` of the verb the call ended on."""
     connect_action_at_end: bool = True
     """Whether <Connect action> is requested when the call ends on the stream."""
+    trial_account: bool = False
+    """The account is on trial: the caller hears so, and <Stream> is taken out of the TwiML."""
+
+
+def names(paths: Iterable[str], path: str) -> str | None:
+    """The one of ``paths`` that is ``path`` or stands above it."""
+    return next((one for one in paths if f"{path}/".startswith(f"{one.rstrip('/')}/")), None)
 
 
 class StreamEnd(enum.Enum):

@@ -18,6 +18,7 @@ from app.emulators.twilio_upgrade import unacceptable_url
 from app.emulators.twilio_webhooks import TWIML_TYPES
 from app.emulators.twilio_words import (
     APPLICATION_ERROR,
+    TRIAL_NOTICE,
     StreamEnd,
     Violation,
     monotonic_ms,
@@ -91,6 +92,9 @@ def _application_error(run: Run) -> Ended:
 
 
 async def _perform(run: Run, page: Document) -> Step:
+    if run.carrier.faults.trial_account and TRIAL_NOTICE not in run.call.said:
+        _answer(run)
+        run.call.said.append(TRIAL_NOTICE)
     for verb in page.verbs:
         act = _VERBS.get(verb.tag)
         if act is None:
@@ -114,6 +118,8 @@ def _answer(run: Run) -> None:
 
 async def _connect(run: Run, verb: Element) -> Step:
     noun = verb.find("Stream")
+    if run.carrier.faults.trial_account:
+        return None
     if noun is None:
         run.call.complain(Violation(12200, "<Connect> without a <Stream>"))
         return run.action(verb)
@@ -130,15 +136,11 @@ async def _connect(run: Run, verb: Element) -> Step:
         run.report_stream(stream, "stream-error", str(refused))
         return run.action(verb)
     run.report_stream(stream, "stream-started")
-    match await stream.run():
-        case StreamEnd.STAY:
-            await run.stay()
-        case StreamEnd.HANG_UP:
-            run.report_stream(stream, "stream-stopped")
-            return Ended("stream")
-        case StreamEnd.SERVER_CLOSED | StreamEnd.NEXT_VERB:
-            run.report_stream(stream, "stream-stopped")
-    return run.action(verb)
+    over = await stream.run()
+    if over is StreamEnd.STAY:
+        await run.stay()
+    run.report_over(stream)
+    return Ended("stream") if over is StreamEnd.HANG_UP else run.action(verb)
 
 
 def _stream(run: Run, noun: Element) -> EmulatedStream:
@@ -149,6 +151,8 @@ def _stream(run: Run, noun: Element) -> EmulatedStream:
         url = url.replace("https:", "wss:", 1)
     if noun.get("track", "inbound_track") != "inbound_track":
         call.complain(Violation(31941, "<Connect><Stream> takes the inbound track only"))
+    if noun.get("connectorName"):
+        call.complain(Violation(31940, "no connector of this name is installed"))
     parameters: dict[str, str] = {}
     for parameter in noun.findall("Parameter"):
         name, value = parameter.get("name", ""), parameter.get("value", "")
