@@ -1,0 +1,123 @@
+"""What stands behind the local model's mouth: one call's ears, wits and voice put together.
+
+A turn is decoded while it is spoken, so that little is left to do when it ends. Whoever needs
+what was said, the transcript and the answer, waits for the same decoding. Rule: whatever of
+the three fails, there is an answer; silence is nobody's.
+"""
+
+import asyncio
+import audioop
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from app.audio import mulaw
+from app.emulators.realtime_turns import Ask, Brain, Heard, Output, Plan, Speech
+from app.local.ports import NOTHING, Hear, Speak, Think, Understood
+from app.protocol.units import BYTES_PER_MS, SAMPLE_RATE_HZ
+
+_SAMPLE_BYTES = 2
+_PCM_RATE_HZ = 24_000
+_CHARS_PER_S = 15
+"""How fast a caption is read where nothing can speak."""
+
+log = structlog.get_logger("local_model")
+
+
+class LocalBrain(Brain):
+    """One session's. ``attend``, ``listen``, ``turn_over``, ``answer`` come in that order."""
+
+    def __init__(self, hear: Hear, think: Think, speak: Speak) -> None:
+        self._hear = hear
+        self._think = think
+        self._speak = speak
+        self._turn: asyncio.Task[Understood] | None = None
+        """The turn that has not been answered yet."""
+        self._decoding: set[asyncio.Task[Understood]] = set()
+        self._rate: Any = None
+
+    def attend(self) -> None:
+        """Expect what the caller may want next."""
+        self._rate = None
+        self._hear.begin(self._think.expects())
+
+    def listen(self, audio: bytes, format_name: str) -> None:
+        """Decode as it comes."""
+        self._hear.feed(self._linear(audio, format_name))
+
+    def turn_over(self, audio: bytes, format_name: str) -> None:
+        """Decode the rest beside the conversation."""
+        self._turn = asyncio.create_task(self._hear.end(), name="understanding")
+        self._decoding.add(self._turn)
+        self._turn.add_done_callback(self._decoding.discard)
+
+    def hear(self, audio: bytes, format_name: str) -> Any:
+        """The words, once they are known."""
+        return self._transcript(self._turn)
+
+    async def _transcript(self, turn: asyncio.Task[Understood] | None) -> Heard:
+        understood = await asyncio.shield(turn) if turn is not None else NOTHING
+        return Heard(understood.text)
+
+    async def answer(self, ask: Ask) -> Plan:
+        """What is said and done; a caller who interrupts cancels it."""
+        heard: Understood | None = None
+        if _answers_speech(ask) and self._turn is not None:
+            turn, self._turn = self._turn, None
+            heard = await asyncio.shield(turn)
+        outputs = await self._think.reply(ask, heard)
+        return Plan(tuple([await self._voiced(output) for output in outputs]))
+
+    async def _voiced(self, output: Output) -> Output:
+        if not isinstance(output, Speech):
+            return output
+        sound = await self._speak.say(output.text)
+        if not sound:
+            # Nothing can speak: the words stay readable for as long as they would have taken.
+            sound = mulaw.silence(1000 * max(1, len(output.text) // _CHARS_PER_S))
+        return replace(output, audio=sound, ms=len(sound) // BYTES_PER_MS)
+
+    def notice(self, event: Mapping[str, Any]) -> None:
+        """The tools and instructions of the session are the think port's."""
+        if event["type"] == "session.update":
+            self._think.configure(event["session"])
+
+    def leave(self) -> None:
+        """The session is over."""
+        for task in self._decoding:
+            task.cancel()
+
+    def _linear(self, audio: bytes, format_name: str) -> bytes:
+        """16-bit, 8 kHz, whatever the session appends."""
+        if format_name == "audio/pcmu":
+            return mulaw.decode(audio)
+        if format_name == "audio/pcma":
+            return audioop.alaw2lin(audio, _SAMPLE_BYTES)
+        linear, self._rate = audioop.ratecv(
+            audio, _SAMPLE_BYTES, 1, _PCM_RATE_HZ, SAMPLE_RATE_HZ, self._rate
+        )
+        return linear
+
+
+def _answers_speech(ask: Ask) -> bool:
+    """Whether the last thing that happened is that the caller spoke."""
+    content = ask.items[-1].get("content") if ask.items else None
+    return bool(content and content[0].get("type") == "input_audio")
+
+
+class Typed:
+    """Ears where there are none: keypad and typed text are understood, speech is not."""
+
+    rung = "typed text and keypad"
+
+    def begin(self, intents: Sequence[Any]) -> None:
+        """Nothing is expected."""
+
+    def feed(self, linear: bytes) -> None:
+        """Nothing is heard."""
+
+    async def end(self) -> Understood:
+        """Nothing was understood."""
+        return NOTHING

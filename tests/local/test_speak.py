@@ -1,0 +1,99 @@
+"""The local model's voice: whatever is missing, the next rung speaks."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.audio import mulaw
+from app.emulators.demo_voice import VoiceFault
+from app.local import stock
+from app.local.prompts import Prompts, needed, pack
+from app.local.speak import PAUSE_MS, Engine, Program, Voice, espeak, flite
+from scripts.render_prompts import lines
+
+
+class Counting:
+    """An engine that says tones and counts, or fails."""
+
+    rung = "counting"
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.fails = fails
+        self.asked: list[str] = []
+
+    async def sentence(self, text: str) -> bytes:
+        """Its letters as bytes."""
+        self.asked.append(text)
+        if self.fails:
+            raise VoiceFault("no voice today")
+        return text.encode()
+
+
+def test_every_stock_line_was_rendered_in_advance() -> None:
+    """Run scripts/render_prompts.py after changing a line, or the first call is silent there."""
+    stored = Prompts.stored()
+
+    assert set(needed(stock.LINES)) <= set(needed(lines())) <= set(stored._places)
+
+
+async def test_stored_lines_are_speech_and_not_silence() -> None:
+    """A file that was packed wrongly would still have the right length."""
+    stored = Prompts.stored()
+
+    for sentence in needed(stock.LINES):
+        sound = await stored.sentence(sentence)
+        assert mulaw.rms(sound) > 1000, sentence
+
+
+async def test_what_was_packed_is_found_again() -> None:
+    """Places are counted in bytes of one file."""
+    index, sound = pack({"One.": b"\x01\x02", "Two.": b"\x03"})
+    assert index.startswith("[")
+
+    stored = Prompts({"One.": (0, 2), "Two.": (2, 1)}, sound)
+
+    assert await stored.sentence("Two.") == b"\x03"
+
+
+async def test_a_sentence_is_made_once() -> None:
+    """Fixed lines cost nothing at call time."""
+    engine = Counting()
+    voice = Voice([engine], Prompts({}, b""))
+
+    first = await voice.say("Hello. Hello. Bye.")
+    again = await voice.say("Hello. Hello. Bye.")
+
+    assert first == again == mulaw.silence(PAUSE_MS).join([b"Hello.", b"Hello.", b"Bye."])
+    assert engine.asked == ["Hello.", "Bye."]
+
+
+async def test_a_failing_engine_is_mended_by_the_next() -> None:
+    """A voice server that is down must not take the agent's voice away."""
+    stored = Prompts({"Hello.": (0, 3)}, b"abc")
+    voice = Voice([Counting(fails=True)], stored)
+
+    assert voice.rung == "counting"
+    assert await voice.say("Hello. Nobody rendered this.") == b"abc"
+
+
+@pytest.mark.parametrize("engine", [flite(), espeak()], ids=["flite", "espeak-ng"])
+async def test_a_program_speaks_at_the_usual_loudness(engine: Engine | None) -> None:
+    """Recognition and people both expect about -20 dBFS."""
+    if engine is None:
+        pytest.skip("not installed")
+
+    sound = await engine.sentence("--help is what I need, -o really.")
+
+    assert 2000 < mulaw.rms(sound) < 4000
+    assert len(sound) > 8000
+
+
+async def test_a_program_that_fails_says_which_and_why(tmp_path: Path) -> None:
+    """The log is where somebody looks for the missing voice."""
+    shell = shutil.which("sh")
+    assert shell is not None
+    engine = Program("broken", [shell, "-c", "echo no sound card >&2; exit 3"])
+
+    with pytest.raises(VoiceFault, match="broken failed: no sound card"):
+        await engine.sentence("Hello.")

@@ -1,0 +1,159 @@
+"""Wits without a language model: the agent document, followed by rule."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.emulators.realtime_turns import Ask, Origin, Output, Speech, ToolUse
+from app.local import stock
+from app.local.ports import NOTHING, Intent, Understood
+from app.local.think import Rules
+from app.tools.builtin import builtin_schemas
+
+HOURS = {
+    "type": "function",
+    "name": "opening_hours",
+    "parameters": {
+        "type": "object",
+        "properties": {"day": {"type": "string"}},
+        "required": ["day"],
+    },
+}
+PIN = {
+    "type": "function",
+    "name": "verify_pin",
+    "parameters": {
+        "type": "object",
+        "properties": {"pin": {"type": "string"}, "member": {"type": "boolean"}},
+        "required": ["pin", "member"],
+    },
+}
+
+
+def _read(text: str, intents: Sequence[Intent]) -> str | None:
+    """Typed text is taken for the intent that has the same first words."""
+    return next((i.name for i in intents if text in i.say_like), None)
+
+
+def _rules(*tools: Mapping[str, Any]) -> Rules:
+    rules = Rules(_read)
+    rules.configure({"tools": [*tools, *builtin_schemas({"human": "A person", "billing": ""})]})
+    return rules
+
+
+def _ask(origin: Origin = "turn", instructions: str = "", purpose: str = "", **last: Any) -> Ask:
+    item = last or {"type": "message", "role": "user", "content": [{"type": "input_audio"}]}
+    metadata = {"purpose": purpose} if purpose else {}
+    return Ask(origin, False, instructions, (), metadata, (item,))
+
+
+async def _hears(rules: Rules, text: str, intent: str | None) -> list[Output]:
+    return list(await rules.reply(_ask(), Understood(text, intent)))
+
+
+async def test_the_greeting_is_said_word_for_word() -> None:
+    """The first thing a newcomer hears is what they wrote."""
+    wanted = 'Say exactly this, word for word, and nothing else: "It\'s Contoso. Hello!"'
+
+    said = await _rules().reply(_ask("client", wanted, "greeting"), None)
+
+    assert said == [Speech("It's Contoso. Hello!")]
+
+
+async def test_a_tool_that_needs_nothing_more_is_called_at_once() -> None:
+    """The day was named with the question."""
+    said = await _hears(_rules(HOURS), "are you open on sunday", "tool:opening_hours")
+
+    assert said == [ToolUse("opening_hours", {"day": "sunday"})]
+
+
+async def test_what_is_missing_is_asked_for_and_listened_for() -> None:
+    """A required value that nobody gave would be made up by a worse model."""
+    rules = _rules(HOURS)
+
+    asked = await _hears(rules, "what are your opening hours", "tool:opening_hours")
+    expected = {intent.name for intent in rules.expects()}
+    answered = await _hears(rules, "monday", "value:monday")
+
+    assert asked == [Speech(stock.WHICH_DAY)]
+    assert {"value:monday", "transfer:human", "end"} <= expected
+    assert "tool:opening_hours" not in expected
+    assert answered == [ToolUse("opening_hours", {"day": "monday"})]
+
+
+async def test_numbers_come_by_keypad_and_questions_by_yes_or_no() -> None:
+    """Spoken digits are not understood on a telephone line."""
+    rules = _rules(PIN)
+    keys = {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": "[keypad] The caller pressed: 1 2 3 4 #"}],
+    }
+
+    asked = await _hears(rules, "verify pin", "tool:verify_pin")
+    keyed = list(await rules.reply(_ask("client", purpose="digits", **keys), None))
+    agreed = await _hears(rules, "yes", "yes")
+
+    assert asked == [Speech("Please key in the pin, and then press the hash key.")]
+    assert keyed == [Speech("Member? Yes or no?")]
+    assert agreed == [ToolUse("verify_pin", {"pin": "1234", "member": True})]
+
+
+async def test_a_person_is_put_through_by_name() -> None:
+    """The model names a target of the document, never a number."""
+    said = await _hears(_rules(), "speak to a human", "transfer:human")
+
+    assert said == [
+        Speech(stock.PUTTING_THROUGH),
+        ToolUse("transfer_call", {"target": "human", "reason": "asked for"}),
+    ]
+
+
+async def test_three_turns_that_were_not_understood_bring_a_person() -> None:
+    """Pardon, then the keypad, then somebody: nobody is asked for ever."""
+    rules = _rules()
+
+    said = [await _hears(rules, "", None) for _ in range(3)]
+
+    assert said[:2] == [[Speech(stock.NOT_CAUGHT)], [Speech(stock.TRY_KEYPAD)]]
+    assert said[2][-1] == ToolUse("transfer_call", {"target": "human", "reason": "not understood"})
+
+
+async def test_a_result_is_read_out_and_a_failure_is_owned_up_to() -> None:
+    """JSON is not something to be read aloud."""
+    rules = _rules(HOURS)
+
+    plain = await rules.reply(_ask("client", type="function_call_output", output="Closed"), None)
+    failed = await rules.reply(
+        _ask("client", type="function_call_output", output='{"error":"timeout"}'), None
+    )
+
+    assert plain == [Speech("Closed. Is there anything else?")]
+    assert failed == [Speech("I am sorry, that did not work. Is there anything else?")]
+
+
+async def test_no_to_anything_else_ends_the_call() -> None:
+    """That is what a caller means by it."""
+    rules = _rules()
+    await rules.reply(_ask("client", type="function_call_output", output="Done"), None)
+
+    said = await _hears(rules, "no thank you", "no")
+
+    assert said[0] == Speech(stock.GOODBYE)
+    assert said[1] == ToolUse("end_call", {"reason": "the caller is done"})
+
+
+async def test_what_nobody_understood_of_typed_text_is_said_so() -> None:
+    """A typed line goes the way of a spoken one."""
+    typed = {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": "no"}],
+    }
+    rules = _rules()
+
+    known = await rules.reply(_ask("client", **typed), None)
+    typed["content"] = [{"type": "input_text", "text": "what is the meaning of life"}]
+    unknown = await rules.reply(_ask("client", **typed), NOTHING)
+
+    assert known == [Speech(stock.NOTED)]
+    assert unknown == [Speech(stock.NOT_CAUGHT)]
