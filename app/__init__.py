@@ -89,6 +89,7 @@ A line of code about ... belongs in ...
     Twilio's routes, the media door, the operator's  `app/http/voice.py`, `app/http/media.py`,
                                                      `app/http/api.py`
     how a refusal is worded over HTTP                `app/http/problems.py`
+    the record as clients are told of it             `app/http/record.py`
     how long and how large a request may be          `app/http/wire.py`
     a setting; which address can be meant            `app/settings.py`, `app/addresses.py`
     personal data in logs                            `app/log.py`

@@ -130,7 +130,13 @@ def switchboard(
     key, is_new = _api_key(settings, data)
     signing = _signing(settings)
     lifespan = _lifespan(book, spawn, hangar, (carrier.close, tools.close))
-    app = FastAPI(title="Patchline", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Patchline",
+        lifespan=lifespan,
+        openapi_tags=api.TAGS,
+        docs_url=None,
+        redoc_url=None,
+    )
     problems.install(app)
     app.include_router(api.public_routes(book, banner(settings)))
     app.include_router(api.operator_routes(book, operator(key)))

@@ -4,36 +4,67 @@
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from fastapi import APIRouter, Depends, HTTPException, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
 
+from app.http.problems import described
+from app.http.record import CallRecord
 from app.runtime.book import Book
+
+TAGS = [
+    {"name": "operator", "description": "For programs of the operator's: bearer key API_KEY."},
+    {"name": "operations", "description": "For load balancers and scrapers: no key."},
+    {
+        "name": "twilio",
+        "description": "Called by Twilio alone, which signs each request over PUBLIC_URL;"
+        " parameters are Twilio's, as it documents them.",
+    },
+]
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str
+
+
+class Readiness(BaseModel):
+    """Whether new calls may come."""
+
+    ready: bool
+    live_calls: int
 
 
 def public_routes(book: Book, banner: str) -> APIRouter:
     """``/``, ``/health``, ``/ready`` and ``/metrics``: no key, nothing personal."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/", response_class=PlainTextResponse)
+    @router.get("/", response_class=PlainTextResponse, summary="What is running")
     async def root() -> str:
         """What is running."""
         return banner
 
-    @router.get("/health")
-    async def health() -> dict[str, str]:
+    @router.get("/health", summary="Whether the process answers")
+    async def health() -> Health:
         """The process answers."""
-        return {"status": "ok"}
+        return Health(status="ok")
 
-    @router.get("/ready")
-    async def ready(response: Response) -> dict[str, object]:
+    draining: dict[int | str, dict[str, Any]] = {
+        503: {"model": Readiness, "description": "The server drains"}
+    }
+
+    @router.get("/ready", summary="Whether new calls may come", responses=draining)
+    async def ready(response: Response) -> Readiness:
         """New calls may come; 503 while the server drains."""
         if book.draining:
             response.status_code = 503
-        return {"ready": not book.draining, "live_calls": book.live}
+        return Readiness(ready=not book.draining, live_calls=book.live)
 
-    @router.get("/metrics")
+    @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus exposition."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -45,7 +76,17 @@ def operator_routes(book: Book, check: Callable[..., Awaitable[None]]) -> APIRou
     """``/v1``: behind the bearer key."""
     router = APIRouter(prefix="/v1", tags=["operator"], dependencies=[Depends(check)])
 
-    @router.get("/calls/{call_id}")
+    found: dict[int | str, dict[str, Any]] = {
+        200: {"model": CallRecord, "description": "The record"}
+    }
+
+    @router.get(
+        "/calls/{call_id}",
+        operation_id="get_call",
+        summary="The record of a call",
+        response_model=None,
+        responses={**found, **described(401, 404)},
+    )
     async def call(call_id: str) -> dict[str, object]:
         """The record of a call, live or ended, by its id or CallSid; in memory for now."""
         record = book.record(call_id)

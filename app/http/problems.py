@@ -1,11 +1,37 @@
 """Every refusal as an RFC 9457 problem document: what is wrong, in one sentence, and no more."""
 
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """A refusal, as RFC 9457 has it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    """What is wrong, in one sentence."""
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These refusals, and any other, as the ``responses`` of a route."""
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    named: dict[int | str, dict[str, Any]] = {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in statuses
+    }
+    return {**named, "default": {"description": "Any other refusal", "content": content}}
 
 
 def install(app: FastAPI) -> None:
@@ -25,4 +51,4 @@ def install(app: FastAPI) -> None:
 def _problem(status: int, detail: str, headers: dict[str, str]) -> JSONResponse:
     title = HTTPStatus(status).phrase
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)

@@ -11,6 +11,7 @@ import structlog
 from fastapi import APIRouter, Depends, HTTPException, Response
 
 from app.http.guard import FormPairs
+from app.http.problems import described
 from app.protocol import twilio_webhooks as forms
 from app.runtime.book import Book
 from app.runtime.live_call import CallFacts
@@ -20,9 +21,19 @@ T = TypeVar("T")
 Guard = Callable[..., Awaitable[FormPairs]]
 
 
+class Twiml(Response):
+    """A document; Twilio plays an application error for any other type (12300)."""
+
+    media_type = "text/xml"
+
+
 def routes(book: Book, guard: Guard) -> APIRouter:
     """The routes Twilio calls, all behind ``guard``."""
-    router = APIRouter(tags=["twilio"], default_response_class=Response)
+    router = APIRouter(
+        tags=["twilio"],
+        default_response_class=Twiml,
+        responses=described(400, 403, 413, 503),
+    )
     Form = Annotated[FormPairs, Depends(guard)]
 
     @router.get("/incoming-call", operation_id="incoming_call_by_get")
@@ -30,7 +41,7 @@ def routes(book: Book, guard: Guard) -> APIRouter:
     async def incoming_call(form: Form) -> Response:
         """Somebody calls: TwiML that brings them to the media socket."""
         call = _read(forms.parse_incoming_call, form)
-        return _twiml(
+        return Twiml(
             book.admit(
                 CallFacts(call.call_sid, call.account_sid, call.from_, call.to, call.direction)
             )
@@ -41,9 +52,9 @@ def routes(book: Book, guard: Guard) -> APIRouter:
         """The stream is over and Twilio asks what to do next."""
         stream = _read(forms.parse_stream_ended, form)
         over = stream.status in forms.FINAL_STATUSES
-        return _twiml(book.stream_ended(stream.call_sid, call_over=over))
+        return Twiml(book.stream_ended(stream.call_sid, call_over=over))
 
-    @router.post("/twilio/stream-status")
+    @router.post("/twilio/stream-status", status_code=204)
     async def stream_status(form: Form) -> Response:
         """A stream began, stopped, or could not be opened."""
         stream = _read(forms.parse_stream_status, form)
@@ -53,7 +64,7 @@ def routes(book: Book, guard: Guard) -> APIRouter:
             book.stream_stopped(stream.call_sid, stream.stream_sid)
         return Response(status_code=204)
 
-    @router.post("/twilio/call-status")
+    @router.post("/twilio/call-status", status_code=204)
     async def call_status(form: Form) -> Response:
         """The state of a call changed."""
         call = _read(forms.parse_call_status, form)
@@ -65,7 +76,7 @@ def routes(book: Book, guard: Guard) -> APIRouter:
     async def dial_result(token: str, form: Form) -> Response:
         """A transfer ended: hang up, or back to the agent."""
         result = _read(forms.parse_dial_result, form)
-        return _twiml(
+        return Twiml(
             book.dialled(
                 token,
                 call_sid=result.call_sid,
@@ -82,7 +93,7 @@ def routes(book: Book, guard: Guard) -> APIRouter:
         """Twilio could not use another answer of ours: the failure treatment."""
         codes = [value for name, value in form if name == "ErrorCode"]
         log.error("twilio_fell_back", code=codes[0][:8] if codes else None)
-        return _twiml(book.failure())
+        return Twiml(book.failure())
 
     return router
 
@@ -92,7 +103,3 @@ def _read(parse: Callable[[FormPairs], T], form: FormPairs) -> T:
         return parse(form)
     except forms.MalformedForm as exc:
         raise HTTPException(400, str(exc)) from None
-
-
-def _twiml(document: str) -> Response:
-    return Response(document, media_type="text/xml")

@@ -26,6 +26,7 @@ from app.emulators.realtime import EmulatedSession, RealtimeEmulator
 from app.emulators.twilio import DialOutcome, EmulatedStream, Pace, TwilioEmulator
 from app.emulators.twilio_call import EmulatedCall
 from app.emulators.twilio_signing import signature
+from app.http.record import CallRecord
 from app.main import Switchboard, switchboard
 from app.runtime.replay import replay
 from app.server import DrainingServer, configuration
@@ -75,7 +76,9 @@ class Stage:
         """The record of a call, by the API an operator would use, once the call has ended."""
         call_id = await self.call_id(call)
         await until(lambda: not self.board.book.lives(call.call_sid), 20)
-        return await self.get(f"/v1/calls/{call_id}")
+        found = await self.get(f"/v1/calls/{call_id}")
+        CallRecord.model_validate(found)
+        return found
 
     async def call_id(self, call: EmulatedCall) -> str:
         """Our name for a call, as the log and the API know it."""

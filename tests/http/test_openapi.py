@@ -1,0 +1,116 @@
+"""The description that clients are generated from, held against what is really answered."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from app.emulators.realtime import RealtimeEmulator
+from app.emulators.scenario import Scenario
+from app.http.problems import Problem
+from app.http.record import CallRecord
+from app.runtime.live_call import CallFacts
+from tests.walks.raw_stream import invited
+from tests.walks.stage import API_KEY, Stage, stage
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+async def s(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A server that tells about itself."""
+    async with stage(RealtimeEmulator(Scenario([])), tmp_path) as made:
+        yield made
+
+
+async def described(s: Stage) -> dict[str, Any]:
+    """The document as a client generator gets it."""
+    async with aiohttp.ClientSession() as client, client.get(s.url + "/openapi.json") as answer:
+        assert answer.status == 200
+        found: dict[str, Any] = await answer.json()
+        return found
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Each operation by ``verb path``."""
+    return {
+        f"{verb} {path}": operation
+        for path, verbs in document["paths"].items()
+        for verb, operation in verbs.items()
+    }
+
+
+async def test_the_record_and_its_refusals_are_described(s: Stage) -> None:
+    """A client generated from ``object`` and 422 knows nothing about a call."""
+    document = await described(s)
+    operation = operations(document)["get /v1/calls/{call_id}"]
+
+    assert set(operation["responses"]) == {"200", "401", "404", "default"}
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/CallRecord"}
+    assert {"from", "schema", "turns"} <= set(
+        document["components"]["schemas"]["CallRecord"]["properties"]
+    )
+    for status in ("401", "404"):
+        assert set(operation["responses"][status]["content"]) == {PROBLEM}
+    assert operation["security"]
+
+
+async def test_every_operation_has_a_tag_a_summary_and_its_refusals(s: Stage) -> None:
+    """Twilio's own routes stand apart: nobody but Twilio can call them."""
+    document = await described(s)
+    tags = {tag["name"] for tag in document["tags"]}
+    assert tags == {"operator", "operations", "twilio"}
+
+    for name, operation in operations(document).items():
+        (tag,) = operation["tags"]
+        assert tag in tags
+        assert operation["summary"]
+        assert "422" not in operation["responses"]
+        of_twilio = "twilio" in name or "incoming-call" in name
+        assert (tag == "twilio") is of_twilio
+        if of_twilio:
+            assert {"400", "403", "413", "503"} <= set(operation["responses"])
+            done = operation["responses"].get("200", {"content": {"text/xml": {}}})
+            assert "text/xml" in done["content"]
+            assert ("204" in operation["responses"]) is name.endswith("-status")
+
+
+async def test_a_live_record_is_as_described(s: Stage) -> None:
+    """Nulls and empty lists are part of the shape; every walk checks the full ones."""
+    call_sid, _ = await invited(s)
+
+    record = CallRecord.model_validate(await s.get(f"/v1/calls/{call_sid}"))
+
+    assert record.status == "in_progress"
+    assert record.carrier.call_sid == call_sid
+    assert record.ending is None
+
+
+async def test_a_record_with_a_field_nobody_described_is_not_as_described(s: Stage) -> None:
+    """The check that holds both together must be able to fail."""
+    facts = CallFacts("CA" + "0" * 32, "AC" + "0" * 32, "", "")
+    s.board.book.admit(facts)
+    record = await s.get(f"/v1/calls/{facts.call_sid}")
+
+    with pytest.raises(ValueError, match="surprise"):
+        CallRecord.model_validate(record | {"surprise": 1})
+    with pytest.raises(ValueError, match="total"):
+        CallRecord.model_validate(record | {"durations_ms": {}})
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "status"),
+    [("/v1/calls/x", API_KEY, 404), ("/v1/calls/x", "wrong", 401), ("/nowhere", "", 404)],
+)
+async def test_a_refusal_is_as_described(s: Stage, path: str, key: str, status: int) -> None:
+    """One shape for every mistake."""
+    headers = {"Authorization": f"Bearer {key}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as client,
+        client.get(s.url + path) as answer,
+    ):
+        assert (answer.status, answer.content_type) == (status, PROBLEM)
+        assert Problem.model_validate(await answer.json()).status == status
