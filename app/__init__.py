@@ -80,6 +80,7 @@ A line of code about ... belongs in ...
     effects and what goes wrong in them              `app/runtime/effects.py`
     live calls, capacity, draining                   `app/runtime/book.py`
     whose stream is whose: one-time tokens           `app/runtime/invitations.py`
+    how a transfer ended, once for each              `app/runtime/dials.py`
     one call over all its streams, its record        `app/runtime/live_call.py`
     the TwiML of a line                              `app/runtime/scripts.py`
     flight logs and replaying them                   `app/runtime/flight_log.py`,

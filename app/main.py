@@ -162,6 +162,7 @@ def _lifespan(
                 book.let_go()
         finally:
             spawn.group = None
+            book.close()
             for close in closers:
                 close()
             await asyncio.to_thread(hangar.close)

@@ -220,6 +220,11 @@ class Report:
             self.transfers[-1].outcome = outcome
             self.transfers[-1].talk_s = talk_s
 
+    @property
+    def too_late_to_transfer(self) -> bool:
+        """The caller had left when Twilio was asked for the latest transfer."""
+        return bool(self.transfers) and self.transfers[-1].outcome == "refused:call_over"
+
     def ended(self, reason: str, now_ms: int) -> bool:
         """The call is over. False if it was already: a record closes exactly once."""
         if self.ending is not None:

@@ -24,8 +24,9 @@ from app.protocol.events import (
     StreamReportedOver,
     StreamStopped,
 )
+from app.runtime.dials import Dials
 from app.runtime.effects import contained
-from app.runtime.invitations import TOKEN_BYTES, Invitations
+from app.runtime.invitations import Invitations
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.metrics import (
     ANSWER_SECONDS,
@@ -45,7 +46,9 @@ ABNORMAL = 1006
 _ANSWERED = frozenset({"completed", "answered"})
 """A leg that was answered, by a mailbox for instance, and never bridged says this, too."""
 _DONE = frozenset({"assistant_hangup", "operator_ended", "caller_hangup", "transferred"})
+INTERRUPTED = "the connection was interrupted"
 AT_CARRIER_S = 24 * 3600
+"""Twilio lets two people talk for four hours; after a day the result was lost."""
 DIAL_RESULT_S = 5
 """From the end of a call that was put through to the result of its dialling, at most."""
 MOST_ENDED = 2_000
@@ -92,7 +95,7 @@ class Book:
         self._spawn = spawn
         self._calls: dict[str, LiveCall] = {}
         self._invitations = Invitations()
-        self._dials: dict[str, LiveCall] = {}
+        self._dials = Dials()
         self._ended: OrderedDict[str, _Ended] = OrderedDict()
         self.draining = False
 
@@ -108,15 +111,14 @@ class Book:
 
     def admit(self, facts: CallFacts) -> str:
         """The TwiML for an incoming call. Repeated webhooks get the same document again."""
-        self._forget_old()
         call = self._calls.get(facts.call_sid)
         if call is None and facts.call_sid in self._ended:
             # A repeated or replayed webhook opens nothing for a call that is over.
             return self.stream_ended(facts.call_sid, call_over=True)
         if call is not None and call.invitation is not None and self._waits(call):
             return call.invitation
-        if call is not None and call.at_carrier and call.target is not None:
-            return self._line.scripts.transfer(call.target, call.dial_token)
+        if call is not None and call.at_carrier and call.dial is not None:
+            return self._line.scripts.transfer(call.dial)
         if call is not None and call.runner is not None and call.runner.reason is None:
             # Nothing is done to a live stream before another one really comes.
             return self._door(call)
@@ -127,20 +129,16 @@ class Book:
             return self._line.scripts.full()
         if call is None:
             call = self._new_call(facts)
-        return self._invite(
-            call, returning="the connection was interrupted" if call.streams else None
-        )
+        return self._invite(call, returning=INTERRUPTED if call.report.stream_sids else None)
 
     def _new_call(self, facts: CallFacts) -> LiveCall:
         call = LiveCall(
             call_id=f"call_{secrets.token_hex(12)}",
             facts=facts,
-            dial_token=secrets.token_urlsafe(TOKEN_BYTES),
             config_version=self._line.version,
             concurrency=self.live + 1,
         )
         self._calls[facts.call_sid] = call
-        self._dials[call.dial_token] = call
         log.info("call_admitted", call_id=call.call_id, call_sid=facts.call_sid)
         return call
 
@@ -163,7 +161,8 @@ class Book:
         self._retire(call)
         plan = replace(self._line.plan, memories=call.memories, returning=returning)
         call.streams += 1
-        call.target = None
+        call.returning = returning
+        self._left_carrier(call)
         call.runner = runner = self._make_runner(call, plan)
         CALLS_ACTIVE.set(self.live)
         runner.begin()
@@ -189,10 +188,10 @@ class Book:
         runner = call.runner
         if runner is None or runner.reason is not None:
             # The parked model line has given up waiting; the caller has not.
-            runner = self._start(call, None)
+            runner = self._start(call, call.returning)
         elif runner.has_stream:
             # Twilio came back before we noticed that it had gone.
-            runner = self._start(call, "the connection was interrupted")
+            runner = self._start(call, INTERRUPTED)
         runner.attach(line, stream_sid)
         return runner.feed
 
@@ -203,8 +202,7 @@ class Book:
         call.memories = remember(call.memories, runner.machine.transcript.entries)
         CALLS_ACTIVE.set(self.live)
         if reason == "transferring":
-            call.target = call.report.transfers[-1].target if call.report.transfers else None
-            self._store.put(call.record())
+            self._with_carrier(call)
         elif not runner.has_stream and reason == "stream_lost":
             # Nobody came while the model line was parked; the token is good for longer.
             loop = asyncio.get_running_loop()
@@ -217,12 +215,28 @@ class Book:
         if call.runner is None and not call.at_carrier and call.open_until_s == open_until_s:
             self._close(call, "stream_lost")
 
+    def _with_carrier(self, call: LiveCall) -> None:
+        """The caller is being put through; the dial result tells how that ends."""
+        if call.report.too_late_to_transfer:
+            self._close(call, "caller_hangup")
+            return
+        loop = asyncio.get_running_loop()
+        call.forgetting = loop.call_later(AT_CARRIER_S, self._close, call, "carrier_failed")
+        self._store.put(call.record())
+
+    def _left_carrier(self, call: LiveCall) -> None:
+        """The caller is not being put through any more."""
+        self._dials.forget(call)
+        if call.forgetting is not None:
+            call.forgetting.cancel()
+            call.forgetting = None
+
     def _close(self, call: LiveCall, reason: str) -> None:
         """The record closes, exactly once."""
         if not call.report.ended(reason, call.now_ms()):
             return
         self._calls.pop(call.facts.call_sid, None)
-        self._dials.pop(call.dial_token, None)
+        self._left_carrier(call)
         self._ended[call.facts.call_sid] = _Ended(call.call_id, reason)
         while len(self._ended) > MOST_ENDED:
             self._ended.popitem(last=False)
@@ -246,8 +260,8 @@ class Book:
         if call is not None and call.runner is not None and call.runner.has_stream:
             # ``stop`` is late, or never comes.
             call.runner.feed(CallEnded("completed") if call_over else CallerLineLost(ABNORMAL))
-        if call is not None and call.at_carrier and call.target is not None:
-            return self._line.scripts.transfer(call.target, call.dial_token)
+        if call is not None and call.at_carrier and call.dial is not None:
+            return self._line.scripts.transfer(call.dial)
         ended = self._ended.get(call_sid)
         gone = call_over or (ended is not None and ended.reason != "caller_hangup")
         if ended is not None and ended.reason in _DONE and gone:
@@ -292,31 +306,35 @@ class Book:
 
         ``call_over``: the caller is gone, and nobody is left to come back.
         """
-        call = self._dials.get(dial_token)
-        if call is None or call.facts.call_sid != call_sid:
-            return self._line.scripts.hang_up()
-        if call.target is None:
-            return call.dial_answer or self._line.scripts.hang_up()
-        target, call.target = call.target, None
+        call = self._dials.call(dial_token, call_sid)
+        if call is None or call.dial is None:
+            return self._dials.answer(dial_token, call_sid) or self._line.scripts.hang_up()
+        target = call.dial.target
+        self._left_carrier(call)
         if connected:
             call.report.transfer_ended("connected", talk_s)
             self._close(call, "transferred")
-            return self._line.scripts.hang_up()
-        if status in _ANSWERED:
-            status = "not-connected"
-        call.report.transfer_ended(status)
-        if call_over or call.gone:
+            twiml = self._line.scripts.hang_up()
+        else:
+            status = "not-connected" if status in _ANSWERED else status
+            call.report.transfer_ended(status)
+            call.gone = call.gone or call_over
+            twiml = self._nobody_reached(call, target, status)
+        return self._dials.answered(dial_token, call_sid, twiml)
+
+    def _nobody_reached(self, call: LiveCall, target: str, status: str) -> str:
+        """The caller was not put through: what becomes of them, in TwiML."""
+        destination = self._line.scripts.destinations[target]
+        if call.gone:
             self._close(call, "caller_hangup")
             return self._line.scripts.hang_up()
-        destination = self._line.scripts.destinations[target]
         if not destination.resume:
             self._close(call, "transfer_failed")
             return self._line.scripts.hang_up(destination.say_on_failure)
         why = f"putting them through to {target} failed ({status})"
         if destination.say_on_failure:
             why += f'. Tell them exactly this: "{destination.say_on_failure}"'
-        call.dial_answer = self._invite(call, returning=why)
-        return call.dial_answer
+        return self._invite(call, returning=why)
 
     def failure(self) -> str:
         """The failure treatment, for a request that cannot be answered better."""
@@ -324,8 +342,7 @@ class Book:
 
     def transfer_twiml(self, call: LiveCall, target: str) -> str:
         """The document that puts this call through. Raises ``KeyError``."""
-        call.target, call.dial_answer = target, None
-        return self._line.scripts.transfer(target, call.dial_token)
+        return self._line.scripts.transfer(self._dials.draw(call, target))
 
     def record(self, name: str) -> dict[str, object] | None:
         """The record of a live or an ended call, by our id or by Twilio's CallSid."""
@@ -352,10 +369,10 @@ class Book:
             if call.runner is not None:
                 call.runner.feed(FailoverOrdered("server_shutdown"))
 
-    def _forget_old(self) -> None:
+    def close(self) -> None:
+        """This process has ended: the calls that go on without it have their records closed."""
         for call in list(self._calls.values()):
-            if call.runner is None and call.now_ms() > AT_CARRIER_S * 1000:
-                self._close(call, "transferred")
+            self._close(call, "server_shutdown")
 
 
 def _measure(call: LiveCall) -> None:

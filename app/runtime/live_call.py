@@ -4,6 +4,7 @@ What survives a stream is here: the facts of the call, its report, what the mode
 on a new line, and the transfer under way. Runners come and go.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,24 +26,33 @@ class CallFacts:
     direction: str = "inbound"
 
 
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A transfer that Twilio was asked for."""
+
+    target: str
+    token: str
+    """Names the URL of its result; unguessable, drawn per transfer."""
+
+
 @dataclass(slots=True)
 class LiveCall:
     """One call; owned by the book."""
 
     call_id: str
     facts: CallFacts
-    dial_token: str
-    """Names the dial result's URL; unguessable, drawn per call."""
     config_version: str
     report: Report = field(default_factory=Report)
     memories: tuple[Memory, ...] = ()
     runner: Runner | None = None
     invitation: str | None = None
     """The TwiML last answered, so that a repeated webhook gets the same."""
-    target: str | None = None
-    """The transfer target while the caller is with the carrier."""
-    dial_answer: str | None = None
-    """What the dial result was answered with; Twilio may ask again."""
+    returning: str | None = None
+    """Why the caller comes back, as the model is told on the next line."""
+    dial: Dial | None = None
+    """The transfer whose result has not come; refused ones stay until the next."""
+    forgetting: asyncio.TimerHandle | None = None
+    """When a caller with the carrier is waited for no longer."""
     open_until_s: float = 0.0
     """When the last invitation expires, by the loop's clock."""
     gone: bool = False
@@ -60,7 +70,7 @@ class LiveCall:
     def at_carrier(self) -> bool:
         """The caller was put through and has not come back; the last stream may be settling."""
         gone = self.runner is None or self.runner.reason == "transferring"
-        return self.target is not None and gone
+        return self.dial is not None and gone
 
     def record(self) -> dict[str, object]:
         """The call detail record as far as it is known; shape of callcentre 6.1."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from app.protocol import twiml
 from app.protocol.twiml import Fallback
+from app.runtime.live_call import Dial
 
 MEDIA_PATH = "/media-stream"
 
@@ -47,12 +48,12 @@ class Scripts:
             fallback=self._fallback,
         )
 
-    def transfer(self, target: str, dial_token: str) -> str:
+    def transfer(self, dial: Dial) -> str:
         """Put the caller through to a target of the document. Raises ``KeyError``."""
-        destination = self.destinations[target]
+        destination = self.destinations[dial.target]
         return twiml.dial(
             to=destination.to,
-            action_url=f"{self._origin}/twilio/dial-result/{dial_token}",
+            action_url=f"{self._origin}/twilio/dial-result/{dial.token}",
             timeout_s=destination.ring_timeout_s,
             caller_id=destination.caller_id,
         )

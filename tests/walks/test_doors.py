@@ -288,11 +288,10 @@ async def test_a_thousand_webhooks_without_a_stream_leave_nothing(
         sids = [new_sid("CA") for _ in range(1000)]
         await asyncio.gather(*map(one, sids))
         await until(lambda: not s.board.book.unfinished)
-        await s.post("/incoming-call", incoming(new_sid("CA")))
 
         assert not any(s.board.book.lives(sid) for sid in sids)
-        assert len(s.board.book._invitations) == 1
-        assert len(s.board.book._dials) == 1
+        assert not len(s.board.book._invitations)
+        assert not len(s.board.book._dials)
 
 
 async def test_the_operator_s_routes_want_the_operator_s_key(tmp_path: Path) -> None:

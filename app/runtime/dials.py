@@ -1,0 +1,62 @@
+"""Dials: where Twilio tells how a transfer ended, one unguessable URL for each transfer.
+
+A result counts once and for its own transfer. Twilio repeats: the same result gets the same
+answer again, also when the call is over, because the answer that it uses may be the second.
+"""
+
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from app.runtime.live_call import Dial, LiveCall
+
+TOKEN_BYTES = 32
+MOST_ANSWERED = 1_000
+"""Answers that are remembered, for results that come again; the oldest are let go of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    call_sid: str
+    twiml: str
+
+
+class Dials:
+    """The transfers under way, by token, and what the ended ones were answered with."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, LiveCall] = {}
+        self._answered: OrderedDict[str, _Answered] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def draw(self, call: LiveCall, target: str) -> Dial:
+        """The call is being put through to ``target``; a transfer before that one is over."""
+        self.forget(call)
+        call.dial = Dial(target, secrets.token_urlsafe(TOKEN_BYTES))
+        self._open[call.dial.token] = call
+        return call.dial
+
+    def forget(self, call: LiveCall) -> None:
+        """The call is not being put through any more; a result means nothing to it."""
+        if call.dial is not None:
+            self._open.pop(call.dial.token, None)
+            call.dial = None
+
+    def call(self, token: str, call_sid: str) -> LiveCall | None:
+        """The call whose transfer has this token; None where it is over or was never drawn."""
+        call = self._open.get(token)
+        return call if call is not None and call.facts.call_sid == call_sid else None
+
+    def answered(self, token: str, call_sid: str, twiml: str) -> str:
+        """Remember what a result was answered with, and answer it."""
+        self._answered[token] = _Answered(call_sid, twiml)
+        while len(self._answered) > MOST_ANSWERED:
+            self._answered.popitem(last=False)
+        return twiml
+
+    def answer(self, token: str, call_sid: str) -> str | None:
+        """What this result was answered with before; None where it never was."""
+        known = self._answered.get(token)
+        return known.twiml if known is not None and known.call_sid == call_sid else None
