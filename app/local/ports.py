@@ -44,7 +44,10 @@ class Detector(Protocol):
 class Hear(Protocol):
     """Turns of the caller to words and intents. Audio is 16-bit, 8 kHz, mono, any length."""
 
-    rung: str
+    @property
+    def rung(self) -> str:
+        """Which implementation this is, in a few words."""
+        ...
 
     def begin(self, intents: Sequence[Intent]) -> None:
         """A turn begins, of which one of ``intents`` is expected; none: any words."""
@@ -62,7 +65,10 @@ class Hear(Protocol):
 class Think(Protocol):
     """What the agent says and does next."""
 
-    rung: str
+    @property
+    def rung(self) -> str:
+        """Which implementation this is, in a few words."""
+        ...
 
     def configure(self, session: Mapping[str, Any]) -> None:
         """The ``session`` of a ``session.update`` that was sent to this call's session."""
@@ -83,7 +89,10 @@ class Think(Protocol):
 class Speak(Protocol):
     """Words to sound."""
 
-    rung: str
+    @property
+    def rung(self) -> str:
+        """Which implementation this is, in a few words."""
+        ...
 
     async def say(self, text: str) -> bytes:
         """``text`` as mu-law, about -20 dBFS; empty where nothing can speak. Cancel-safe."""

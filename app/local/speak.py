@@ -18,6 +18,7 @@ import structlog
 from app.audio import mulaw
 from app.emulators.demo_voice import VoiceFault, sentences, telephone, trimmed
 from app.local.prompts import Prompts
+from app.local.remote import Remote, RemoteFault
 
 PAUSE_MS = 180
 """Between two sentences: shorter than what ends a turn."""
@@ -67,6 +68,25 @@ class Program:
         if process.returncode or not sound:
             said = complaint.decode(errors="replace").strip()[:200]
             raise VoiceFault(f"{self.rung} failed: {said}")
+        return trimmed(telephone(sound))
+
+
+class Server:
+    """``POST {TTS_BASE_URL}/audio/speech``, OpenAI-compatible."""
+
+    def __init__(self, remote: Remote, model: str, voice: str) -> None:
+        self._remote = remote
+        self._model = model or "tts-1"
+        self._voice = voice or "alloy"
+        self.rung = f"TTS_BASE_URL ({self._voice})"
+
+    async def sentence(self, text: str) -> bytes:
+        """Ask the server for a WAV."""
+        wanted = {"model": self._model, "voice": self._voice, "input": text}
+        try:
+            sound = await self._remote.sound("audio/speech", {**wanted, "response_format": "wav"})
+        except RemoteFault as fault:
+            raise VoiceFault(str(fault)) from fault
         return trimmed(telephone(sound))
 
 

@@ -103,7 +103,7 @@ class Rules:
 
     def _to_text(self, written: str) -> list[Output]:
         if keys := _KEYPAD.search(written):
-            return self._to_keys(keys["keys"].replace(" ", ""))
+            return self._to_keys(_keys(keys))
         return self._to_turn(Understood(written, self._read(written, self.expects())))
 
     def _to_keys(self, keys: str) -> list[Output]:
@@ -195,6 +195,16 @@ class Rules:
         if self._targets():
             about.append("a person")
         return f"Ask me for {', or '.join(about)}." if about else stock.WHAT_ELSE
+
+
+def pressed(item: Mapping[str, Any]) -> str | None:
+    """The keys of a turn that came by keypad, None for any other."""
+    keys = _KEYPAD.search(_written(item) or "")
+    return _keys(keys) if keys else None
+
+
+def _keys(found: re.Match[str]) -> str:
+    return found["keys"].replace(" ", "")
 
 
 def _written(item: Mapping[str, Any]) -> str | None:

@@ -1,0 +1,77 @@
+"""An OpenAI-compatible server of the operator's, reached over HTTP.
+
+Rule: whatever it answers that is not what was asked for becomes one sentence that names the
+setting and the fix; the port that asked goes on without it.
+"""
+
+import json
+from typing import Any
+
+import aiohttp
+
+ANSWER_S = 8
+_MOST_BYTES = 20 * 1024 * 1024
+_SHOWN_CHARS = 120
+
+
+class RemoteFault(Exception):
+    """The server could not be used; the message says which setting, what came, and the fix."""
+
+
+class Remote:
+    """One base URL. Enter it before use; ``setting`` is its name in ``.env``."""
+
+    def __init__(self, setting: str, base_url: str, key: str = "") -> None:
+        self._setting = setting
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._client: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def json(self, path: str, body: Any) -> dict[str, Any]:
+        """POST ``body`` (JSON, or a form); the JSON object of the answer. Raises RemoteFault."""
+        content, kind = await self._post(path, body)
+        try:
+            value = json.loads(content)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise self._fault(f"answered {kind or 'something'} where JSON was expected")
+        return value
+
+    async def sound(self, path: str, body: Any) -> bytes:
+        """POST ``body``; the WAV of the answer. Raises RemoteFault."""
+        content, kind = await self._post(path, body)
+        if content[:4] != b"RIFF":
+            raise self._fault(f"answered {kind or 'something'} where a WAV was expected")
+        return content
+
+    async def _post(self, path: str, body: Any) -> tuple[bytes, str]:
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                headers=self._headers, timeout=aiohttp.ClientTimeout(total=ANSWER_S)
+            )
+        sent = {"data": body} if isinstance(body, aiohttp.FormData) else {"json": body}
+        url = f"{self._base_url}/{path}"
+        try:
+            async with self._client.post(url, allow_redirects=False, **sent) as answer:
+                content = await answer.content.read(_MOST_BYTES)
+                if answer.status != 200:
+                    shown = content[:_SHOWN_CHARS].decode(errors="replace")
+                    raise self._fault(f"answered {answer.status}: {' '.join(shown.split())}")
+                return content, answer.content_type
+        except TimeoutError:
+            raise self._fault(f"did not answer within {ANSWER_S} s") from None
+        except aiohttp.ClientError as exc:
+            raise self._fault(f"cannot be reached ({type(exc).__name__})") from exc
+
+    def _fault(self, what: str) -> RemoteFault:
+        return RemoteFault(
+            f"{self._setting} {what}: it should be the base of an OpenAI-compatible API, such as"
+            " http://127.0.0.1:8000/v1"
+        )
