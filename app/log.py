@@ -15,7 +15,13 @@ import orjson
 import structlog
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
-_SECRET = re.compile(r"\b(sk-[A-Za-z0-9_-]{4,}|Bearer\s+\S+|whsec_\S+)")
+_SECRET = re.compile(
+    r"""
+    \b( sk-[A-Za-z0-9_-]{4,} | (Bearer|Basic)\s+\S+ | whsec_\S+
+    | [0-9a-f]{32}\b )         # Twilio's auth tokens; its SIDs have two letters before
+    """,
+    re.VERBOSE,
+)
 _QUIET = ("picows", "twilio", "aiohttp", "urllib3", "uvicorn.access", "uvicorn.error")
 
 
@@ -52,7 +58,7 @@ def _configure_libraries(level: str, shared: list[Any], *, as_json: bool) -> Non
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.processors.format_exc_info, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -70,9 +76,24 @@ def _console() -> structlog.dev.ConsoleRenderer:
 
 def _redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = redacted(value)
+        if not key.startswith("_"):  # structlog's own, which a later processor takes away
+            event[key] = _redacted_value(value)
     return event
+
+
+def _redacted_value(value: Any) -> Any:
+    """``value`` redacted inside and out; what is neither text nor a number becomes text."""
+    if isinstance(value, str):
+        return redacted(value)
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, dict):
+        return {_redacted_value(key): _redacted_value(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted_value(inner) for inner in value]
+    # The text of an error, not its repr: that glues an "n" before the word of the next line.
+    is_fault = isinstance(value, BaseException)
+    return redacted(f"{type(value).__name__}: {value}" if is_fault else repr(value))
 
 
 def redacted(text: str) -> str:
