@@ -162,6 +162,7 @@ def call(
 
     async def run() -> bool:
         preflight.claim_port(twilio_port, "--twilio-port")
+        preflight.claim_folder(out.parent)
         try:
             await preflight.check_answers(known)
             await preflight.check_signatures(known)
@@ -208,6 +209,7 @@ def demo(
         options = Options(out, known, openai_port, twilio_port)
 
     async def run() -> bool:
+        preflight.claim_folder(out)
         if options.server is not None:
             await _check_running(options.server, openai_port, twilio_port)
         return await demonstrate(options, Screen(sys.stdout))

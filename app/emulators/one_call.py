@@ -29,7 +29,7 @@ class CallOptions:
     to: str
     twilio_port: int
     out: Path
-    """Where the recording goes; its folder is made if it is missing."""
+    """Where the recording goes; its folder is there."""
     say: str | None
     wav: Path | None
     after_s: float
@@ -66,7 +66,7 @@ async def place(options: CallOptions, screen: Screen) -> bool:
             await call.hang_up()
             await call.ended()
         sound = stereo_wav(*call.recording())
-        await asyncio.to_thread(_write, options.out, sound)
+        await asyncio.to_thread(options.out.write_bytes, sound)
     conclude(screen, call, str(options.out))
     return went_well(call)
 
@@ -102,8 +102,3 @@ def _told(story: CallStory) -> Iterator[CallStory]:
     finally:
         watching.cancel()
         story.look()
-
-
-def _write(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)

@@ -4,8 +4,10 @@ A call that fails because nobody listens or a key differs tells a newcomer nothi
 refusal is one sentence that names what to set or to start, and nothing was changed by asking.
 """
 
+import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -43,6 +45,16 @@ def claim_port(port: int, option: str) -> None:
                 f"Port {port} cannot be used ({exc.strerror}): end what listens there, "
                 f"or choose another with {option} (0: any)."
             ) from exc
+
+
+def claim_folder(folder: Path) -> None:
+    """Make a folder that files are to be left in. Raises ``NotReady`` where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise NotReady(f"{folder} cannot be made ({exc.strerror}): choose another --out.") from exc
+    if not os.access(folder, os.W_OK):
+        raise NotReady(f"Nothing can be written to {folder}: choose another --out.")
 
 
 async def check_answers(server: Server) -> None:

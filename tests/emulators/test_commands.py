@@ -28,6 +28,7 @@ from app.emulators.preflight import (
     check_data,
     check_operator_key,
     check_signatures,
+    claim_folder,
     claim_port,
 )
 from tests.emulators.tiny_server import CONNECT, PUBLIC_URL, TinyServer, telephone
@@ -172,6 +173,17 @@ def test_a_data_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
         check_data(known("http://127.0.0.1:9", data=tmp_path / "none"))
 
 
+def test_a_place_that_cannot_be_written_to_is_told_before_the_call(tmp_path: Path) -> None:
+    """A recording that cannot be kept is known before the twenty seconds it takes."""
+    (tmp_path / "file").write_text("")
+
+    claim_folder(tmp_path / "new" / "folder")
+    with pytest.raises(NotReady, match="choose another --out"):
+        claim_folder(tmp_path / "file" / "folder")
+
+    assert (tmp_path / "new" / "folder").is_dir()
+
+
 async def test_a_call_is_told_as_it_is_heard() -> None:
     """Who speaks, for how long, where it was cut, who hung up, and the id to look it up by."""
     page = Page()
@@ -206,7 +218,7 @@ async def test_what_twilio_would_complain_of_is_told_and_fails(tmp_path: Path) -
     async with TinyServer(CONNECT.format(behind="")) as server:
         server.upgrade_status = 403
         options = CallOptions(
-            known(server.url), "+14155550100", "+15005550006", 0, tmp_path / "new" / "call.wav",
+            known(server.url), "+14155550100", "+15005550006", 0, tmp_path / "call.wav",
             say=None, wav=None, after_s=0, hang_up_s=5,
         )  # fmt: skip
         good = await place(options, Screen(page))  # type: ignore[arg-type]
@@ -214,7 +226,7 @@ async def test_what_twilio_would_complain_of_is_told_and_fails(tmp_path: Path) -
     assert not good
     assert "the media stream is refused: 31920 upgrade answered with 403" in page.text
     assert page.text.endswith("Twilio would complain: 1.\n")
-    assert (tmp_path / "new" / "call.wav").exists()
+    assert (tmp_path / "call.wav").exists()
 
 
 async def test_the_caller_says_what_the_file_holds(tmp_path: Path) -> None:
