@@ -14,7 +14,7 @@ from typer.main import get_command
 
 import app
 from app.__main__ import cli
-from app.agents.schema import fields_at
+from app.agents.schema import fields_at, schema
 from app.call.report import END_REASONS
 from app.emulators.__main__ import cli as emulators_cli
 from app.main import switchboard
@@ -141,6 +141,32 @@ def test_every_built_in_tool_is_documented_with_its_arguments() -> None:
 def test_every_field_of_the_agent_document_is_documented() -> None:
     """The document is the product's language."""
     assert sorted(names("field")) == sorted(fields_at([]))
+
+
+@pytest.mark.parametrize(
+    ("first_column", "path"),
+    [
+        ("target field", ["transfer_targets", "desk"]),
+        ("tool field", ["tools", "find"]),
+        ("failure field", ["failure"]),
+    ],
+)
+def test_every_field_of_a_table_is_documented_with_its_default(
+    first_column: str, path: list[str]
+) -> None:
+    """Whether something must be written is the first question about it."""
+    definition = {"desk": "Target", "find": "PythonTool", "failure": "Failure"}[path[-1]]
+    table = schema()["$defs"][definition]
+    documented = {quoted(row[0])[0]: row[1] for row in rows(first_column)}
+
+    assert sorted(documented) == sorted(fields_at(path))
+    required = {name for name, default in documented.items() if default == "required"}
+    assert required == set(table.get("required", []))
+    for name, one in table["properties"].items():
+        default = one.get("default")
+        if isinstance(default, str | bool):
+            text = default if isinstance(default, str) else str(default).lower()
+            assert documented[name] == f"`{text}`"
 
 
 def test_every_command_is_documented_and_no_other() -> None:
