@@ -1,0 +1,147 @@
+"""The softphone: one page, its scripts, and what they must know to find their line.
+
+No build step and no outside host: the browser is given a policy that lets the page talk to
+this server and to the local telephone line, and to nobody else. The one rule: the ticket of the
+line leaves only in an answer to a page that was opened on this machine, which the request's
+``Host`` tells; a name that somebody pointed at 127.0.0.1 is not one of its names.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, HTTPException, Request, Response
+
+STATIC = Path(__file__).parent / "static"
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_NO_LINE = (
+    "There is no telephone on this page: this server takes its calls from Twilio. Without"
+    " TWILIO_ACCOUNT_SID in .env it has a local line, and this page is its telephone."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """Who does one part of a call, and what would do it better."""
+
+    part: str
+    """``hears``, ``thinks``, ``speaks`` or ``carrier``."""
+    rung: str
+    sentence: str
+    better: str | None = None
+    """How to get the next better one; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneSetup:
+    """What the page must know."""
+
+    line: str
+    """The socket of the local carrier, as ``ws://localhost:PORT/phone``."""
+    ticket: str
+    rungs: tuple[Rung, ...]
+
+
+def routes(setup: Callable[[], PhoneSetup | None]) -> APIRouter:
+    """The page's routes; ``setup`` is asked each time and is None while there is no local line."""
+    router = APIRouter(prefix="/phone", tags=["phone"])
+    page = (STATIC / "phone.html").read_bytes()
+    assets = {file.name: _Asset(file) for file in STATIC.iterdir() if file.suffix != ".html"}
+
+    def local_line() -> PhoneSetup:
+        found = setup()
+        if found is None:
+            raise HTTPException(404, _NO_LINE)
+        return found
+
+    @router.get("", response_class=Response)
+    async def phone() -> Response:
+        """The softphone."""
+        headers = _guarded(local_line().line) | {"Cache-Control": "no-store"}
+        return Response(page, media_type=MEDIA_TYPES[".html"], headers=headers)
+
+    @router.get("/setup.json")
+    async def phone_setup(request: Request, response: Response) -> dict[str, object]:
+        """Where the line is, its ticket, and what runs; to pages of this machine only."""
+        found = local_line()
+        require_local(request, found.line)
+        response.headers.update(_PLAIN | {"Cache-Control": "no-store"})
+        return asdict(found)
+
+    @router.get("/assets/{name}", response_class=Response)
+    async def phone_asset(name: str, request: Request) -> Response:
+        """A script or style of the page."""
+        local_line()
+        asset = assets.get(name)
+        if asset is None:
+            raise HTTPException(404, "the page has no file of this name")
+        if request.headers.get("if-none-match") == asset.etag:
+            return Response(status_code=304, headers=asset.headers)
+        return Response(asset.body, media_type=asset.media_type, headers=asset.headers)
+
+    return router
+
+
+def require_local(request: Request, line: str) -> None:
+    """Raise 403, with the way on, unless the page was opened under a name of this machine."""
+    if request.url.hostname in LOCAL_NAMES and _same_origin(request):
+        return
+    port, line_port = request.url.port or 80, urlsplit(line).port
+    raise HTTPException(
+        403,
+        f"This telephone works on the machine that Patchline runs on: open"
+        f" http://localhost:{port}/phone there. From afar, first:"
+        f" ssh -L {port}:localhost:{port} -L {line_port}:localhost:{line_port} that-machine",
+    )
+
+
+def _same_origin(request: Request) -> bool:
+    # Programs send neither header; a page of another origin cannot leave them out.
+    return request.headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
+
+
+class _Asset:
+    """A file of the page, read once."""
+
+    def __init__(self, file: Path) -> None:
+        self.body = file.read_bytes()
+        self.media_type = MEDIA_TYPES[file.suffix]
+        self.etag = f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
+        # Asked for again each time, answered with 304: a new version is there at once.
+        self.headers = _PLAIN | {"ETag": self.etag, "Cache-Control": "no-cache"}
+
+
+_PLAIN = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def _guarded(line: str) -> dict[str, str]:
+    """The page's headers: nothing from elsewhere, nobody's frame, the microphone for itself."""
+    parts = urlsplit(line)
+    policy = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "worker-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self'",
+        "connect-src": f"'self' {parts.scheme}://{parts.netloc}",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return _PLAIN | {
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), display-capture=()",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
