@@ -2,8 +2,8 @@
 
 No ASGI server lets a live socket finish on SIGTERM by itself. Here the first signal stops
 new calls (``/ready`` says 503, callers hear a sentence or reach a person) while the live ones
-go on, up to ``DRAIN_SECONDS``; then those that are left get the failure treatment. A second
-signal ends at once.
+go on, up to ``DRAIN_SECONDS``; then those that are left get the failure treatment, and the
+server stays until Twilio has asked what it has to ask about them. A second signal ends at once.
 """
 
 import functools
@@ -23,6 +23,8 @@ from app.transports.takeover import TakenOver
 
 LINGER_S = 1.0
 """After the last call: Twilio still reports its end, and an error there alarms an operator."""
+LET_GO_WITHIN_S = 15
+"""From the end of the drain to ours: the failure treatment takes REST and Twilio's ``stop``."""
 
 log = structlog.get_logger("server")
 
@@ -35,6 +37,7 @@ class DrainingServer(uvicorn.Server):
         self._board = board
         self._drain_s = drain_s
         self._drained_at: float | None = None
+        self._let_go = False
         self._busy_at = 0.0
         self._signal: int | None = None
 
@@ -51,23 +54,28 @@ class DrainingServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """uvicorn asks ten times a second whether to end."""
         now = time.monotonic()
+        book = self._board.book
         if self._signal is not None and self._drained_at is None:
-            self._drain(self._signal, now)
-        if self._board.book.unfinished:
+            self._drained_at = self._drain(now)
+        # Once all were let go nobody waits for callers who are with a person.
+        if book.live if self._let_go else book.unfinished:
             self._busy_at = now
         if self._drained_at is not None:
-            idle = now - self._busy_at > LINGER_S
-            self.should_exit = self.should_exit or idle or now >= self._drained_at
+            self.should_exit = self.should_exit or self._drained(self._drained_at, now)
         return await super().on_tick(counter)
 
-    def _drain(self, sig: int, now: float) -> None:
-        calls = self._board.book.unfinished
-        if not calls:
-            super().handle_exit(sig, None)
-            return
+    def _drain(self, now: float) -> float:
         self._board.book.draining = True
-        self._drained_at = now + self._drain_s
-        log.info("draining", calls=calls, drain_s=self._drain_s)
+        if self._board.book.unfinished:
+            log.info("draining", calls=self._board.book.unfinished, drain_s=self._drain_s)
+        return now + self._drain_s
+
+    def _drained(self, until: float, now: float) -> bool:
+        """Whether nobody is left; who still is there ``until`` then is let go."""
+        if now >= until and not self._let_go:
+            self._let_go = True
+            self._board.book.let_go()
+        return now - self._busy_at > LINGER_S or now >= until + LET_GO_WITHIN_S
 
 
 def configuration(settings: Settings, board: Switchboard) -> uvicorn.Config:
