@@ -20,6 +20,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from app.emulators.phone import Phone
+from app.emulators.phone_book import PhoneBook
 from app.emulators.twilio_call import CallbackWish, EmulatedCall, Fetch
 from app.emulators.twilio_exchange import Exchange
 from app.emulators.twilio_media import EmulatedStream
@@ -82,6 +84,7 @@ class TwilioEmulator:
         status_path: str | None = "/twilio/call-status",
         fallback_path: str | None = None,
         keep_audio: bool = True,
+        phones: PhoneBook | None = None,
     ) -> None:
         self.account_sid = account_sid
         self.auth_token = auth_token
@@ -112,6 +115,7 @@ class TwilioEmulator:
             faults=self.faults,
             pace=self.pace,
             answers=self._outcome,
+            phones=phones,
         )
         self._exchange = Exchange(carrier)
         self.desk = Desk(
@@ -164,10 +168,12 @@ class TwilioEmulator:
         extra_params: dict[str, str] | None = None,
         method: Literal["GET", "POST"] = "POST",
         answers: Answers | None = None,
+        phone: Phone | None = None,
     ) -> EmulatedCall:
         """Somebody calls the number: ask the server for TwiML and run it, beside the caller.
 
-        Returns at once. ``extra_params`` go with the voice webhook only.
+        Returns at once. ``extra_params`` go with the voice webhook only; with a ``phone`` the
+        caller hears and speaks there, and not by the methods of the call.
         """
         self._forget_old_calls()
         call = EmulatedCall(
@@ -178,6 +184,7 @@ class TwilioEmulator:
             callback=self._number_callback(),
             fallback_url=self.origin.absolute(self._fallback_path) if self._fallback_path else None,
             keep_audio=self._keep_audio,
+            phone=phone,
         )
         self.calls[call.call_sid] = call
         source = Fetch(

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Literal
 
+from app.emulators.phone import Phone
 from app.emulators.twilio_media import CallerVoice, EmulatedStream
 from app.emulators.twilio_tasks import Pulse
 from app.emulators.twilio_words import (
@@ -87,7 +88,15 @@ class CallerInput:
 
 
 class EmulatedCall:
-    """One telephone call. Everything but the methods is for reading."""
+    """One telephone call. Everything but the methods is for reading.
+
+    ``phone`` is what the caller holds; None: the caller is whoever holds this object.
+    """
+
+    other_party: Phone | None = None
+    """The phone the caller is talking to, while put through to one."""
+    left_by_person = False
+    """Whether the person the caller was put through to hung up, and nothing came after."""
 
     def __init__(
         self,
@@ -100,6 +109,7 @@ class EmulatedCall:
         callback: CallbackWish | None = None,
         fallback_url: str | None = None,
         keep_audio: bool = True,
+        phone: Phone | None = None,
     ) -> None:
         self.call_sid = new_sid("CA")
         self.account_sid = account_sid
@@ -111,6 +121,7 @@ class EmulatedCall:
         self.callback = callback
         self.fallback_url = fallback_url
         self.keep_audio = keep_audio
+        self.phone = phone
         self.began_at = datetime.now(UTC)
         self.began_at_ms = monotonic_ms()
         self.answered_at_ms: float | None = None
@@ -248,6 +259,13 @@ class EmulatedCall:
         if wait:
             length_s = len(mulaw) / BYTES_PER_MS / 1000
             await self.until(lambda: self.voice.silent or self.over, timeout=length_s + 30)
+
+    async def take_frame(self, mulaw: bytes) -> None:
+        """20 ms from the caller's phone, to wherever the call leads; dropped when nowhere."""
+        if self.other_party is not None:
+            self.other_party.play(mulaw)
+        elif self.streams:
+            await self.streams[-1].take_frame(mulaw)
 
     async def press(self, digit: str) -> None:
         """Press one key (``0-9 * # A-D``): to the stream if there is one, else to <Gather>."""

@@ -1,6 +1,7 @@
 """<Dial>, <Refer> and <Enqueue>: the verbs that bring in somebody else.
 
-Nobody is really called; destinations behave as the test said they would. Rule: what the
+Nobody is really called: a person's phone rings where there is one, and other destinations
+behave as the test said they would. Rule: what the
 server is told about the outcome is what Twilio tells it, including the trap that a leg which
 answered and was never connected reports ``completed``: only ``DialBridged`` says the truth.
 """
@@ -10,6 +11,7 @@ import contextlib
 from urllib.parse import urljoin
 from xml.etree.ElementTree import Element
 
+from app.emulators.carrier_dial import PersonsPhone
 from app.emulators.twilio_call import Fetch
 from app.emulators.twilio_run import Ended, Run, Step, number
 from app.emulators.twilio_twiml import Document, parse, words_of
@@ -27,23 +29,69 @@ async def dial(run: Run, verb: Element) -> Step:
         return await _confer(run, verb, conference)
     child_sid = new_sid("CA")
     run.owe_action(verb, {"DialCallStatus": "canceled", "DialCallSid": child_sid})
-    noun, outcome = _first_to_answer(run, verb)
+    noun, party = _party(run, verb, child_sid)
     patience_ms = number(verb, "timeout", _DIAL_TIMEOUT_S) * 1000 * run.carrier.pace.pause_factor
-    if outcome.ring_ms > patience_ms:
-        outcome = DialOutcome("no-answer", ring_ms=int(patience_ms))
-    await run.take(outcome.ring_ms)
-    if outcome.status == "completed" and noun.get("url"):
-        outcome = await _screen(run, noun, outcome, child_sid)
-    run.call.dial_results.append(outcome)
-    run.call.pulse.beat()
-    result = _result(outcome, child_sid)
-    run.owe_action(verb, result)
-    began = monotonic_ms()
-    if outcome.kind == "bridged":
-        await _talk(run, outcome)
+    try:
+        outcome = await party.ring(patience_ms)
+        if outcome.status == "completed" and noun.get("url"):
+            outcome = await _screen(run, noun, outcome, child_sid)
+        run.call.dial_results.append(outcome)
+        run.call.pulse.beat()
+        result = _result(outcome, child_sid)
+        run.owe_action(verb, result)
+        began = monotonic_ms()
+        if outcome.kind == "bridged":
+            await party.talk()
+    finally:
+        party.leave()
     if outcome.status == "completed":
         result["DialCallDuration"] = str(round((monotonic_ms() - began) / 1000))
     return run.action(verb, result)
+
+
+class _Actor:
+    """A destination that behaves as the test said."""
+
+    def __init__(self, run: Run, outcome: DialOutcome) -> None:
+        self._run = run
+        self._outcome = outcome
+
+    async def ring(self, patience_ms: float) -> DialOutcome:
+        """Ring as long as the outcome says, or until patience is out."""
+        outcome = self._outcome
+        if outcome.ring_ms > patience_ms:
+            outcome = DialOutcome("no-answer", ring_ms=int(patience_ms))
+        await self._run.take(outcome.ring_ms)
+        return outcome
+
+    async def talk(self) -> None:
+        """Until the time is over or the test lets it hang up."""
+        await _talk(self._run, self._outcome)
+
+    def leave(self) -> None:
+        """It holds nothing."""
+
+
+def _party(run: Run, verb: Element, child_sid: str) -> tuple[Element, _Actor | PersonsPhone]:
+    """Whom a <Dial> reaches, and by which noun: a person with a phone before any actor."""
+    phones = run.carrier.phones
+    for noun in list(verb) or [verb]:
+        destination = words_of(noun)
+        extension = phones.reached_by(destination) if phones is not None else None
+        if phones is not None and extension is not None:
+            run.call.dialled.append(destination)
+            run.call.pulse.beat()
+            caller_id = verb.get("callerId") or run.call.from_
+            return noun, PersonsPhone(
+                run.call,
+                extension,
+                child_sid=child_sid,
+                caller_id=caller_id,
+                destination=destination,
+                unattended_ms=phones.unattended_ms,
+            )
+    noun, outcome = _first_to_answer(run, verb)
+    return noun, _Actor(run, outcome)
 
 
 async def refer(run: Run, verb: Element) -> Step:

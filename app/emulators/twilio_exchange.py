@@ -9,7 +9,10 @@ which is the race of a server that closes its socket too early.
 import asyncio
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Any
 
+from app.emulators.phone import Answer
+from app.emulators.phone_book import PhoneBook, rung
 from app.emulators.twilio_call import EmulatedCall, HungUp, Order, Redirected, Source
 from app.emulators.twilio_run import Carrier, Ended, Run
 from app.emulators.twilio_words import FINAL_STATUSES, DialOutcome, monotonic_ms
@@ -17,6 +20,16 @@ from app.emulators.twiml_interpreter import interpret
 
 _EVENTS = {"in-progress": "answered"}
 """Status callbacks are asked for by event and speak of statuses."""
+_OUTBOUND_PATIENCE_MS = 60_000
+"""What Twilio rings for where a request says nothing else."""
+_ENDED_BY = {
+    "caller": "caller",
+    "rest": "agent",
+    "hangup": "agent",
+    "end_of_twiml": "agent",
+    "reject": "agent",
+}
+_FAILED = "The server could not go on with this call."
 
 
 class Exchange:
@@ -35,25 +48,66 @@ class Exchange:
 
     async def _inbound(self, call: EmulatedCall, source: Source) -> None:
         run = Run(call, self._carrier)
-        await self._settle(run, await self._live(run, source))
+        try:
+            await self._settle(run, await self._live(run, source))
+        finally:
+            _release_phone(call)
 
     async def _outbound(self, call: EmulatedCall, source: Source) -> None:
         run = Run(call, self._carrier)
         for status in ("initiated", "ringing"):
             call.status = status
             self._progress(run)
-        outcome = run.outcome(call.to) or DialOutcome(ring_ms=self._carrier.pace.ring_ms)
-        ended = await self._ring(run, outcome)
-        if ended is None:
-            call.status = "in-progress"
-            call.answered_at_ms = monotonic_ms()
-            self._progress(run)
-            ended = await self._live(run, source)
-        await self._settle(run, ended)
+        try:
+            ended = await self._ring(run)
+            if ended is None:
+                call.status = "in-progress"
+                call.answered_at_ms = monotonic_ms()
+                self._progress(run)
+                ended = await self._live(run, source)
+            await self._settle(run, ended)
+        finally:
+            _release_phone(call)
 
-    async def _ring(self, run: Run, outcome: DialOutcome) -> Ended | None:
+    async def _ring(self, run: Run) -> Ended | None:
         """None when the call is answered."""
         run.call.pulse.beat()
+        phones = self._carrier.phones
+        if phones is not None:
+            return await self._ring_phone(run, phones)
+        outcome = run.outcome(run.call.to) or DialOutcome(ring_ms=self._carrier.pace.ring_ms)
+        return await self._pretend_to_ring(run, outcome)
+
+    async def _ring_phone(self, run: Run, phones: PhoneBook) -> Ended | None:
+        call = run.call
+        ringing = asyncio.create_task(
+            rung(
+                phones.caller,
+                call,
+                call_sid=call.call_sid,
+                from_=call.from_,
+                to=call.to,
+                patience_ms=_OUTBOUND_PATIENCE_MS,
+                unattended_ms=phones.unattended_ms,
+            ),
+            name=f"ringing {call.call_sid}",
+        )
+        given_up = asyncio.create_task(_hang_up_order(call), name=f"orders {call.call_sid}")
+        try:
+            await asyncio.wait({ringing, given_up}, return_when=asyncio.FIRST_COMPLETED)
+            answer = None
+            if ringing.done():
+                answer, call.phone = ringing.result()
+            if given_up.done():
+                return Ended(given_up.result().ended_by, "canceled")
+            if answer is Answer.ANSWERED:
+                return None
+            return Ended("not_answered", "busy" if answer is Answer.DECLINED else "no-answer")
+        finally:
+            for task in (ringing, given_up):
+                await _cancelled(task)
+
+    async def _pretend_to_ring(self, run: Run, outcome: DialOutcome) -> Ended | None:
         try:
             async with asyncio.timeout(outcome.ring_ms / 1000):
                 while True:
@@ -116,6 +170,7 @@ class Exchange:
         call.ended_at_ms = monotonic_ms()
         call.status = ended.status
         call.pulse.beat()
+        _release_phone(call)
         if self._carrier.faults.end_is_told_first:
             self._progress(run, ended.sip_response_code)
             await _delivered(call)
@@ -152,6 +207,27 @@ class Exchange:
         run.deliver(_later(run, form, delay_ms), f"callback {call.status}")
 
 
+async def _hang_up_order(call: EmulatedCall) -> HungUp:
+    while True:
+        order = await call.orders.get()
+        if isinstance(order, HungUp):
+            return order
+
+
+def _release_phone(call: EmulatedCall) -> None:
+    """Tell the caller's phone that the call is over, and why; a second time says nothing."""
+    if call.phone is None:
+        return
+    by = _ENDED_BY.get(call.ended_by or "", "carrier")
+    if by == "agent" and call.left_by_person:
+        by = "person"
+    if call.ended_by in ("error", "stream"):
+        reasons = [str(one) for one in call.violations[-1:]]
+        call.phone.tell("problem", code="webhook_failed", sentence=" ".join([_FAILED, *reasons]))
+    reason = call.ended_by if call.status == "completed" else call.status
+    call.phone.over(call, by, reason if call.over and reason else "carrier_closed")
+
+
 async def _delivered(call: EmulatedCall) -> None:
     """Return when every callback of the call has arrived."""
     while call.deliveries:
@@ -166,7 +242,7 @@ async def _later(run: Run, form: dict[str, str], delay_ms: int) -> None:
         await run.callback(wish.url, form, wish.method)
 
 
-async def _cancelled(task: asyncio.Task[Order] | asyncio.Task[Ended]) -> None:
+async def _cancelled(task: asyncio.Task[Any]) -> None:
     """Cancel and wait; a result it may still have is of no interest."""
     if not task.done():
         task.cancel()

@@ -3,7 +3,8 @@
 The messages are written out literally: nothing of the server's own codecs is used, so that
 a mistake there is found here and not shared. Rule: frames are due by one absolute clock
 that began with ``start``; what is late is caught up and what is lost leaves a gap in
-``timestamp``, never a shift.
+``timestamp``, never a shift. Where a phone is at the other end, its time takes the place of the
+clock: frames are sent as it brings them, and marks return when it has played up to them.
 
     dialling -> streaming -> over          over: by the server, by the call, or by a death
 """
@@ -21,6 +22,7 @@ from typing import Any, Literal
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from app.emulators.phone import FrameClock, Line, Phone
 from app.emulators.phone_line import PhoneLine
 from app.emulators.twilio_judge import ClearMessage, MarkMessage, MediaMessage, judge
 from app.emulators.twilio_tasks import Pulse
@@ -39,6 +41,7 @@ from app.protocol.units import FRAME_BYTES, FRAME_MS, MULAW_SILENCE
 UNREAD_LIMIT_BYTES = 64 * 1024
 """Caller audio is discarded (31930) while this much waits for the server to read."""
 _CLOSE_LIMIT_S = 10.0
+_LONG_MS = 3_600_000
 _STOP_LIMIT_S = 0.5
 _SILENCE = bytes([MULAW_SILENCE]) * FRAME_BYTES
 _SILENCE_B64 = base64.b64encode(_SILENCE).decode()
@@ -88,6 +91,7 @@ class EmulatedStream:
         pulse: Pulse,
         complain: Callable[[Violation], None],
         keep_audio: bool = True,
+        phone: Phone | None = None,
     ) -> None:
         self.stream_sid = new_sid("MZ")
         self.name = name or self.stream_sid
@@ -95,7 +99,7 @@ class EmulatedStream:
         self.status_callback = status_callback
         self.status_method = status_method
         self.parameters = parameters
-        self.line = PhoneLine(now_ms=monotonic_ms(), keep_audio=keep_audio)
+        self.line: Line = PhoneLine(now_ms=monotonic_ms(), keep_audio=keep_audio)
         self.refused: Violation | None = None
         self.started_at_ms: float | None = None
         self.first_media_at_ms: float | None = None
@@ -121,6 +125,9 @@ class EmulatedStream:
         self._pulse = pulse
         self._complain = complain
         self._keep_audio = keep_audio
+        self._phone = phone
+        self._clock: FrameClock | None = None
+        """Numbers what the phone says, as long as the stream takes it."""
         self._socket: ClientConnection | None = None
         self._over: asyncio.Future[StreamEnd] | None = None
         self._wake = asyncio.Event()
@@ -173,6 +180,7 @@ class EmulatedStream:
                 task.cancel()
             await asyncio.wait(tasks)
             self.line.advance(monotonic_ms())
+            self._let_go_of_phone()
             self._pulse.beat()
         return self.end
 
@@ -200,6 +208,12 @@ class EmulatedStream:
         """Drop the socket at once, whatever state it is in."""
         if self._socket is not None:
             self._socket.transport.abort()
+
+    async def take_frame(self, mulaw: bytes) -> None:
+        """Send 20 ms the phone says now; dropped when the stream is not there, or has too much."""
+        number = None if self._clock is None else self._clock.number(monotonic_ms())
+        if number is not None:
+            await self._send_frame(number, mulaw)
 
     async def press(self, digit: str) -> None:
         """Tell the server about a key the caller pressed."""
@@ -277,7 +291,7 @@ class EmulatedStream:
         with contextlib.suppress(ConnectionClosed):
             await self._socket.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
         now = monotonic_ms()
-        self.line = PhoneLine(now_ms=now, keep_audio=self._keep_audio)
+        self.line = self._line(now)
         await self._send(
             "start",
             f'"start":{{"accountSid":"{self._account_sid}","streamSid":"{self.stream_sid}",'
@@ -289,21 +303,41 @@ class EmulatedStream:
         self._pulse.beat()
         return now
 
+    def _line(self, now_ms: float) -> Line:
+        if self._phone is None:
+            return PhoneLine(now_ms=now_ms, keep_audio=self._keep_audio)
+        return self._phone.line(now_ms, self._wake.set)
+
     async def _send_media(self) -> None:
         started_at_ms = await self._begin()
+        if self._phone is not None:
+            await self._attend(self._phone, started_at_ms)
         index = 0
         while True:
             bunch = max(1, self._faults.bunch)
             due = (index // bunch + 1) * bunch * FRAME_MS
             jitter = self._random.random() * self._faults.jitter_ms
             await self._wait_until(started_at_ms + due + jitter)
-            await self._send_frame(index)
+            await self._send_frame(index, self._voice.frame())
             index += 1
 
-    async def _send_frame(self, index: int) -> None:
-        frame = self._voice.frame()
+    async def _attend(self, phone: Phone, started_at_ms: float) -> None:
+        """Let the phone bring its frames and return its marks; until cancelled."""
+        self._clock = FrameClock(started_at_ms)
+        phone.tell("start", callSid=self._call_sid, streamSid=self.stream_sid)
+        while True:
+            await self._wait_until(monotonic_ms() + _LONG_MS)
+
+    def _let_go_of_phone(self) -> None:
+        if self._phone is not None and self._clock is not None:
+            self._clock = None
+            self._phone.clear()
+            self._phone.tell("stop")
+
+    async def _send_frame(self, index: int, frame: bytes | None) -> None:
         if self._keep_audio:
-            self.spoken += frame or _SILENCE
+            missing = index * FRAME_BYTES - len(self.spoken)
+            self.spoken += _SILENCE[:1] * missing + (frame or _SILENCE)
         self._pulse.beat()
         if self._lost(index):
             return
@@ -334,13 +368,13 @@ class EmulatedStream:
     async def _wait_until(self, deadline_ms: float) -> None:
         """Return marks as they fall due until the moment comes."""
         while True:
+            self._wake.clear()
             now = monotonic_ms()
             await self._return_marks(self.line.advance(now), now)
             if now >= deadline_ms:
                 return
             mark_at = self.line.next_mark_at_ms()
             until = deadline_ms if mark_at is None else min(deadline_ms, mark_at)
-            self._wake.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, until - now) / 1000):
                     await self._wake.wait()

@@ -81,6 +81,8 @@ class Desk:
     """Numbers that sent STOP: messages to them fail with 21610."""
     failures: list[Failure] = field(default_factory=list)
     delay_ms: int = 0
+    told: Callable[[dict[str, Any]], None] = lambda _message: None
+    """Hears of every text message that was taken down."""
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     """Method, path and form of every request, refused ones included."""
 
@@ -252,6 +254,7 @@ class _Api:
             raise TwilioProblem(400, 21610)
         message = _message(self._desk.account_sid, form)
         self._desk.messages.append(message)
+        self._desk.told(message)
         return web.json_response(message, status=201)
 
     async def fetch_message(self, request: web.Request) -> web.Response:

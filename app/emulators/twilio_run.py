@@ -12,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
 from xml.etree.ElementTree import Element
 
+from app.emulators.phone_book import PhoneBook
 from app.emulators.twilio_call import EmulatedCall, Fetch, Source
 from app.emulators.twilio_media import EmulatedStream
 from app.emulators.twilio_tasks import OwnedTasks
@@ -39,6 +40,8 @@ class Carrier:
     faults: Faults
     pace: Pace
     answers: Answers
+    phones: PhoneBook | None = None
+    """The telephones people hold; None: whoever is called behaves as ``answers`` say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,25 @@ class Run:
         """Let time pass; whoever waits for the call looks first."""
         self.call.pulse.beat()
         await asyncio.sleep(length_ms / 1000)
+
+    async def sound(self, mulaw: bytes, length_ms: float) -> None:
+        """Let the caller hear audio to its end; ``length_ms`` pass where nobody can."""
+        phone = self.call.phone
+        if phone is None or not mulaw:
+            await self.take(length_ms)
+            return
+        self.call.pulse.beat()
+        await phone.play_out(mulaw)
+
+    async def say(self, text: str) -> None:
+        """Speak to the caller in the carrier's voice."""
+        pace = self.carrier.pace
+        self.call.said.append(text)
+        mulaw = b""
+        if self.call.phone is not None and self.carrier.phones is not None:
+            self.call.phone.tell("said", text=text)
+            mulaw = await self.carrier.phones.voice.say(text)
+        await self.sound(mulaw, min(pace.say_cap_ms, len(text) * pace.say_ms_per_character))
 
     async def stay(self) -> None:
         """Wait until somebody ends or redirects the call; never returns."""

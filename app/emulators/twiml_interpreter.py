@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from xml.etree.ElementTree import Element
 
+from app.emulators.phone_sounds import busy, keys
 from app.emulators.twilio_call import Fetch, Inline, Source
 from app.emulators.twilio_dial import dial, enqueue, refer
 from app.emulators.twilio_media import EmulatedStream
@@ -48,7 +49,7 @@ async def interpret(run: Run, source: Source) -> Ended:
         if isinstance(step, Ended):
             return step
         source = step
-    return _application_error(run)
+    return await _application_error(run)
 
 
 async def _load(run: Run, source: Source) -> Document | Step:
@@ -75,19 +76,22 @@ async def _load(run: Run, source: Source) -> Document | Step:
         fault = page.code
     else:
         call.complain(Violation(fault, f"no TwiML from {base_url}"))
-    return _fall_back(run, source, fault)
+    return await _fall_back(run, source, fault)
 
 
-def _fall_back(run: Run, source: Source, code: int) -> Step:
+async def _fall_back(run: Run, source: Source, code: int) -> Step:
     call = run.call
     failed_url = source.url if isinstance(source, Fetch) else ""
     if call.fallback_url is None or failed_url == call.fallback_url:
-        return _application_error(run)
+        return await _application_error(run)
     return Fetch(call.fallback_url, extra={"ErrorCode": str(code), "ErrorUrl": failed_url})
 
 
-def _application_error(run: Run) -> Ended:
-    run.call.said.append(APPLICATION_ERROR)
+async def _application_error(run: Run) -> Ended:
+    if run.call.phone is None:
+        run.call.said.append(APPLICATION_ERROR)
+    else:
+        await run.say(APPLICATION_ERROR)
     return Ended("error", "failed" if run.call.answered_at_ms is None else "completed")
 
 
@@ -126,6 +130,7 @@ async def _connect(run: Run, verb: Element) -> Step:
     if run.carrier.faults.connect_action_at_end:
         run.owe_action(verb)
     stream = _stream(run, noun)
+    run.call.left_by_person = False
     run.call.streams.append(stream)
     refused = unacceptable_url(stream.url) or await stream.dial(
         run.carrier.webhooks.origin, run.carrier.auth_token
@@ -134,6 +139,9 @@ async def _connect(run: Run, verb: Element) -> Step:
         stream.refused = refused
         run.call.complain(refused)
         run.report_stream(stream, "stream-error", str(refused))
+        if phone := run.call.phone:
+            sentence = f"The server did not open its media socket: {refused}"
+            phone.tell("problem", code="stream_refused", sentence=sentence)
         return run.action(verb)
     run.report_stream(stream, "stream-started")
     over = await stream.run()
@@ -172,14 +180,12 @@ def _stream(run: Run, noun: Element) -> EmulatedStream:
         pulse=call.pulse,
         complain=call.complain,
         keep_audio=call.keep_audio,
+        phone=call.phone,
     )
 
 
 async def _say(run: Run, verb: Element) -> Step:
-    text = words_of(verb)
-    run.call.said.append(text)
-    pace = run.carrier.pace
-    await run.take(min(pace.say_cap_ms, len(text) * pace.say_ms_per_character))
+    await run.say(words_of(verb))
     return None
 
 
@@ -190,7 +196,8 @@ async def _play(run: Run, verb: Element) -> Step:
         await run.take(run.carrier.pace.say_ms_per_character)
         return None
     run.call.played_digits.append(digits)
-    await run.take(len(digits) * run.carrier.pace.key_ms)
+    key_ms = run.carrier.pace.key_ms
+    await run.sound(keys(digits, key_ms), len(digits) * key_ms)
     return None
 
 
@@ -211,6 +218,7 @@ async def _reject(run: Run, verb: Element) -> Step:
     """Refuse a ringing call; a call that was answered before cannot be refused any more."""
     if run.call.answered_at_ms is not None:
         return Ended("hangup")
+    await run.sound(busy(), 0)
     return Ended("reject", "busy" if verb.get("reason") == "busy" else "no-answer")
 
 

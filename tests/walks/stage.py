@@ -22,6 +22,7 @@ import uvicorn
 from app.agents.load import load_document
 from app.audio import mulaw
 from app.audio.tones import strength, tone
+from app.emulators.carrier import Account, LocalCarrier
 from app.emulators.realtime import EmulatedSession, RealtimeEmulator
 from app.emulators.twilio import DialOutcome, EmulatedStream, Pace, TwilioEmulator
 from app.emulators.twilio_call import EmulatedCall
@@ -61,6 +62,8 @@ class Stage:
     server: "StagedServer"
     port: int
     folder: Path
+    local: LocalCarrier | None = None
+    """The carrier with telephones that the local Twilio is a part of, if it is one."""
 
     @property
     def url(self) -> str:
@@ -169,10 +172,14 @@ async def stage(
     *,
     agent: str = AGENT,
     twilio: dict[str, Any] | None = None,
+    local: dict[str, Any] | None = None,
     send_buffer_bytes: int | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stage]:
-    """Server and emulators, up and connected; all of it is gone afterwards."""
+    """Server and emulators, up and connected; all of it is gone afterwards.
+
+    With ``local`` the local Twilio is a local carrier, made with those arguments.
+    """
     listener = socket.socket()
     if send_buffer_bytes is not None:
         # Accepted sockets inherit it: the kernel then hides less of a peer that does not read.
@@ -181,13 +188,7 @@ async def stage(
     port = listener.getsockname()[1]
     document = folder / "agent.yaml"
     document.write_text(agent)
-    carrier = TwilioEmulator(
-        account_sid=ACCOUNT,
-        auth_token=TOKEN,
-        public_url=PUBLIC_URL,
-        server_url=f"http://127.0.0.1:{port}",
-        **{"pace": QUICK, "answers": lambda _number: BRIEF} | (twilio or {}),
-    )
+    carrier = _carrier(f"http://127.0.0.1:{port}", twilio, local)
     async with openai, carrier:
         values: dict[str, Any] = {
             "openai_api_key": "sk-local",
@@ -206,12 +207,28 @@ async def stage(
         serving = asyncio.create_task(_serve(server, listener), name="server")
         try:
             await until(lambda: server.started)
-            yield Stage(carrier, openai, board, server, port, folder)
+            twilio_itself = carrier.twilio if isinstance(carrier, LocalCarrier) else carrier
+            at_home = carrier if isinstance(carrier, LocalCarrier) else None
+            yield Stage(twilio_itself, openai, board, server, port, folder, at_home)
         finally:
             server.over.set()
             await asyncio.wait_for(serving, 30)
             listener.close()
     assert_replays(folder)
+
+
+def _carrier(
+    server_url: str, twilio: dict[str, Any] | None, local: dict[str, Any] | None
+) -> TwilioEmulator | LocalCarrier:
+    if local is not None:
+        return LocalCarrier(Account(server_url, PUBLIC_URL, ACCOUNT, TOKEN), **local)
+    return TwilioEmulator(
+        account_sid=ACCOUNT,
+        auth_token=TOKEN,
+        public_url=PUBLIC_URL,
+        server_url=server_url,
+        **{"pace": QUICK, "answers": lambda _number: BRIEF} | (twilio or {}),
+    )
 
 
 def assert_replays(folder: Path) -> None:
