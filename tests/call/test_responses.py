@@ -352,15 +352,25 @@ def test_a_failed_response_is_asked_for_once_more() -> None:
     assert kinds(lost) == ["CloseModel", "OpenModel"]
 
 
-def test_a_completed_response_without_a_word_is_asked_for_once_more() -> None:
-    """Models sometimes answer with nothing; the caller would wait for it. A line that does it
-    twice is replaced."""
+@pytest.mark.parametrize("status", ["completed", "incomplete"])
+def test_a_response_without_a_word_is_asked_for_once_more(status: str) -> None:
+    """Models sometimes answer with nothing, or spend every token before the first sound; the
+    caller would wait for it. A line that does it twice is replaced."""
     machine = on_the_phone()
     machine.handle(started(), 0)
 
-    assert machine.handle(done(), 50) == [TRY_AGAIN]
+    assert machine.handle(done(status=status), 50) == [TRY_AGAIN]
     machine.handle(started("R2", "nudge"), 60)
-    assert machine.handle(done("R2"), 100)[:1] == [c.CloseModel()]
+    assert machine.handle(done("R2", status), 100)[:1] == [c.CloseModel()]
+
+
+def test_an_incomplete_response_that_was_heard_is_an_answer() -> None:
+    """The caller heard the beginning; saying it again would be worse than its end missing."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    machine.handle(speech(100), 10)
+
+    assert TRY_AGAIN not in machine.handle(done(status="incomplete"), 50)
 
 
 def test_a_response_that_called_a_tool_has_said_enough() -> None:

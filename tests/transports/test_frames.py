@@ -71,6 +71,19 @@ def test_memory_is_bounded() -> None:
         put(assembler, Frame(MORE, b"1"))
 
 
+def test_pieces_are_not_copied_again_for_every_piece() -> None:
+    """A message in many small pieces would cost the square of its length."""
+    assembler = Assembler(64 * 1024)
+    put(assembler, Frame(TEXT, b"x", fin=False))
+    pieces = assembler.pieces
+
+    for _ in range(1_000):
+        put(assembler, Frame(MORE, b"x", fin=False))
+        assert assembler.pieces is pieces
+
+    assert put(assembler, Frame(MORE, b"x")) == [b"x" * 1_002]
+
+
 @pytest.mark.parametrize("frame", [Frame(BINARY, b"\x00"), Frame(BINARY, b"", fin=False)])
 def test_binary_is_refused(frame: Frame) -> None:
     """Neither vendor sends it."""

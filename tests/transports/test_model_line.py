@@ -1,14 +1,20 @@
 """The model line: a server that is not there, or is there no longer, is noticed."""
 
 import asyncio
+import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websocket
 
 from app.errors import ModelFault
 from app.protocol.realtime import SessionConfig
-from app.transports.model import Endpoint, ModelLine
+from app.transports.model import STALE_AFTER_MS, Endpoint, ModelLine
+from tests.call.words import b64
+from tests.waiting import until
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -55,3 +61,73 @@ async def test_a_server_that_closes_before_the_upgrade_is_noticed_at_once(serve:
                 await line.open(Endpoint(url, ()), timeout_ms=60_000)
 
     assert fault.value.retryable
+
+
+SESSION = {"audio": {side: {"format": {"type": "audio/pcmu"}} for side in ("input", "output")}}
+
+
+class Peer:
+    """A Realtime server that admits a session and then does as it is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.reads = asyncio.Event()
+        self.reads.set()
+
+    async def serve(self, line: ServerConnection) -> None:
+        """One session."""
+        await line.send(json.dumps({"type": "session.created", "session": {"id": "sess_1"}}))
+        await line.recv()
+        if not self.reads.is_set():
+            line.transport.pause_reading()
+        await line.send(json.dumps({"type": "session.updated", "session": SESSION}))
+        await self.reads.wait()
+        line.transport.resume_reading()
+        async for message in line:
+            self.heard.append(json.loads(message)["audio"])
+
+
+@asynccontextmanager
+async def opened(peer: Peer) -> AsyncIterator[ModelLine]:
+    """A line that is ready. The kernel hides as little as it can of a server that does not read."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    async with serve_websocket(peer.serve, sock=listener, max_queue=None, ping_interval=None):
+        line = ModelLine(CONFIG, [].append)
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}/realtime"
+        await line.open(Endpoint(url, ()), timeout_ms=5_000)
+        yield line
+        line.close()
+
+
+async def test_a_server_that_does_not_read_hears_the_latest_seconds() -> None:
+    """Old sound is worth nothing to a model that is late, and must not fill the memory."""
+    peer = Peer()
+    peer.reads.clear()
+    frames = [f"{n:06}" + b64(160)[6:] for n in range(40_000)]
+    async with opened(peer) as line:
+        for payload in frames:
+            line.append(payload)
+        assert line._outbox is not None
+        assert line._outbox.paused, "the kernel takes more than this test sends"
+        peer.reads.set()
+        await until(lambda: peer.heard[-1:] == frames[-1:])
+        line.close()
+
+    kept = peer.heard.index(frames[-1]) - peer.heard.index(frames[-STALE_AFTER_MS // 20])
+    assert kept == STALE_AFTER_MS // 20 - 1, "the latest five seconds, without a gap"
+    assert peer.heard == sorted(peer.heard)
+    assert line.ignored["stale_audio"] == len(frames) - len(peer.heard) > 0
+
+
+async def test_a_server_that_reads_hears_everything() -> None:
+    """What is dropped is counted, and nothing else is."""
+    peer = Peer()
+    frames = [f"{n:06}" + b64(160)[6:] for n in range(500)]
+    async with opened(peer) as line:
+        for payload in frames:
+            line.append(payload)
+        await until(lambda: peer.heard == frames)
+        line.close()
+
+    assert "stale_audio" not in line.ignored
