@@ -89,6 +89,8 @@ A line of code about ... belongs in ...
     who may ask                                      `app/http/guard.py`
     Twilio's routes, the media door, the operator's  `app/http/voice.py`, `app/http/media.py`,
                                                      `app/http/api.py`
+    the softphone: what is served, under which rules `app/http/pages.py`
+    … the page itself, its sound and its sentences   `app/http/static`
     how a refusal is worded over HTTP                `app/http/problems.py`
     the record as clients are told of it             `app/http/record.py`
     how long and how large a request may be          `app/http/wire.py`
@@ -99,6 +101,7 @@ A line of code about ... belongs in ...
     uvicorn, signals                                 `app/server.py`
     the local processes that stand for an account    `app/companions.py`
     a command to type                                `app/__main__.py`
+    drawing a call, finding its record               `app/show.py`, `app/records.py`
     the local model's ears, wits and voice           `app/local/ports.py`
     the local Twilio, the local OpenAI, the demo     `app/emulators/twilio.py`,
                                                      `app/emulators/realtime.py`,

@@ -1,4 +1,4 @@
-"""The commands: ``python -m app serve | check | replay``, each with ``--help``."""
+"""The commands: ``python -m app serve | check | replay | show``, each with ``--help``."""
 
 import sys
 from pathlib import Path
@@ -94,6 +94,25 @@ def replay(
         print(fault, file=sys.stderr)
         raise typer.Exit(1) from None
     print(f"{moments} moments, the same commands")
+
+
+@cli.command()
+def show(
+    call: Annotated[str, typer.Argument(help="A call's id or CallSid, or a file with its record.")],
+    server: Annotated[str, typer.Option(help="Where the server listens.")] = "",
+) -> None:
+    """Draw a call: who spoke when, what was heard, where it was cut, how fast."""
+    from rich.console import Console  # noqa: PLC0415 - keeps the other commands quick
+
+    from app.records import RecordFault, find  # noqa: PLC0415
+    from app.show import show as draw  # noqa: PLC0415
+
+    try:
+        settings = load_settings()
+        draw(find(call, server or f"http://127.0.0.1:{settings.port}", settings), Console())
+    except (SettingsFault, RecordFault) as fault:
+        print(fault, file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 if __name__ == "__main__":

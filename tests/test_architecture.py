@@ -40,11 +40,15 @@ MAY_IMPORT = {
     "main": {"assembly", "agents", "http", "runtime", "settings", "errors"}
     | EVERYTHING_BELOW_RUNTIME,
     "companions": set[str](),
+    "show": set[str](),
+    "records": {"settings"},
     "server": {"main", "http.wire", "settings", "transports.takeover"},
     "__main__": {
         "main",
         "server",
         "companions",
+        "show",
+        "records",
         "assembly",
         "agents",
         "runtime",

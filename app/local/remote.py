@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 ANSWER_S = 8
-_MOST_BYTES = 20 * 1024 * 1024
+_MOST_BYTES = 16 * 1024 * 1024
 _SHOWN_CHARS = 120
 
 
