@@ -16,7 +16,7 @@ from app import assembly
 from app.agents.load import AgentDocument, load_document
 from app.call.plan import CallPlan
 from app.errors import CarrierFault
-from app.http import api, problems, voice
+from app.http import api, pages, problems, voice
 from app.http.guard import TwilioGuard, operator
 from app.http.media import MediaDoor
 from app.protocol.commands import RunTool
@@ -83,9 +83,15 @@ class _Spawner:
 
 
 def switchboard(
-    settings: Settings, document: AgentDocument | None = None, *, data: Path = DATA
+    settings: Settings,
+    document: AgentDocument | None = None,
+    *,
+    data: Path = DATA,
+    phone: Callable[[], pages.PhoneSetup | None] = lambda: None,
 ) -> Switchboard:
     """Put everything together. Opens no port and starts no task.
+
+    ``phone`` says where the local line is; None while there is none.
 
     Raises ``SettingsFault``, ``AgentFault`` or ``ToolFault`` with a sentence that names the fix.
     """
@@ -141,6 +147,7 @@ def switchboard(
     app.include_router(api.public_routes(book, banner(settings)))
     app.include_router(api.operator_routes(book, operator(key)))
     app.include_router(voice.routes(book, TwilioGuard(origin, signing)))
+    app.include_router(pages.routes(phone))
     door = MediaDoor(origin, signing, book, CallerLine)
     return Switchboard(app, book, door, key, is_new)
 

@@ -23,6 +23,7 @@ TAGS = [
         "description": "Called by Twilio alone, which signs each request over PUBLIC_URL;"
         " parameters are Twilio's, as it documents them.",
     },
+    {"name": "phone", "description": "The softphone's, where there is a local line."},
 ]
 
 

@@ -123,7 +123,7 @@ def _server(made: Stage) -> FastAPI:
         return Response(status_code=202)
 
     @app.get("/phone/events")
-    async def events(callSid: str) -> StreamingResponse:  # noqa: N803 - the page's word
+    async def events(callSid: str) -> StreamingResponse:
         async def told() -> AsyncIterator[str]:
             for event in made.story:
                 yield f"data: {json.dumps({'callSid': callSid, **event})}\n\n"

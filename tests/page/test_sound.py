@@ -50,7 +50,6 @@ async def test_every_frame_is_20_ms_and_sounds_like_what_was_said(page: Page, s:
         likeness(decode(b"".join(heard[n * SECOND : (n + 1) * SECOND])), spoken)
         for n in range(MEASURED_S)
     ]
-    print(f"mean interval {mean_ms:.3f} ms, likeness {sorted(round(one, 3) for one in alike)}")
     assert {len(frame) for frame in phone.frames} == {FRAME_BYTES}
     assert abs(mean_ms - FRAME_MS) <= 0.2
     # The fake device drops a packet when the machine is busy: that is one second of nine.
@@ -69,7 +68,6 @@ async def test_marks_come_back_when_what_was_before_them_was_heard(page: Page, s
     began = (await phone.marked("nothing before")).frames
     came = {name: (await phone.marked(name)).frames - began for name in ("500", "1000", "2000")}
 
-    print({name: count * FRAME_MS for name, count in came.items()})
     for name, count in came.items():
         assert abs(count * FRAME_MS - int(name)) <= 50
 
@@ -96,7 +94,6 @@ async def test_a_clear_brings_every_mark_back_at_once_and_stops_the_sound(
     before = len(phone.frames)
     after = (await phone.marked("after")).frames - before
 
-    print(f"clear took {[round(ms, 1) for ms in took_ms]} ms")
     assert [one.message["mark"]["name"] for one in phone.all("mark")] == [
         *(f"{n} {which}" for n in range(5) for which in ("first", "second")),
         "after",
