@@ -140,6 +140,7 @@ def switchboard(
         title="Patchline",
         lifespan=lifespan,
         openapi_tags=api.TAGS,
+        redirect_slashes=False,  # the redirect would be built from Host, and lose the signature
         docs_url=None,
         redoc_url=None,
     )
@@ -267,8 +268,8 @@ def _api_key(settings: Settings, data: Path) -> tuple[str, bool]:
         return settings.api_key.get_secret_value(), False
     file = data / "api_key"
     try:
-        if file.is_file():
-            return file.read_text().strip(), False
+        if file.is_file() and (kept := file.read_text().strip()):
+            return kept, False
         key = secrets.token_urlsafe(32)
         data.mkdir(exist_ok=True, mode=0o700)
         file.touch(mode=0o600)

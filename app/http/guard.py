@@ -94,7 +94,12 @@ _bearer = HTTPBearer(auto_error=False, description="The API_KEY of this server."
 
 
 def operator(key: str) -> Callable[..., Awaitable[None]]:
-    """A dependency that lets the bearer of ``key`` in and answers 401 to everybody else."""
+    """A dependency that lets the bearer of ``key`` in and answers 401 to everybody else.
+
+    Raises ValueError for an empty key, which everybody bears.
+    """
+    if not key:
+        raise ValueError("the key of the operator API is empty")
 
     async def check(
         given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],

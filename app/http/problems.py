@@ -47,6 +47,11 @@ def install(app: FastAPI) -> None:
         names = [".".join(str(part) for part in error["loc"][1:]) for error in fault.errors()]
         return _problem(422, f"these fields are missing or malformed: {', '.join(names)}", {})
 
+    @app.exception_handler(Exception)
+    async def broken(_request: Request, _fault: Exception) -> JSONResponse:
+        # It is raised again behind this answer, and uvicorn writes it into the log.
+        return _problem(500, "this server has a fault; its log has more", {})
+
 
 def _problem(status: int, detail: str, headers: dict[str, str]) -> JSONResponse:
     title = HTTPStatus(status).phrase
