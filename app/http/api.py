@@ -17,6 +17,7 @@ from app.runtime.book import Book
 
 TAGS = [
     {"name": "operator", "description": "For programs of the operator's: bearer key API_KEY."},
+    {"name": "phone", "description": "The local line's telephone: a page for a browser."},
     {"name": "operations", "description": "For load balancers and scrapers: no key."},
     {
         "name": "twilio",
