@@ -98,11 +98,12 @@ def _descriptions(targets: Mapping[str, Target]) -> dict[str, str]:
 def scripts(agent: Agent, origin: str) -> Scripts:
     """The TwiML of this agent's line at ``origin``."""
     targets = agent.targets
-    failing_to = agent.failure_target
-    fallback = Fallback(agent.failure.say, targets[failing_to].to if failing_to else None)
-    return Scripts(
-        origin, fallback, {name: _destination(target) for name, target in targets.items()}
-    )
+    destinations = {name: _destination(target) for name, target in targets.items()}
+    fallback = Fallback(agent.failure.say)
+    if agent.failure_target:
+        person = destinations[agent.failure_target]
+        fallback = Fallback(agent.failure.say, person.to, person.ring_timeout_s)
+    return Scripts(origin, fallback, destinations)
 
 
 def _destination(target: Target) -> Destination:

@@ -287,7 +287,7 @@ def _failing_to(failure: Failure, targets: Mapping[str, object]) -> str | None:
 
 def _refuse_overlong(say: str, to: str | None, *, at: str = "") -> None:
     """A live call takes its last document by REST, where Twilio takes no more than so much."""
-    document = twiml.failure(twiml.Fallback(say, to))
+    document = twiml.failure(twiml.Fallback(say, to, ring_timeout_s=600))
     if not twiml.fits_rest(document):
         excess = len(document) - twiml.REST_LIMIT_CHARS
         refuse(f"is {excess} characters too long for Twilio to say: shorten it", at=at)

@@ -19,6 +19,11 @@ REST_LIMIT_CHARS = 4000
 """Longest document that fits into the ``Twiml`` field of a REST request; a webhook's reply
 may have 64 kB."""
 
+FAREWELL = "Thank you for calling. Please call again later if you need us. Goodbye."
+"""Behind the person a failing call is left to. Twilio says it when nobody answered, and also
+when the person hung up first; without an ``action``, which we may not be there to answer, the
+two look the same."""
+
 _builders: Any = voice_response
 """The library is not typed; what it makes is checked letter by letter in the tests."""
 
@@ -40,6 +45,8 @@ class Fallback:
     """Spoken by Twilio's own voice; empty for nothing."""
     dial: str | None = None
     """+E.164, ``tel:``, ``sip:`` or ``client:``; None to hang up."""
+    ring_timeout_s: int = 20
+    """How long the person is rung, 5 to 600."""
 
 
 def destination_noun(destination: str) -> tuple[Noun, str]:
@@ -89,7 +96,10 @@ def connect_stream(
 
 
 def failure(fallback: Fallback) -> str:
-    """Say what there is to say, then put the caller through to a person or hang up."""
+    """Say what there is to say, then put the caller through to a person or hang up.
+
+    A person who does not answer is not the end in silence: ``FAREWELL`` is.
+    """
     response = _builders.VoiceResponse()
     _fall_back(response, fallback)
     return str(response)
@@ -153,12 +163,12 @@ def fits_rest(twiml: str) -> bool:
 
 def _fall_back(response: Any, fallback: Fallback) -> None:
     _say(response, fallback.say)
-    if fallback.dial is None:
-        response.hangup()
-        return
-    verb = _builders.Dial(answer_on_bridge=True)
-    _add_noun(verb, fallback.dial)
-    response.append(verb)
+    if fallback.dial is not None:
+        verb = _builders.Dial(answer_on_bridge=True, timeout=fallback.ring_timeout_s)
+        _add_noun(verb, fallback.dial)
+        response.append(verb)
+        _say(response, FAREWELL)
+    response.hangup()
 
 
 def _say(response: Any, text: str | None) -> None:

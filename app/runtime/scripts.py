@@ -5,7 +5,7 @@ request, and destinations come from the operator's document, by name.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.protocol import twiml
 from app.protocol.twiml import Fallback
@@ -64,11 +64,8 @@ class Scripts:
 
     def full(self) -> str:
         """Over capacity: the same treatment, before anything was opened."""
-        return twiml.failure(
-            Fallback(say="All lines are busy. One moment, please.", dial=self._fallback.dial)
-            if self._fallback.dial
-            else Fallback(say="All lines are busy. Please call again later.")
-        )
+        then = "One moment, please." if self._fallback.dial else "Please call again later."
+        return twiml.failure(replace(self._fallback, say=f"All lines are busy. {then}"))
 
     def hang_up(self, say: str | None = None) -> str:
         """End the call, with a sentence before it if there is one."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.protocol import twiml
-from app.protocol.twiml import Fallback
+from app.protocol.twiml import FAREWELL, Fallback
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 HOSTILE = '"]]><Dial>+19005551212</Dial><!--&amp;'
@@ -32,12 +32,15 @@ STREAM = (
 )
 
 
+RING = (
+    '<Dial answerOnBridge="true" timeout="20"><Number>+33612345678</Number></Dial>'
+    f"<Say>{FAREWELL}</Say><Hangup />"
+)
+
+
 def test_a_stream_has_an_action_a_token_and_a_person_behind_it() -> None:
     """`D-DG-1`: without a verb behind Connect a dying stream drops or strands the caller."""
-    assert connect() == (
-        f"{HEAD}<Response>{STREAM}<Say>One moment.</Say>"
-        '<Dial answerOnBridge="true"><Number>+33612345678</Number></Dial></Response>'
-    )
+    assert connect() == (f"{HEAD}<Response>{STREAM}<Say>One moment.</Say>{RING}</Response>")
 
 
 def test_without_a_person_the_fallback_says_goodbye_and_hangs_up() -> None:
@@ -56,10 +59,7 @@ def test_a_stream_may_be_announced() -> None:
 
 def test_the_failure_treatment() -> None:
     """What is pushed by REST when the model is gone for good."""
-    assert twiml.failure(PERSON) == (
-        f"{HEAD}<Response><Say>One moment.</Say>"
-        '<Dial answerOnBridge="true"><Number>+33612345678</Number></Dial></Response>'
-    )
+    assert twiml.failure(PERSON) == (f"{HEAD}<Response><Say>One moment.</Say>{RING}</Response>")
 
 
 def test_a_transfer_reports_back() -> None:
