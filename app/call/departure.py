@@ -54,6 +54,8 @@ class Departure:
 
     def announcement_due(self, now_ms: int) -> list[c.Command]:
         """An announcement should have been heard by now: act without it."""
+        if self._parts.phase is Phase.WAITING:
+            self._parts.alarms.set(Alarm.ANNOUNCED, now_ms + STILL_MS)
         if not self._parts.live:
             return []
         playout = self._parts.playout

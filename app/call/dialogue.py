@@ -19,6 +19,7 @@ from app.protocol import events as e
 
 END_CALL = "end_call"
 TRANSFER_CALL = "transfer_call"
+PUTTING_THROUGH = '{"ok":false,"reason":"a transfer is under way"}'
 
 
 class Dialogue:
@@ -40,11 +41,13 @@ class Dialogue:
         return self._typed(self._parts.digits.press(event.digit, now_ms), now_ms)
 
     def _typed(self, turn: str | None, now_ms: int) -> list[c.Command]:
-        if turn is None or not self._parts.live:
+        if turn is None or not (self._parts.live or self._parts.redirecting):
             return []
         self._parts.transcript.note(turn, now_ms)
         if self._parts.link.state is not Link.READY:
             return []
+        if self._parts.redirecting:
+            return [c.AddMessage("user", turn)]
         out = self._interrupted(now_ms, by_voice=False)
         out.append(c.AddMessage("user", turn))
         return out + self._parts.responses.ask(c.CreateResponse("digits"), now_ms)
@@ -102,26 +105,34 @@ class Dialogue:
             return self._parts.playout.speak(event, now_ms)
         if self._parts.phase is Phase.WAITING:
             self._parts.overture.hold(event)
+        elif self._parts.redirecting:
+            return self._parts.playout.speak(event, now_ms)
         return []
 
     def speech_done(self, _event: e.SpeechAudioDone, _now_ms: int) -> list[c.Command]:
         """A part has ended: its last mark is due."""
-        return self._parts.playout.finish() if self._parts.live else []
+        return self._finish()
+
+    def _finish(self) -> list[c.Command]:
+        listening = self._parts.live or self._parts.redirecting
+        return self._parts.playout.finish() if listening else []
 
     def speech_text(self, event: e.SpeechText, now_ms: int) -> list[c.Command]:
-        """Words of the model's, for the transcript."""
-        if self._parts.responses.speaking_text(event.response_id, now_ms):
+        """Words of the model's, for the transcript; without a word, a sign of life."""
+        if self._parts.responses.speaking_text(event.response_id, now_ms) and event.text:
             self._parts.transcript.agent_says(event, now_ms)
         return []
 
     def response_done(self, event: e.ResponseDone, now_ms: int) -> list[c.Command]:
         """A response ended: who waited for that may ask, or act."""
         finished, out = self._parts.responses.done(event, now_ms)
-        self._parts.tools.response_ended(event.response_id)
-        if self._parts.live:
-            out = self._parts.playout.finish() + out
+        silent = not finished.spoke and event.status != "cancelled"
+        self._parts.tools.response_ended(event.response_id, silent=silent)
+        out = self._finish() + out
         if finished.failed and event.reason in FATAL:
             return out + self._departure.fail(now_ms)
+        if self._parts.phase is Phase.LEAVING:
+            return out
         owed = self._owed_after(event, finished)
         if owed is Owed.GIVE_UP:
             return out + self._another_chance(owed, now_ms)
@@ -200,20 +211,25 @@ class Dialogue:
 
     def tool_called(self, event: e.ToolCalled, now_ms: int) -> list[c.Command]:
         """Run it, or decide about the built-ins; once per call."""
-        if self._parts.tools.known(event.tool_call_id) or self._parts.phase is Phase.LEAVING:
+        gone = self._parts.phase is Phase.LEAVING and not self._parts.redirecting
+        if gone or self._parts.tools.known(event.tool_call_id):
             return []
         self._parts.transcript.tool_called(event.tool_call_id, event.name, event.arguments, now_ms)
         plan = self._parts.plan.tools.get(event.name)
         self._parts.tools.opened(event, plan.filler if plan else None, now_ms)
         if plan is not None:
-            return [c.RunTool(event.tool_call_id, event.name, event.arguments)]
+            run = c.RunTool(event.tool_call_id, event.name, event.arguments)
+            return self._parts.tools.hold(run) if self._parts.redirecting else [run]
         if event.name == TRANSFER_CALL:
             refusal = self._parts.transfer.begin(event, now_ms)
             if refusal is None:
                 self._parts.farewell.yields()
                 self._parts.responses.withdraw("goodbye")
             return [] if refusal is None else self._answered(event, refusal, ok=False)
-        if event.name == END_CALL and not self._parts.transfer.under_way:
+        if event.name == END_CALL and self._parts.transfer.under_way:
+            return self._answered(event, PUTTING_THROUGH, ok=False)
+        if event.name == END_CALL:
+            self._parts.tools.announced(event.response_id)
             return self._answered(event, self._parts.farewell.begin(event, now_ms), ok=True)
         return self._answered(event, f"there is no tool {event.name!r}", ok=False)
 
@@ -237,12 +253,16 @@ class Dialogue:
         return out + self._parts.responses.ask(wanted, now_ms)
 
     def filler_due(self, now_ms: int) -> list[c.Command]:
-        """A tool takes its time; say so if nobody is saying anything."""
-        wanted = self._parts.tools.filler()
-        busy = self._parts.responses.active is not None and self._parts.responses.spoke
-        if wanted is None or busy or not self._parts.playout.idle or self._parts.leaving_soon:
+        """A tool takes its time; say so as soon as nobody is saying anything."""
+        parts = self._parts
+        wanted = parts.tools.filler()
+        if wanted is None or parts.leaving_soon:
             return []
-        return self._parts.responses.ask(wanted, now_ms)
+        busy = parts.responses.active is not None and parts.responses.spoke
+        if busy or not parts.playout.idle:
+            parts.tools.silence_from(now_ms + parts.playout.unheard_ms(now_ms))
+            return []
+        return parts.responses.ask(wanted, now_ms)
 
     def stop_due(self, now_ms: int) -> list[c.Command]:
         """Twilio should have ended the stream by now; where it is unclear whether it was to,
@@ -262,6 +282,5 @@ class Dialogue:
         self._parts.leaving.stayed()
         if self._parts.link.state is Link.GONE:
             return self._departure.fail(now_ms)
-        return self.tool_done(
-            e.ToolDone(self._parts.transfer.tool_call_id, output, ok=False), now_ms
-        )
+        refused = e.ToolDone(self._parts.transfer.tool_call_id, output, ok=False)
+        return self._parts.tools.released(now_ms) + self.tool_done(refused, now_ms)

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from app.call.alarms import Alarms
 from app.call.barge_in import BargeIn
 from app.call.digits import Digits
-from app.call.farewell import Farewell
+from app.call.farewell import Farewell, Parting
 from app.call.hearing import Hearing
 from app.call.leaving import Leaving
 from app.call.model_link import ModelLink
@@ -20,7 +20,7 @@ from app.call.playout import Playout
 from app.call.responses import Responses
 from app.call.toolbook import Toolbook
 from app.call.transcript import Transcript
-from app.call.transfer import TransferDesk
+from app.call.transfer import Putting, TransferDesk
 
 
 class Phase(Enum):
@@ -61,6 +61,15 @@ class Parts:
     def live(self) -> bool:
         """The caller is on the line and nobody is taking the call away."""
         return self.phase is Phase.LIVE
+
+    @property
+    def redirecting(self) -> bool:
+        """Twilio was asked to take the caller away and has not agreed: they are still there."""
+        return (
+            self.phase is Phase.LEAVING
+            and self.transfer.state in {Putting.REDIRECTING, Putting.UNCLEAR}
+            and self.farewell.state is not Parting.HANGING_UP
+        )
 
     @property
     def leaving_soon(self) -> bool:

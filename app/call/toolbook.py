@@ -2,16 +2,17 @@
 
 A response may carry several tool calls. Each is run as soon as it is complete, its output
 goes to the model as soon as it is there, and when the response has ended and the last output
-is in, the model is asked to speak exactly once. Background results are handed over silently.
-A slow tool gets one filler phrase. Where the model line was replaced meanwhile, the output
-arrives as a message, since the new line has answered the call with a placeholder; what is
-said about it is the same.
+is in, the model is asked to speak exactly once. Background results are handed over silently,
+unless the caller has heard nothing yet. A slow tool gets one filler phrase. A tool called while
+the caller is being taken away waits until they are certain to stay. Where the model line was
+replaced meanwhile, the output arrives as a message, since the new line has answered the call
+with a placeholder; what is said about it is the same.
 """
 
 from dataclasses import dataclass, field
 
 from app.call.alarms import Alarm, Alarms
-from app.protocol.commands import AddMessage, AddToolOutput, Command, CreateResponse
+from app.protocol.commands import AddMessage, AddToolOutput, Command, CreateResponse, RunTool
 from app.protocol.events import ToolCalled, ToolDone
 
 FILLER_MS = 700
@@ -32,7 +33,15 @@ class _Batch:
     open: set[str] = field(default_factory=set)
     ended: bool = False
     wants_speech: bool = False
+    silent: bool = False
+    """Nothing was said in the response: the caller has heard nothing of it."""
+    announced: bool = False
+    """Something else makes the model speak."""
     filler: str | None = None
+
+
+def _wants_speech(batch: _Batch) -> bool:
+    return batch.wants_speech or (batch.silent and not batch.announced)
 
 
 class Toolbook:
@@ -44,6 +53,7 @@ class Toolbook:
         self._responses: dict[str, str] = {}
         self._seen: set[str] = set()
         self._rounds = 0
+        self._held: list[Command] = []
 
     @property
     def running(self) -> bool:
@@ -68,6 +78,23 @@ class Toolbook:
         if not self._alarms.is_set(Alarm.FILLER):
             self._alarms.set(Alarm.FILLER, now_ms + FILLER_MS)
 
+    def hold(self, run: RunTool) -> list[Command]:
+        """Run it when the caller is certain to stay."""
+        self._held.append(run)
+        return []
+
+    def released(self, now_ms: int) -> list[Command]:
+        """The caller stays: what was held is run now."""
+        held, self._held = self._held, []
+        if self.running:
+            self.silence_from(now_ms)
+        return held
+
+    def announced(self, response_id: str) -> None:
+        """What this response called has an announcement of its own."""
+        if response_id in self._batches:
+            self._batches[response_id].announced = True
+
     def closed(self, done: ToolDone) -> list[Command]:
         """The output goes to the model; nothing if the call is not open."""
         response_id = self._responses.pop(done.tool_call_id, None)
@@ -88,16 +115,17 @@ class Toolbook:
         """There is no model line: the next one is told the output from the beginning."""
         self._responses.pop(tool_call_id, None)
 
-    def response_ended(self, response_id: str) -> None:
-        """No further tool call of this response can come."""
+    def response_ended(self, response_id: str, *, silent: bool) -> None:
+        """No further tool call of this response can come. ``silent``: it answered nobody yet."""
         if response_id in self._batches:
             self._batches[response_id].ended = True
+            self._batches[response_id].silent = silent
 
     def due(self) -> CreateResponse | None:
         """The one request to speak that a finished batch is owed, or None."""
-        finished = [key for key, b in self._batches.items() if b.ended and not b.open]
-        wants_speech = any(self._batches.pop(key).wants_speech for key in finished)
-        if not wants_speech:
+        keys = [key for key, b in self._batches.items() if b.ended and not b.open]
+        finished = [self._batches.pop(key) for key in keys]
+        if not any(map(_wants_speech, finished)):
             return None
         self._rounds += 1
         return CreateResponse("tool_result", tools=self._rounds < MOST_ROUNDS)
@@ -111,6 +139,10 @@ class Toolbook:
                 return CreateResponse("filler", words, tools=False)
         return None
 
+    def silence_from(self, at_ms: int) -> None:
+        """Until then the caller listens to something else."""
+        self._alarms.set(Alarm.FILLER, at_ms + FILLER_MS)
+
     def caller_turn(self) -> None:
         """The caller said something: the count of rounds begins anew."""
         self._rounds = 0
@@ -118,4 +150,5 @@ class Toolbook:
     def line_lost(self) -> None:
         """Outputs still to come cannot answer calls of a connection that is gone."""
         self._batches.clear()
+        self._held.clear()
         self._alarms.clear(Alarm.FILLER)

@@ -1,5 +1,7 @@
 """Tool calls: run once, answered once, spoken about once together."""
 
+import pytest
+
 from app.call.alarms import Alarms
 from app.call.machine import CallMachine
 from app.call.plan import CallPlan, ToolPlan
@@ -80,12 +82,44 @@ def test_a_result_counts_once() -> None:
 
 
 def test_a_background_result_is_handed_over_in_silence() -> None:
-    """The model may use it later; the caller did not ask."""
-    machine = called("T1")
+    """The model may use it later; the caller has been answered."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started(), 0)
+    machine.handle(tool_call(), 0)
+    say(machine, 50, 5)
+    machine.handle(done(), 10)
 
     assert machine.handle(e.ToolDone("T1", "noted", ok=True, background=True), 100) == [
         c.AddToolOutput("T1", "noted")
     ]
+
+
+@pytest.mark.parametrize("done_at_ms", [5, 100], ids=["before", "after"])
+def test_a_background_result_is_spoken_of_where_nothing_was_said(done_at_ms: int) -> None:
+    """The caller asked something and has heard nothing: silence would last until they ask again."""
+    machine = called("T1", ended=False)
+    noted = e.ToolDone("T1", "noted", ok=True, background=True)
+    moments = sorted([(10, done()), (done_at_ms, noted)], key=lambda moment: moment[0])
+
+    out = [x for now_ms, event in moments for x in machine.handle(event, now_ms)]
+
+    assert out == [c.AddToolOutput("T1", "noted"), RESULT]
+
+
+def test_an_interrupted_response_leaves_no_silence_to_fill() -> None:
+    """The caller speaks, and their turn is answered."""
+    machine = called("T1", ended=False)
+    machine.handle(e.SpeechStarted("U"), 5)
+    machine.handle(done(status="cancelled", reason="turn_detected"), 10)
+
+    assert machine.handle(e.ToolDone("T1", "noted", ok=True, background=True), 100) == [
+        c.AddToolOutput("T1", "noted")
+    ]
+    machine.handle(e.SpeechStopped("U"), 400)
+    assert machine.handle(e.CallerTurnCommitted("U"), 400) == []
+    machine.handle(started("R2"), 450)
+    machine.handle(speech(100, "B", "R2"), 460)
+    assert kinds(machine.handle(done("R2"), 470)) == []
 
 
 def test_one_result_worth_speaking_of_is_enough() -> None:
@@ -134,6 +168,18 @@ def test_a_result_that_the_servers_own_answer_has_seen_is_not_spoken_of_twice() 
     assert kinds(machine.handle(done("R2"), 700)) == []
 
 
+def test_two_rounds_that_end_together_bring_one_answer() -> None:
+    """What one request has spoken of must not wait for the next occasion."""
+    book = Toolbook(Alarms())
+    for n in (1, 2):
+        book.opened(tool_call(tool_call_id=f"T{n}", response_id=f"R{n}"), None, 0)
+        book.closed(e.ToolDone(f"T{n}", "ok", ok=True))
+        book.response_ended(f"R{n}", silent=False)
+
+    assert book.due() == RESULT
+    assert book.due() is None
+
+
 def test_a_slow_tool_is_covered_by_one_phrase() -> None:
     """Silence sounds like a lost call; a phrase every second sounds like a broken one."""
     machine = called("T1")
@@ -173,6 +219,22 @@ def test_nobody_talks_over_the_model_to_fill_a_silence_that_is_none() -> None:
     machine.handle(done(), 10)
 
     assert machine.wake(FILLER_MS) == []
+
+
+def test_the_silence_after_the_models_words_is_filled_too() -> None:
+    """ "Let me look that up", and then nothing for twenty seconds."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started(), 0)
+    names = say(machine, 3_000, 0)
+    machine.handle(tool_call(), 0)
+    machine.handle(done(), 10)
+    for n in range(3):
+        machine.handle(e.MarkReturned(names[n]), 198 * (n + 1))
+    assert machine.wake(FILLER_MS) == []
+    machine.handle(e.MarkReturned(names[-1]), 3_000)
+
+    assert machine.deadline_ms() == 3_000 + FILLER_MS
+    assert machine.wake(3_000 + FILLER_MS) == [c.CreateResponse("filler", FILLER, tools=False)]
 
 
 def test_a_fast_tool_needs_no_phrase() -> None:
@@ -217,7 +279,7 @@ def test_a_word_of_the_callers_begins_the_count_anew() -> None:
     for n in range(3 * MOST_ROUNDS):
         book.opened(tool_call(tool_call_id=f"T{n}", response_id=f"R{n}"), None, 0)
         book.closed(e.ToolDone(f"T{n}", "ok", ok=True))
-        book.response_ended(f"R{n}")
+        book.response_ended(f"R{n}", silent=False)
         wanted = book.due()
         assert wanted is not None
         assert wanted.tools

@@ -3,10 +3,11 @@
 import pytest
 
 from app.call.announcement import WATCHDOG_MS
+from app.call.digits import PAUSE_MS
 from app.call.farewell import GOODBYE
 from app.call.leaving import REST_MS, STOP_MS
 from app.call.machine import CallMachine
-from app.call.plan import CallPlan
+from app.call.plan import CallPlan, ToolPlan
 from app.call.transfer import ANNOUNCE
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -263,3 +264,121 @@ def test_a_refusal_after_the_next_line_was_sent_away_is_the_failure_treatment() 
     assert machine.handle(e.ModelReady("sess_2"), 1_100) == [c.CloseModel()]
 
     assert machine.handle(e.TransferRefused("http_500"), 1_500) == [c.CloseModel(), c.FailOver()]
+
+
+NEXT = started("R2")
+
+
+def still_there() -> CallMachine:
+    """A machine that has asked for the redirect, whose model goes on meanwhile."""
+    machine = redirecting()
+    machine.handle(NEXT, 1_050)
+    return machine
+
+
+def test_what_is_said_while_twilio_thinks_is_heard() -> None:
+    """Until it has agreed, the caller is still there, and a refusal must have lost nothing."""
+    machine = still_there()
+
+    assert kinds(machine.handle(speech(100, "B", "R2"), 1_100)) == ["PlayAudio", "SendMark"]
+    machine.handle(e.TransferRefused("http_500"), 1_200)
+    assert kinds(machine.handle(speech(100, "B", "R2"), 1_300)) == ["PlayAudio"]
+    assert kinds(machine.handle(e.SpeechAudioDone("R2", "B", 0), 1_310)) == ["SendMark"]
+    assert c.CreateResponse("tool_result") in machine.handle(done("R2"), 1_320)
+
+
+def test_the_end_of_what_is_said_meanwhile_is_marked() -> None:
+    """Otherwise the line would never count as idle after a refusal."""
+    machine = still_there()
+    machine.handle(speech(100, "B", "R2"), 1_100)
+    machine.handle(speech(100, "B", "R2"), 1_110)
+
+    assert kinds(machine.handle(done("R2"), 1_150)) == ["SendMark"]
+
+
+@pytest.mark.parametrize("agreed", [e.TransferAccepted(), e.HangUpOrdered("operator_ended")])
+def test_nothing_is_said_to_a_caller_who_is_gone(agreed: e.Event) -> None:
+    """Twilio plays it to nobody."""
+    machine = still_there()
+    machine.handle(agreed, 1_100)
+
+    assert machine.handle(speech(100, "B", "R2"), 1_200) == []
+
+
+def test_a_tool_called_while_twilio_thinks_runs_when_it_has_refused() -> None:
+    """An unanswered call confuses every later turn; what it does is not for a caller who left."""
+    machine = on_the_phone(CallPlan(targets=("billing",), tools={"look_up": ToolPlan()}))
+    machine.handle(started(), 0)
+    (name,) = say(machine, 50, 0)
+    machine.handle(WISH, 10)
+    machine.handle(done(), 20)
+    assert machine.handle(e.MarkReturned(name), 60) == [c.Transfer("billing")]
+    machine.handle(NEXT, 100)
+    assert machine.handle(tool_call(tool_call_id="T2", response_id="R2"), 110) == []
+    assert machine.handle(done("R2"), 120) == []
+
+    assert machine.handle(e.TransferRefused("busy"), 500) == [
+        c.RunTool("T2", "look_up", "{}"),
+        c.AddToolOutput("T1", '{"ok":false,"reason":"busy"}'),
+        c.CreateResponse("tool_result"),
+    ]
+    machine.handle(started("R3", "tool_result"), 510)
+    (name,) = say(machine, 50, 520, item_id="C", response_id="R3")
+    machine.handle(done("R3"), 530)
+    machine.handle(e.MarkReturned(name), 570)
+    assert machine.handle(e.ToolDone("T2", "42", ok=True), 600) == [
+        c.AddToolOutput("T2", "42"),
+        c.CreateResponse("tool_result"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("fly", "there is no tool 'fly'"),
+        ("transfer_call", '{"ok":false,"reason":"a transfer is already under way"}'),
+        ("end_call", '{"ok":false,"reason":"a transfer is under way"}'),
+    ],
+)
+def test_what_cannot_be_done_meanwhile_is_answered(name: str, answer: str) -> None:
+    """Every call gets its output, and none makes the model speak into a transfer."""
+    machine = still_there()
+    call = tool_call(name, tool_call_id="T2", response_id="R2", arguments=_named())
+
+    assert machine.handle(call, 1_100) == [c.AddToolOutput("T2", answer)]
+    assert machine.handle(done("R2"), 1_150) == []
+    assert machine.handle(e.TransferRefused("busy"), 1_500)[-1:] == [
+        c.CreateResponse("tool_result")
+    ]
+
+
+def test_keys_pressed_just_before_are_told_and_not_lost() -> None:
+    """Their pause ended while Twilio was thinking."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started(), 0)
+    (name,) = say(machine, 50, 0)
+    machine.handle(e.CallerDigit("7"), 5)
+    machine.handle(started("R2"), 6)
+    (name,) = say(machine, 50, 7, item_id="B", response_id="R2")
+    machine.handle(tool_call("transfer_call", response_id="R2", arguments=_named()), 8)
+    machine.handle(done("R2"), 9)
+    assert machine.handle(e.MarkReturned(name), 60) == [c.Transfer("billing")]
+
+    assert machine.wake(5 + PAUSE_MS) == [c.AddMessage("user", "[keypad] The caller pressed: 7")]
+
+
+def test_an_announcement_made_before_the_caller_came_is_watched_all_the_same() -> None:
+    """The model may call the tool while Twilio still connects; nobody interrupts that."""
+    machine = CallMachine(PLAN)
+    machine.begin(0)
+    machine.handle(e.ModelReady("sess_1"), 10)
+    machine.handle(started(), 20)
+    machine.handle(WISH, 30)
+    for now_ms in range(1_000, 12_000, 1_000):
+        machine.handle(e.SpeechText("R", "F", 0, ""), now_ms)
+        machine.wake(now_ms)
+    machine.handle(e.StreamStarted("MZ1"), 12_000)
+
+    assert machine.deadline_ms() is not None
+    out = [x for now_ms in range(12_000, 15_000, 100) for x in machine.wake(now_ms)]
+    assert c.Transfer("billing") in out

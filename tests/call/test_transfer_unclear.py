@@ -69,7 +69,9 @@ def test_the_caller_cannot_ask_for_a_second_transfer_meanwhile() -> None:
     machine = unclear()
     machine.handle(started("R2"), 1_550)
 
-    assert machine.handle(tool_call("transfer_call", tool_call_id="T2"), 1_600) == []
+    assert machine.handle(tool_call("transfer_call", tool_call_id="T2"), 1_600) == [
+        c.AddToolOutput("T2", '{"ok":false,"reason":"a transfer is already under way"}')
+    ]
 
 
 def test_a_stream_that_goes_on_without_a_model_gets_the_failure_treatment() -> None:
