@@ -27,6 +27,8 @@ class Alarm(Enum):
     """No further key was pressed."""
     ANNOUNCED = auto()
     """An announcement should have been heard by now."""
+    SHIELD = auto()
+    """The greeting should be over by now, and the caller be heard."""
     STOP = auto()
     """Twilio should have ended the stream by now."""
 

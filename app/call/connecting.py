@@ -5,12 +5,16 @@ and is asked to speak: the greeting on the first line, where it left off on a la
 """
 
 from app.call import conversation
+from app.call.alarms import Alarm
 from app.call.departure import Departure
 from app.call.model_link import Link
 from app.call.parts import Parts, Phase
 from app.call.prompts import RESUMED, greeting, welcome_back
 from app.protocol import commands as c
 from app.protocol import events as e
+
+SHIELD_MS = 20_000
+"""From the stream's start; a greeting that is still not over then must bear the caller."""
 
 
 class Connecting:
@@ -24,17 +28,28 @@ class Connecting:
 
     def begin(self, now_ms: int) -> list[c.Command]:
         """The TwiML was answered: open the model line and wait for the stream."""
-        plan = self._parts.plan
         self._parts.leaving.park(now_ms)
-        if plan.greeting_shielded and plan.greeting and not plan.returning:
+        if self._shields:
             self._parts.hearing.shield()
         return [self._parts.link.open()]
 
     def caller_came(self, now_ms: int) -> None:
         """The stream is there: what has not been heard yet is waited for from now on."""
         self._parts.patience.caller_came()
+        if self._shields:
+            self._parts.alarms.set(Alarm.SHIELD, now_ms + SHIELD_MS)
         if self._parts.link.state is Link.OPENING or self._parts.responses.owes:
             self._parts.patience.begins(now_ms)
+
+    @property
+    def _shields(self) -> bool:
+        plan = self._parts.plan
+        return plan.greeting_shielded and bool(plan.greeting) and not plan.returning
+
+    def shield_due(self, _now_ms: int) -> list[c.Command]:
+        """Whatever became of the greeting, the caller is heard from now on."""
+        self._parts.hearing.unshield()
+        return []
 
     def ready(self, _event: e.ModelReady, now_ms: int) -> list[c.Command]:
         """A line may carry audio: seed it, let it hear what waited, ask it to speak."""

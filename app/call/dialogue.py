@@ -68,6 +68,7 @@ class Dialogue:
 
     def _interrupted(self, now_ms: int, *, by_voice: bool = True) -> list[c.Command]:
         out = self._parts.barge_in.interrupt(now_ms, by_voice=by_voice)
+        self._parts.hearing.unshield()
         if self._parts.farewell.interrupted():
             self._parts.responses.withdraw("goodbye")
             out.append(c.AddMessage("system", INTERRUPTED))

@@ -171,12 +171,15 @@ class Hearing:
         self._alarms.clear(Alarm.STALL)
 
     def stalled(self, now_ms: int) -> list[Command]:
-        """The stall alarm rang: a second of silence, if there really was no frame."""
+        """The stall alarm rang: a second of silence, if there really was no frame; again every
+        second while that lasts, up to the longest gap."""
         if now_ms - self._last_at_ms < STALL_MS:
             self._alarms.set(Alarm.STALL, self._last_at_ms + STALL_MS)
             return []
         if not self._ready or self._expected_ms is None:
             return []
+        if now_ms - self._last_at_ms < LONGEST_GAP_MS - STALL_SILENCE_MS:
+            self._alarms.set(Alarm.STALL, now_ms + STALL_SILENCE_MS)
         self._covered_ms = max(self._expected_ms, self._covered_ms) + STALL_SILENCE_MS
         self.padded_ms += STALL_SILENCE_MS
         return [AppendSilence(STALL_SILENCE_MS)]

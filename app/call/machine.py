@@ -69,6 +69,7 @@ class CallMachine:
             Alarm.FILLER: dialogue.filler_due,
             Alarm.DIGITS: dialogue.digits_due,
             Alarm.ANNOUNCED: departure.announcement_due,
+            Alarm.SHIELD: self._connecting.shield_due,
             Alarm.STOP: dialogue.stop_due,
         }
 

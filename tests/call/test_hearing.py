@@ -3,6 +3,7 @@
 import pytest
 
 from app.call.alarms import Alarm, Alarms
+from app.call.connecting import SHIELD_MS
 from app.call.hearing import (
     LONGEST_GAP_MS,
     MEDIA_MS,
@@ -16,7 +17,7 @@ from app.call.machine import CallMachine
 from app.call.plan import CallPlan
 from app.protocol import commands as c
 from app.protocol import events as e
-from tests.call.words import done, frame, on_the_phone, say, started
+from tests.call.words import done, frame, on_the_phone, say, speech, started
 
 HEARD = c.AppendAudio(frame(0).payload_b64)
 
@@ -168,7 +169,42 @@ def test_a_line_that_stalls_in_mid_sentence_becomes_silence() -> None:
     assert alarms.next_ms == 10 + STALL_MS
     alarms.due(10 + STALL_MS)
     assert hearing.stalled(10 + STALL_MS) == [c.AppendSilence(STALL_SILENCE_MS)]
-    assert not alarms.is_set(Alarm.STALL)
+
+
+def test_a_stall_is_silence_for_as_long_as_it_lasts() -> None:
+    """Some detection wants two seconds of silence; one and no more would never end the turn."""
+    machine = on_the_phone()
+    machine.handle(frame(0), 0)
+    machine.handle(e.SpeechStarted("U"), 10)
+    padded: list[c.Command] = []
+    while (now_ms := machine.deadline_ms()) is not None and now_ms < 60_000:
+        padded += [x for x in machine.wake(now_ms) if isinstance(x, c.AppendSilence)]
+
+    assert padded == [c.AppendSilence(STALL_SILENCE_MS)] * (LONGEST_GAP_MS // STALL_SILENCE_MS)
+
+
+def test_a_turn_that_has_ended_needs_no_more_silence() -> None:
+    """What the silence was for has happened."""
+    machine = on_the_phone()
+    machine.handle(frame(0), 0)
+    machine.handle(e.SpeechStarted("U"), 10)
+    assert c.AppendSilence(STALL_SILENCE_MS) in machine.wake(10 + STALL_MS)
+    machine.handle(e.SpeechStopped("U"), 1_000)
+
+    for now_ms in range(1_000, 9_000, 100):
+        assert c.AppendSilence(STALL_SILENCE_MS) not in machine.wake(now_ms)
+
+
+def test_a_line_that_comes_back_after_a_stall_is_watched_again() -> None:
+    """It may stall twice in one sentence."""
+    machine = on_the_phone()
+    machine.handle(frame(0), 0)
+    machine.handle(e.SpeechStarted("U"), 10)
+    machine.wake(10 + STALL_MS)
+    machine.handle(frame(1_500), 1_500)
+
+    assert c.AppendSilence(STALL_SILENCE_MS) not in machine.wake(1_800)
+    assert c.AppendSilence(STALL_SILENCE_MS) in machine.wake(1_500 + STALL_MS)
 
 
 def test_a_line_that_goes_on_is_looked_at_again() -> None:
@@ -280,6 +316,29 @@ def test_a_greeting_heard_before_the_stream_began_does_not_leave_the_shield_up()
     machine.handle(frame(0), 50)
 
     assert HEARD in machine.handle(e.ModelReady("sess_2"), 60)
+
+
+def test_a_shield_does_not_outlast_a_greeting_that_never_ends() -> None:
+    """Silence for ever in place of the caller would be a call with nobody at the other end."""
+    machine = on_the_phone(SHIELDED)
+    machine.handle(started("R", "greeting"), 0)
+    for now_ms in range(0, SHIELD_MS, 1_000):
+        machine.handle(speech(1_000), now_ms)
+        machine.wake(now_ms)
+        assert not machine.passes(frame(20), now_ms)
+
+    machine.wake(SHIELD_MS)
+    assert machine.handle(frame(0), SHIELD_MS + 10) == [HEARD]
+
+
+def test_a_key_cuts_the_greeting_and_lifts_the_shield() -> None:
+    """The caller has begun to act; they would speak to a deaf agent."""
+    machine = on_the_phone(SHIELDED)
+    machine.handle(started("R", "greeting"), 0)
+    machine.handle(speech(5_000), 10)
+    assert c.ClearPlayback() in machine.handle(e.CallerDigit("#"), 500)
+
+    assert machine.handle(frame(500), 520) == [HEARD]
 
 
 def test_a_refused_greeting_does_not_leave_the_shield_up() -> None:
