@@ -158,7 +158,11 @@ class SpeechAudioDone:
 @dataclass(slots=True)
 class SpeechText:
     """A delta of the transcript of the model's speech; runs ahead of what is heard. Not frozen:
-    as many as there are of audio."""
+    as many as there are of audio.
+
+    Without a word it is a sign of life: the model is writing what is not said, such as the
+    arguments of a tool.
+    """
 
     response_id: str
     item_id: str

@@ -126,6 +126,16 @@ def _text(fields: _Fields) -> e.SpeechText:
     return e.SpeechText(*_part(fields), _str(fields["delta"]))
 
 
+def _at_work(fields: _Fields) -> e.SpeechText:
+    """Something is being written that is not said; what it is comes whole, when it is done."""
+    return e.SpeechText(_str(fields["response_id"]), _str(fields["item_id"]), 0, "")
+
+
+def _item_added(fields: _Fields) -> e.SpeechText:
+    item_id = _maybe(fields["item"].get("id")) or ""
+    return e.SpeechText(_str(fields["response_id"]), item_id, 0, "")
+
+
 def _session_created(fields: _Fields) -> SessionCreated:
     session = fields["session"]
     expires = session.get("expires_at")
@@ -211,6 +221,8 @@ _READERS: dict[str, Callable[[_Fields], Message]] = {
     "response.output_audio.delta": _audio,
     "response.output_audio.done": _audio_done,
     "response.output_audio_transcript.delta": _text,
+    "response.function_call_arguments.delta": _at_work,
+    "response.output_item.added": _item_added,
     "response.created": _response_created,
     "response.done": _response_done,
     "response.output_item.done": _item_done,

@@ -401,6 +401,18 @@ def test_words_alone_are_a_sign_of_life() -> None:
     assert machine.handle(speech(20), 8_100) != []
 
 
+def test_a_long_argument_is_a_sign_of_life() -> None:
+    """A tool's arguments are written in silence, piece by piece; nobody hears or reads them."""
+    machine = on_the_phone(CallPlan(tools={"look_up": ToolPlan()}))
+    machine.handle(started(), 0)
+    machine.handle(speech(100), 10)
+    for now_ms in range(1_000, 20_000, 1_000):
+        assert machine.handle(e.SpeechText("R", "F", 0, ""), now_ms) == []
+        assert c.CloseModel() not in machine.wake(now_ms)
+
+    assert [entry.key for entry in machine.transcript.entries] == []
+
+
 def test_signs_of_life_may_be_told_out_of_order() -> None:
     """A flight log tells audio in runs; a replay must come to the same decision."""
     responses = begun(gate())

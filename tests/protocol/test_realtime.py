@@ -121,6 +121,26 @@ RECORDED: list[tuple[dict[str, Any], Message]] = [
         e.ToolCalled("resp_1", "item_f1", "call_1", "look_up", '{"a":1}'),
     ),
     (
+        event(
+            "response.function_call_arguments.delta",
+            response_id="resp_1",
+            item_id="item_f1",
+            output_index=0,
+            call_id="call_1",
+            delta='{"a"',
+        ),
+        e.SpeechText("resp_1", "item_f1", 0, ""),
+    ),
+    (
+        event(
+            "response.output_item.added",
+            response_id="resp_1",
+            output_index=0,
+            item={"id": "item_f1", "type": "function_call", "status": "in_progress"},
+        ),
+        e.SpeechText("resp_1", "item_f1", 0, ""),
+    ),
+    (
         event("response.done", response=response("completed", usage=USAGE)),
         e.ResponseDone("resp_1", "completed", None, e.Usage(119, 13, 64, 30, 91)),
     ),
@@ -158,7 +178,6 @@ UNKNOWN = [
     "conversation.created",
     "conversation.item.added",
     "conversation.item.truncated",
-    "response.output_item.added",
     "response.content_part.added",
     "response.function_call_arguments.done",
     "rate_limits.updated",
