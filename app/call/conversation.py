@@ -8,6 +8,8 @@ outputs, because an unanswered call confuses later turns. Only the last turns ar
 
 from collections.abc import Iterable
 
+import orjson
+
 from app.call.plan import Memory
 from app.call.transcript import Entry, Voice
 from app.protocol.commands import AddMessage, AddToolCall, AddToolOutput, Command
@@ -16,6 +18,8 @@ REPLAYED = 20
 """Entries; many assistant texts make a speech model answer in text (openai_realtime 3.10)."""
 PENDING = '{"status":"running","note":"The result follows as a message."}'
 
+UNREADABLE = "(The arguments were not JSON and are left out.)"
+
 
 def remember(memories: Iterable[Memory], entries: Iterable[Entry]) -> tuple[Memory, ...]:
     """Everything worth replaying of earlier streams and of this one, oldest first."""
@@ -23,6 +27,9 @@ def remember(memories: Iterable[Memory], entries: Iterable[Entry]) -> tuple[Memo
 
 
 def _memory(entry: Entry) -> Memory | None:
+    if entry.voice is Voice.TOOL and not _readable(entry.arguments):
+        text = f"{UNREADABLE} {entry.text or PENDING}"
+        return Memory("tool", text, entry.key, name=entry.name, arguments="{}")
     if entry.voice is Voice.TOOL:
         return Memory(
             "tool", entry.text or PENDING, entry.key, name=entry.name, arguments=entry.arguments
@@ -31,6 +38,14 @@ def _memory(entry: Entry) -> Memory | None:
         return None
     role = {Voice.CALLER: "user", Voice.AGENT: "assistant", Voice.NOTE: "system"}[entry.voice]
     return Memory(role, entry.text + (" …" if entry.heard_ms is not None else ""))
+
+
+def _readable(arguments: str) -> bool:
+    """The server takes no item whose arguments are no object, and then not its output either."""
+    try:
+        return isinstance(orjson.loads(arguments), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def seed(memories: Iterable[Memory]) -> list[Command]:

@@ -1,6 +1,8 @@
 """What a new model line is told, so that the same conversation goes on."""
 
-from app.call.conversation import PENDING, REPLAYED, remember, seed
+import pytest
+
+from app.call.conversation import PENDING, REPLAYED, UNREADABLE, remember, seed
 from app.call.plan import Memory
 from app.call.transcript import Entry, Voice
 from app.protocol import commands as c
@@ -62,3 +64,14 @@ def test_earlier_streams_come_first_and_only_the_last_turns_are_told() -> None:
     assert len(told) == REPLAYED
     assert told[0] == Memory("user", "old 1")
     assert told[-1] == Memory("user", "new")
+
+
+@pytest.mark.parametrize("arguments", ['{"a":', "", "[1]", "null", "7", "{}{}"])
+def test_arguments_that_are_no_object_are_not_replayed(arguments: str) -> None:
+    """The server refuses the item, and then its output for a call it does not know."""
+    entry = Entry(Voice.TOOL, "T1", 0, "No such date.", name="look_up", arguments=arguments)
+
+    assert seed(remember((), [entry])) == [
+        c.AddToolCall("T1", "look_up", "{}"),
+        c.AddToolOutput("T1", f"{UNREADABLE} No such date."),
+    ]
