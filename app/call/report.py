@@ -39,6 +39,8 @@ END_REASONS: dict[str, Result] = {
     "operator_ended": Result.SUCCESS,
 }
 """Every way a call can end; documented in README.md, checked by tests/test_docs.py."""
+MOST_WARNINGS = 64
+"""Different ones in a record; then they are ``other``."""
 
 
 @dataclass(slots=True)
@@ -119,16 +121,21 @@ class Report:
                 self.tool_ms.append(event.elapsed_ms)
                 self.tools_failed += not event.ok
             case e.ModelError():
-                self.warnings[f"model_error:{event.code}"] += 1
+                self._warn(f"model_error:{event.code}")
             case _:
                 self._saw_line(now_ms, event)
+
+    def _warn(self, what: str) -> None:
+        """Part of ``what`` is the server's to make up."""
+        full = len(self.warnings) >= MOST_WARNINGS
+        self.warnings["other" if full and what not in self.warnings else what] += 1
 
     def _responded(self, event: e.ResponseDone) -> None:
         if event.usage is not None:
             for name in event.usage.__slots__:
                 self.usage[name] += getattr(event.usage, name)
         if event.status == "failed":
-            self.warnings[f"response_failed:{event.reason}"] += 1
+            self._warn(f"response_failed:{event.reason}")
 
     def _saw_line(self, now_ms: int, event: e.Event | None) -> None:
         match event:
@@ -141,10 +148,10 @@ class Report:
                 if self.model_ready_at_ms is None:
                     self.model_ready_at_ms = now_ms
             case e.ModelRefused():
-                self.warnings[f"model_refused:{event.reason}"] += 1
+                self._warn(f"model_refused:{event.reason}")
             case e.ModelLineLost():
                 self.model_losses += 1
-                self.warnings[f"model_lost:{event.reason}"] += 1
+                self._warn(f"model_lost:{event.reason}")
             case e.TransferRefused():
                 self._transfer_answered(f"refused:{event.reason}")
             case e.TransferUnclear():

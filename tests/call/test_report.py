@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.call.report import END_REASONS, Latency, Report, Transferred, percentiles
+from app.call.report import END_REASONS, MOST_WARNINGS, Latency, Report, Transferred, percentiles
 from app.call.transcript import Entry, Transcript, Voice
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -226,3 +226,17 @@ def test_figures_of_nothing_are_null() -> None:
     """Unknown is null, never zero and never absent."""
     assert percentiles([]) == {"count": 0, "p50": None, "p95": None, "max": None}
     assert percentiles([30, 10, 20]) == {"count": 3, "p50": 20, "p95": 30, "max": 30}
+
+
+def test_the_servers_words_do_not_fill_the_record() -> None:
+    """Codes are the server's to make up; the record has room for so many and no more."""
+    report = Report()
+    for n in range(1_000):
+        report.saw(n, e.ModelError(f"code_{n}"), [])
+        report.saw(n, e.ResponseDone("R", "failed", f"reason_{n}"), [])
+        report.saw(n, e.ModelLineLost(1006, f"word_{n}"), [])
+        report.saw(n, e.ModelRefused(f"why_{n}", retryable=True), [])
+
+    assert len(report.warnings) == MOST_WARNINGS + 1
+    assert report.warnings.total() == 4_000
+    assert report.warnings["model_error:code_0"] == 1
