@@ -11,6 +11,7 @@ the newest thousand.
 """
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -121,8 +122,10 @@ class FlightLog:
     def speech(self, now_ms: int, event: SpeechAudio, commands: Sequence[Command]) -> None:
         """The model's audio: what concerns one part shares a line, see ``SPEECH``."""
         self._join(event)
-        self._speech += (now_ms, event.length_bytes, len(commands))
-        self._speech += map(spoken, commands)
+        told = self._speech
+        told += (now_ms, event.length_bytes, len(commands))
+        for command in commands:
+            told.append(command.length_bytes if command.__class__ is PlayAudio else spoken(command))
 
     def event(self, now_ms: int, event: Event, commands: Sequence[Command]) -> None:
         """Anything but audio; words and marks that led to nothing share the line of the speech."""
@@ -193,20 +196,28 @@ class Hangar:
     """The directory of flight logs, written by one thread of its own.
 
     Bounded: when the disk is slower than the calls, pieces are dropped and counted rather
-    than the loop kept waiting.
+    than the loop kept waiting; for every log too many the one goes that was not written to for
+    the longest time.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="flight-log")
         self._waiting = 0
+        self._logs: OrderedDict[Path, None] = OrderedDict()
+        """By last writing, oldest first; the thread's alone once there is one."""
         self.dropped = 0
 
     def open(self) -> None:
         """Make the directory and let go of the oldest logs. Raises ``OSError``."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         logs = sorted(self._folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
-        for old in logs[:-MOST_FILES]:
+        self._logs = OrderedDict.fromkeys(logs)
+        self._prune()
+
+    def _prune(self) -> None:
+        while len(self._logs) > MOST_FILES:
+            old, _ = self._logs.popitem(last=False)
             old.unlink(missing_ok=True)
 
     def path(self, name: str) -> Path:
@@ -222,10 +233,14 @@ class Hangar:
         self._thread.submit(self._append, name, data)
 
     def _append(self, name: str, data: bytes) -> None:
+        path = self.path(name)
         try:
-            descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(descriptor, "ab") as file:
                 file.write(data)
+            self._logs[path] = None
+            self._logs.move_to_end(path)
+            self._prune()
         except OSError:
             self.dropped += 1
         finally:
