@@ -24,20 +24,12 @@ from app.protocol.events import (
     StreamReportedOver,
     StreamStopped,
 )
+from app.runtime import metrics
 from app.runtime.dials import Dials
 from app.runtime.effects import contained
 from app.runtime.invitations import Invitations
 from app.runtime.live_call import CallFacts, LiveCall
-from app.runtime.metrics import (
-    ANSWER_SECONDS,
-    CALL_SECONDS,
-    CALLS_ACTIVE,
-    CALLS_REFUSED,
-    CALLS_TOTAL,
-    MODEL_LOST,
-    TOKENS,
-    TURN_SECONDS,
-)
+from app.runtime.metrics import CALLS_ACTIVE, CALLS_REFUSED
 from app.runtime.ports import CallerLine, Feed, RecordStore
 from app.runtime.runner import Runner
 from app.runtime.scripts import Scripts
@@ -241,7 +233,7 @@ class Book:
         while len(self._ended) > MOST_ENDED:
             self._ended.popitem(last=False)
         self._store.put(call.record())
-        _measure(call)
+        metrics.ended(call.report)
         log.info(
             "call_ended",
             call_id=call.call_id,
@@ -373,19 +365,3 @@ class Book:
         """This process has ended: the calls that go on without it have their records closed."""
         for call in list(self._calls.values()):
             self._close(call, "server_shutdown")
-
-
-def _measure(call: LiveCall) -> None:
-    report = call.report
-    CALLS_TOTAL.labels(report.ending or "unknown").inc()
-    CALL_SECONDS.observe((report.ended_at_ms or 0) / 1000)
-    MODEL_LOST.inc(report.model_losses)
-    if report.first_audio_at_ms is not None:
-        ANSWER_SECONDS.observe(report.first_audio_at_ms / 1000)
-    for turn in report.turns:
-        if turn.sent_ms is not None:
-            TURN_SECONDS.labels("sent").observe(turn.sent_ms / 1000)
-        if turn.played_ms is not None:
-            TURN_SECONDS.labels("played").observe(turn.played_ms / 1000)
-    for kind, count in report.usage.items():
-        TOKENS.labels(kind).inc(count)

@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from app.call.report import Report
+
 TURN_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.3, 1.6, 2, 3, 5)
 FINE_BUCKETS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
@@ -30,3 +32,19 @@ TOKENS = Counter("voice_tokens_total", "Tokens billed by the model", ["kind"])
 SIGNATURE_FAILURES = Counter(
     "voice_signature_failures_total", "Requests refused at the edge", ["kind"]
 )
+
+
+def ended(report: Report) -> None:
+    """Count a call whose record has closed."""
+    CALLS_TOTAL.labels(report.ending or "unknown").inc()
+    CALL_SECONDS.observe((report.ended_at_ms or 0) / 1000)
+    MODEL_LOST.inc(report.model_losses)
+    if report.first_audio_at_ms is not None:
+        ANSWER_SECONDS.observe(report.first_audio_at_ms / 1000)
+    for turn in report.turns:
+        if turn.sent_ms is not None:
+            TURN_SECONDS.labels("sent").observe(turn.sent_ms / 1000)
+        if turn.played_ms is not None:
+            TURN_SECONDS.labels("played").observe(turn.played_ms / 1000)
+    for kind, count in report.usage.items():
+        TOKENS.labels(kind).inc(count)
