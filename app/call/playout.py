@@ -105,17 +105,22 @@ class Playout:
         The first piece of a burst is marked at once: its echo tells when the caller began
         to hear, and anchors the clock before anything long is under way.
         """
-        if self._heard(now_ms) >= self._sent:
-            self._anchor, self._anchor_at_ms = self._sent, now_ms
+        marks, sent = self._marks, self._sent
+        # A mark before the end that has not come back says by itself: not everything was heard.
+        if (not marks or marks[0][1] == sent) and self._heard(now_ms) >= sent:
+            self._anchor, self._anchor_at_ms = sent, now_ms
         out: list[Command] = []
-        burst = self.idle
+        burst = not marks and self._marked == sent
         if audio.length_bytes <= _PIECE_BYTES:
             self._send(out, audio.payload_b64, audio.length_bytes)
         else:
             self._send_pieces(out, audio.payload_b64)
-        self._open = (audio.response_id, audio.item_id, audio.content_index)
-        self._extend(self._open, audio.length_bytes)
-        if burst and not self._marks:
+        self._open = part = (audio.response_id, audio.item_id, audio.content_index)
+        if self._segments and self._segments[-1].part == part:
+            self._segments[-1].end = self._sent
+        else:
+            self._segments.append(_Segment(part, sent, self._sent))
+        if burst and not marks:
             self._mark(out)
         return out
 
@@ -136,12 +141,6 @@ class Playout:
         self._marks.append((name, self._sent))
         out.append(SendMark(name, ms_of_bytes(self._sent - self._marked)))
         self._marked = self._sent
-
-    def _extend(self, part: Part, length_bytes: int) -> None:
-        if self._segments and self._segments[-1].part == part:
-            self._segments[-1].end = self._sent
-        else:
-            self._segments.append(_Segment(part, self._sent - length_bytes, self._sent))
 
     def finish(self) -> list[Command]:
         """A part or a response has ended: mark what is still unmarked."""

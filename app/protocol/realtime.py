@@ -109,13 +109,20 @@ def _whole(value: object) -> int:
 
 
 def _part(fields: _Fields) -> tuple[str, str, int]:
-    """(response_id, item_id, content_index)."""
-    return _str(fields["response_id"]), _str(fields["item_id"]), _whole(fields["content_index"])
+    """(response_id, item_id, content_index), checked without a call for each: every delta's."""
+    response_id, item_id = fields["response_id"], fields["item_id"]
+    index = fields["content_index"]
+    if response_id.__class__ is not str or item_id.__class__ is not str:
+        raise Malformed("not_text")
+    if index.__class__ is not int:
+        raise Malformed("not_a_number")
+    return response_id, item_id, index
 
 
 def _audio(fields: _Fields) -> e.SpeechAudio:
+    response_id, item_id, index = _part(fields)
     payload = fields["delta"]
-    return e.SpeechAudio(*_part(fields), payload, checked_length(payload))
+    return e.SpeechAudio(response_id, item_id, index, payload, checked_length(payload))
 
 
 def _audio_done(fields: _Fields) -> e.SpeechAudioDone:

@@ -134,7 +134,10 @@ class CallerLine(WSListener):
         if outbox is None:
             return
         if isinstance(command, PlayAudio):
-            if not outbox.audio(self._media(command)):
+            text = self._media(command)
+            if not outbox.paused:
+                outbox.write(text)
+            elif not outbox.audio(text):
                 log.warning("caller_line_not_read", stream_sid=self._stream_sid)
                 self.close(TRY_AGAIN_LATER)
         elif isinstance(command, SendMark):
