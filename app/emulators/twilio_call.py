@@ -272,11 +272,16 @@ class EmulatedCall:
         if self.streams and self.streams[-1].live:
             await self.streams[-1].press(digit)
         else:
-            self.inputs.put_nowait(CallerInput("digit", digit))
+            self._keep(CallerInput("digit", digit))
 
     async def say_words(self, text: str) -> None:
         """What a waiting, or the next, <Gather input="speech"> recognises."""
-        self.inputs.put_nowait(CallerInput("speech", text))
+        self._keep(CallerInput("speech", text))
+
+    def _keep(self, given: CallerInput) -> None:
+        """For a <Gather>; what nobody has asked for by then is dropped, newest first."""
+        if not self.inputs.full():
+            self.inputs.put_nowait(given)
 
     async def hang_up(self) -> None:
         """The caller puts the phone down; returns when the exchange knows."""

@@ -350,3 +350,16 @@ async def test_leaving_the_emulator_leaves_no_task_behind() -> None:
         await server.until(lambda: len(server.forms("/other")) == 2)
 
     assert asyncio.all_tasks() == before
+
+
+async def test_keys_that_nobody_collects_do_no_harm() -> None:
+    """A caller who was put through may press whatever the other end's menu asks for."""
+    async with telephone(f"<Response><Dial>{TARGET}</Dial></Response>") as (twilio, _server):
+        call = await twilio.call(answers={TARGET: DialOutcome(talk_ms=None)})
+        await call.until(lambda: bool(call.dial_results))
+
+        for _ in range(100):
+            await call.press("1")
+        call.far_end_hangs_up()
+
+        assert await call.ended() == "end_of_twiml"
