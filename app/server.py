@@ -7,6 +7,7 @@ server stays until Twilio has asked what it has to ask about them. A second sign
 """
 
 import functools
+import gc
 import socket
 import sys
 import time
@@ -104,6 +105,11 @@ def serve(settings: Settings, board: Switchboard, announce: Callable[[], None]) 
             file=sys.stderr,
         )
         return False
+    # What was imported stays: a full collection need not walk it while all calls wait, which
+    # took 57 ms for 78,000 objects and takes nothing now (2026-11). How often collections come
+    # is left alone: there were two, of the youngest, in 48,000 messages.
+    gc.collect()
+    gc.freeze()
     announce()
     server = DrainingServer(configuration(settings, board), board, settings.drain_seconds)
     server.run(sockets=[listener])
