@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.call.machine import CallMachine
+from app.call.patience import ANSWER_MS
 from app.call.plan import CallPlan, ToolPlan
+from app.call.responses import STALLED_MS
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.test_machine import EVERYTHING
@@ -94,7 +96,7 @@ class Call:
         if isinstance(event, e.StreamStarted):
             self.streaming = True
         elif isinstance(event, e.SpeechStarted | e.SpeechStopped):
-            self.speaking = isinstance(event, e.SpeechStarted)
+            self.speaking = self.streaming and isinstance(event, e.SpeechStarted)
         commands = self.machine.handle(event, self.now_ms)
         if isinstance(event, e.SpeechAudio) and self.speaking:
             put_through = self.machine._parts.transfer.under_way
@@ -324,6 +326,26 @@ def test_a_silent_world_ends_every_wait(plan: CallPlan, script: list[Step]) -> N
 
     waits = set(call.machine._parts.alarms._at_ms)
     assert {alarm.name for alarm in waits} <= {"MEDIA"}
+
+
+@QUICK
+@given(PLANS, scripts())
+def test_a_mute_model_leaves_nobody_in_silence(plan: CallPlan, script: list[Step]) -> None:
+    """Who is owed words hears them, or somebody else, within one budget and one stall."""
+    call = Call(plan)
+    call.feed(e.StreamStarted("MZ1"))
+    for step in script:
+        step(call)
+    deliver(call, 1_000)
+    parts = call.machine._parts
+    owed = parts.live and parts.responses.owes and not call.speaking
+    call.server.dumb = True
+    call.server.pending.clear()
+    call.rest.clear()
+
+    call.wait(parts.playout.unheard_ms(call.now_ms) + ANSWER_MS + STALLED_MS)
+
+    assert not owed or not parts.live
 
 
 @QUICK

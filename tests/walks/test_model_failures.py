@@ -10,6 +10,7 @@ from app.emulators.realtime import ABRUPT, Faults, RealtimeEmulator
 from app.emulators.scenario import (
     Brain,
     Fail,
+    Hang,
     Reply,
     Scenario,
 )
@@ -72,6 +73,23 @@ async def test_a_session_in_another_format_carries_no_audio(tmp_path: Path) -> N
 
         assert all(not session.caller_audio for session in openai.connections)
         assert call.heard_ms == 0
+
+
+async def test_a_model_that_never_speaks_is_replaced_by_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O25: it takes every session and every request; only the caller's patience can tell."""
+    monkeypatch.setattr(patience, "PATIENCE_MS", 1_000)
+    openai = RealtimeEmulator(Scenario([Hang(None)] * 4))
+    async with stage(openai, tmp_path, agent=PERSON) as s:
+        began_s = now_s()
+        call = await s.twilio.call()
+
+        await treated(s, call, began_s, "mute")
+
+        assert openai.attempts == 1
+        assert call.heard_ms == 0
+        call.assert_clean()
 
 
 async def test_a_second_attempt_saves_the_call(tmp_path: Path) -> None:
