@@ -1,4 +1,4 @@
-"""`python -m app.emulators openai | call | demo`: the two companies, without an account.
+"""`python -m app.emulators openai | call | carrier | demo`: the two companies, without an account.
 
 Each command says which lines of `.env` bring a server to it. Rule: what is asked for here is
 either an option or, for what is secret, an environment variable of the server's own name. It
@@ -17,6 +17,7 @@ import typer
 
 from app.emulators import demo_server as defaults
 from app.emulators import preflight
+from app.emulators.carrier_process import carrier
 from app.emulators.demo import Options, demonstrate
 from app.emulators.demo_server import AGENT_FILE, Server, ServerFault
 from app.emulators.demo_story import Screen
@@ -273,6 +274,9 @@ def _until_done(work: Coroutine[Any, Any, T]) -> T:
     except (ServerFault, VoiceFault, OSError) as fault:
         print(fault, file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+cli.command()(carrier)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ here only plugs telephones into the local Twilio; how a call goes is decided the
         print(carrier.phone_url, carrier.api_url)
 """
 
+import asyncio
 import contextlib
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from app.emulators.twilio_words import DialOutcome, Faults, Pace
 PATIENT = Pace(say_ms_per_character=60, say_cap_ms=20_000, key_ms=200)
 """People read what is not spoken."""
 _GRACE_S = 0.5
+_FAREWELL_S = 2.0
+"""How long calls may take to end when the carrier does."""
 _LOOPBACK = "127.0.0.1"
 
 
@@ -128,18 +131,33 @@ class LocalCarrier:
             await server.setup()
             opening.push_async_callback(server.cleanup)
             await web.TCPSite(server, _LOOPBACK, self._port).start()
+            opening.push_async_callback(self._end_calls)
             opening.push_async_callback(self._socket.close)
             self.phone_url = f"ws://{_LOOPBACK}:{server.addresses[0][1]}/phone"
             self._open = opening.pop_all()
         return self
 
     async def __aexit__(self, *error: Any) -> None:
-        """End every call and every phone."""
+        """End every phone and every call, and let the server know while there is time."""
         await self._open.__aexit__(*error)
+
+    @property
+    def voice_rung(self) -> str:
+        """What <Say> is spoken with; ``none`` where it is only shown."""
+        return self.book.voice.rung
 
     async def dial(self, phone: Phone) -> EmulatedCall:
         """``phone`` calls the agent; it has to talk on the call that is returned."""
         return await self.twilio.call(from_=self.numbers.caller, to=self.numbers.agent, phone=phone)
+
+    async def _end_calls(self) -> None:
+        running = [call for call in self.twilio.calls.values() if not call.settled]
+        for call in running:
+            await call.hang_up()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_S):
+                for call in running:
+                    await call.ended(_FAREWELL_S)
 
     def _phone(self, extension: Extension) -> TabPhone:
         return TabPhone(extension, voice=self._speaker, dialler=_Dialler(self), tasks=self._tasks)
