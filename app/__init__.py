@@ -83,6 +83,8 @@ A line of code about ... belongs in ...
     how a transfer ended, once for each              `app/runtime/dials.py`
     one call over all its streams, its record        `app/runtime/live_call.py`
     the TwiML of a line                              `app/runtime/scripts.py`
+    who reads a call along                           `app/runtime/readers.py`,
+                                                     `app/http/reading.py`
     flight logs and replaying them                   `app/runtime/flight_log.py`,
                                                      `app/runtime/replay.py`
     what /metrics tells                              `app/runtime/metrics.py`
@@ -99,7 +101,7 @@ A line of code about ... belongs in ...
     whose fault something is                         `app/errors.py`
     what knows everybody                             `app/main.py`, `app/assembly.py`
     uvicorn, signals                                 `app/server.py`
-    the local processes that stand for an account    `app/companions.py`
+    what takes the place of a missing account        `app/standins.py`, `app/companions.py`
     a command to type                                `app/__main__.py`
     drawing a call, finding its record               `app/show.py`, `app/records.py`
     the local model's ears, wits and voice           `app/local/ports.py`

@@ -11,6 +11,7 @@ from app import log
 from app.agents.load import check_file, load_document
 from app.agents.problems import AgentFault
 from app.assembly import registry
+from app.companions import CompanionFault
 from app.errors import ToolFault
 from app.settings import SettingsFault, load_settings
 
@@ -26,27 +27,29 @@ def serve() -> None:
     """Answer calls. Settings come from the environment and .env."""
     from app.main import banner, switchboard  # noqa: PLC0415 - keeps the other commands quick
     from app.server import serve as run  # noqa: PLC0415
+    from app.standins import stand_in  # noqa: PLC0415
 
     try:
         settings = load_settings()
         log.configure(settings.log_level, settings.log_format)
-        board = switchboard(settings)
-    except (SettingsFault, AgentFault) as fault:
+        with stand_in(settings) as house:
+            board = switchboard(house.settings, phone=house.phone)
+            for warning in settings.warnings:
+                print(f"warning: {warning}", file=sys.stderr)
+
+            def announce() -> None:
+                print(banner(settings), end="", flush=True)
+                if board.api_key_is_new:
+                    print(f"The key of the operator API, shown once: {board.api_key}", flush=True)
+
+            served = run(house.settings, board, announce)
+    except (SettingsFault, AgentFault, CompanionFault) as fault:
         print(fault, file=sys.stderr)
         raise typer.Exit(1) from None
     except ToolFault as fault:
         print(_of_a_tool(fault), file=sys.stderr)
         raise typer.Exit(1) from None
-
-    for warning in settings.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-
-    def announce() -> None:
-        print(banner(settings), end="", flush=True)
-        if board.api_key_is_new:
-            print(f"The key of the operator API, shown once: {board.api_key}", flush=True)
-
-    if not run(settings, board, announce):
+    if not served:
         raise typer.Exit(1)
 
 

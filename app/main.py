@@ -95,8 +95,6 @@ def switchboard(
 
     Raises ``SettingsFault``, ``AgentFault`` or ``ToolFault`` with a sentence that names the fix.
     """
-    if settings.local_model and not settings.local_line:
-        raise SettingsFault("OPENAI_API_KEY is missing: Twilio calls need a model to answer them.")
     document = document or load_document(settings.agent_file)
     agent = document.agent
     tools = assembly.registry(document)
@@ -181,10 +179,11 @@ def _lifespan(
 def banner(settings: Settings) -> str:
     """What is running, on which model and which line, and the next step."""
     if settings.local_line:
+        model = "the local model" if settings.local_model else settings.openai_base_url
         return (
-            f"Patchline is running on http://localhost:{settings.port}.\n"
-            "No Twilio account is set, so nobody can ring here yet.\n"
-            "Hear a call now: ./scripts/demo\n"
+            f"Patchline is running on http://localhost:{settings.port}, on {model}.\n"
+            f"Talk to it now: http://localhost:{settings.port}/phone\n"
+            "Hear a whole call go right: ./scripts/demo\n"
             "Take real calls: put OPENAI_API_KEY, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and\n"
             "PUBLIC_URL into .env (see .env.example) and start again.\n"
         )

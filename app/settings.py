@@ -5,8 +5,9 @@ SettingsFault whose one sentence names the setting and the fix, and never shows 
 empty value is an absent one, and names this file does not know are somebody else's.
 """
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -31,6 +32,7 @@ _SHORTEST_KEY = 16
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _SHAPES = {
     "PORT": "a whole number from 0 to 65535",
+    "LOCAL_LINE_PORT": "a whole number from 0 to 65535",
     "MAX_CONCURRENT_CALLS": "a whole number from 1 to 10000",
     "DRAIN_SECONDS": "a whole number of seconds from 0 to 86400",
     "LOG_FORMAT": '"console" or "json"',
@@ -109,6 +111,24 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     """Absent: one is generated and printed at the first start."""
 
+    local_line_port: int = Field(default=5051, ge=0, le=65535)
+    """Of the local carrier, where the softphone rings; on loopback only. 0: any."""
+    local_scenario: Path | None = None
+    """What callers say to the local model and what it answers; absent: it follows the agent."""
+    stt_base_url: str | None = None
+    """An OpenAI-compatible server that hears better than the local model."""
+    stt_api_key: SecretStr | None = None
+    stt_model: str = ""
+    tts_base_url: str | None = None
+    """An OpenAI-compatible server that speaks better."""
+    tts_api_key: SecretStr | None = None
+    tts_model: str = ""
+    tts_voice: str = ""
+    llm_base_url: str | None = None
+    """An OpenAI-compatible server that thinks better."""
+    llm_api_key: SecretStr | None = None
+    llm_model: str = ""
+
     max_concurrent_calls: int = Field(default=100, ge=1, le=10_000)
     drain_seconds: int = Field(default=600, ge=0, le=86_400)
     log_level: str = "info"
@@ -166,7 +186,15 @@ class Settings(BaseSettings):
             " leave it empty to have one drawn.",
         )
 
-    @field_validator("openai_api_key", "twilio_api_secret", "api_key", mode="before")
+    @field_validator(
+        "openai_api_key",
+        "twilio_api_secret",
+        "api_key",
+        "stt_api_key",
+        "tts_api_key",
+        "llm_api_key",
+        mode="before",
+    )
     @classmethod
     def _one_secret(cls, value: object, info: ValidationInfo) -> object:
         return _secret(_name(info), value) if isinstance(value, str) else value
@@ -196,9 +224,13 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("openai_base_url", "twilio_api_url")
+    @field_validator(
+        "openai_base_url", "twilio_api_url", "stt_base_url", "tts_base_url", "llm_base_url"
+    )
     @classmethod
-    def _base(cls, value: str, info: ValidationInfo) -> str:
+    def _base(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
         parts = _address(_name(info), value)
         if fault := addresses.fault_of_base(parts):
             raise SettingsFault(f"{_name(info)} {fault}")
@@ -219,13 +251,13 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("agent_file")
+    @field_validator("agent_file", "local_scenario")
     @classmethod
-    def _exists(cls, value: Path) -> Path:
-        if not value.is_file():
+    def _exists(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and not value.is_file():
+            what = "an agent document" if info.field_name == "agent_file" else "a scenario"
             raise SettingsFault(
-                f'AGENT_FILE names "{value}", which is not a file:'
-                " set the path of an agent document."
+                f'{_name(info)} names "{value}", which is not a file: set the path of {what}.'
             )
         return value
 
@@ -284,6 +316,12 @@ def load_settings(env_file: str | Path | None = ".env") -> Settings:
         first = fault.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]).upper()
         raise SettingsFault(f"{name} must be {_SHAPES.get(name, 'text')}.") from None
+
+
+def environment(more: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment for one beside it, without its settings, and with ``more``."""
+    ours = set(setting_names())
+    return {name: value for name, value in os.environ.items() if name not in ours} | dict(more)
 
 
 def setting_names() -> tuple[str, ...]:

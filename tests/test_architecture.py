@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "main": {"assembly", "agents", "http", "runtime", "settings", "errors"}
     | EVERYTHING_BELOW_RUNTIME,
     "companions": set[str](),
+    "standins": {"companions", "http.pages", "settings"},
     "show": set[str](),
     "records": {"settings"},
     "server": {"main", "http.wire", "settings", "transports.takeover"},
@@ -47,6 +48,7 @@ MAY_IMPORT = {
         "main",
         "server",
         "companions",
+        "standins",
         "show",
         "records",
         "assembly",

@@ -1,0 +1,136 @@
+"""What takes the place of an account that is not set: the local model, the local carrier.
+
+The server behind them is the one that takes real calls: it gets an account, a token and a key
+drawn for this run, checks signatures and tokens as ever, and does not know that the company
+at the other end is a process beside it.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from app.companions import Companion, Programme
+from app.http.pages import PhoneSetup, Rung
+from app.settings import Settings, environment
+
+PUBLIC_URL = "https://patchline.localhost"
+"""What is signed between the local carrier and the server; nobody resolves it."""
+MODEL = "app.local"
+CARRIER = ("app.emulators", "carrier")
+_ANYWHERE = frozenset({"0.0.0.0", "::", ""})
+_BETTER = {
+    "hears": "Set STT_BASE_URL, or OPENAI_API_KEY for a model that understands everything.",
+    "thinks": "Set LLM_BASE_URL, write a LOCAL_SCENARIO, or set OPENAI_API_KEY.",
+    "speaks": "Set TTS_BASE_URL, or OPENAI_API_KEY for a natural voice.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """The settings with which the server is started, and the telephone on the page."""
+
+    settings: Settings
+    phone: Callable[[], PhoneSetup | None]
+
+
+@contextlib.contextmanager
+def stand_in(settings: Settings) -> Iterator[StandIns]:
+    """Start what is missing for as long as the block lasts. Raises ``CompanionFault``."""
+    with contextlib.ExitStack() as open_:
+        rungs: tuple[Rung, ...] = (_hosted(settings),)
+        if settings.local_model:
+            key = secrets.token_urlsafe(24)
+            model = open_.enter_context(Companion(_model(settings, key)))
+            rungs = _rungs(model.ready)
+            settings = settings.model_copy(
+                update={
+                    "openai_api_key": SecretStr(key),
+                    "openai_base_url": f"http://127.0.0.1:{model.ready['port']}/v1",
+                }
+            )
+        if not settings.local_line:
+            yield StandIns(settings, lambda: None)
+            return
+        account = _Account.drawn()
+        carrier = open_.enter_context(Companion(_carrier(settings, account)))
+        rungs = (*rungs, Rung("carrier", "local carrier", _CARRIER_SENTENCE, _REAL_CALLS))
+        phone = PhoneSetup(f"ws://localhost:{carrier.ready['port']}/phone", account.ticket, rungs)
+        yield StandIns(_with_account(settings, account, carrier.ready), lambda: phone)
+
+
+_CARRIER_SENTENCE = "Calls come from this page, over a carrier on this machine."
+_REAL_CALLS = "Set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and PUBLIC_URL to be rung by anybody."
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    sid: str
+    token: str
+    ticket: str
+
+    @classmethod
+    def drawn(cls) -> "_Account":
+        return cls(f"AC{secrets.token_hex(16)}", secrets.token_hex(16), secrets.token_urlsafe(32))
+
+
+def _with_account(settings: Settings, account: _Account, ready: Mapping[str, Any]) -> Settings:
+    return settings.model_copy(
+        update={
+            "twilio_account_sid": account.sid,
+            "twilio_auth_tokens": (SecretStr(account.token),),
+            "twilio_api_url": ready["api"],
+            "public_url": PUBLIC_URL,
+        }
+    )
+
+
+def _carrier(settings: Settings, account: _Account) -> Programme:
+    host = "127.0.0.1" if settings.host in _ANYWHERE else settings.host
+    address = f"[{host}]" if ":" in host else host
+    return Programme(
+        "carrier",
+        (
+            *CARRIER,
+            *("--server", f"http://{address}:{settings.port}"),
+            *("--port", str(settings.local_line_port)),
+        ),
+        environment(
+            {
+                "PUBLIC_URL": PUBLIC_URL,
+                "TWILIO_ACCOUNT_SID": account.sid,
+                "TWILIO_AUTH_TOKEN": account.token,
+                "PHONE_TICKET": account.ticket,
+            }
+        ),
+    )
+
+
+def _model(settings: Settings, key: str) -> Programme:
+    own = {
+        "LOCAL_MODEL_KEY": key,
+        "LOCAL_SCENARIO": str(settings.local_scenario.resolve()) if settings.local_scenario else "",
+    }
+    for part in ("stt", "tts", "llm"):
+        secret = getattr(settings, f"{part}_api_key")
+        own[f"{part.upper()}_BASE_URL"] = getattr(settings, f"{part}_base_url") or ""
+        own[f"{part.upper()}_API_KEY"] = secret.get_secret_value() if secret else ""
+        own[f"{part.upper()}_MODEL"] = getattr(settings, f"{part}_model")
+    own["TTS_VOICE"] = settings.tts_voice
+    return Programme("model", (MODEL,), environment(own))
+
+
+def _rungs(ready: Mapping[str, Any]) -> tuple[Rung, ...]:
+    """What the local model said it has."""
+    parts = (("hears", "hear"), ("thinks", "think"), ("speaks", "speak"))
+    return tuple(
+        Rung(part, str(ready[name]), f"The local model {part} with: {ready[name]}.", _BETTER[part])
+        for part, name in parts
+    )
+
+
+def _hosted(settings: Settings) -> Rung:
+    return Rung("thinks", "hosted model", f"The model at {settings.openai_base_url} does it all.")
