@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from app.emulators.carrier_voice import StudioVoice
-from app.emulators.demo_voice import AGENT, CALLER, Studio
+from app.emulators import carrier_voice
 from app.emulators.phone import Leg, Phone, Voice
 from app.emulators.phone_book import Extension, PhoneBook
 from app.emulators.phone_socket import PhoneSocket
@@ -62,8 +61,8 @@ class Numbers:
 class LocalCarrier:
     """One carrier with two extensions. Use it with ``async with``.
 
-    ``voice`` speaks <Say>, ``speaker`` what a phone wants said for it; espeak-ng where nothing
-    is given. Ports of 0 are any that is free; both servers listen on 127.0.0.1 only.
+    ``voice`` speaks <Say>, ``speaker`` what a phone wants said for it; flite or espeak-ng
+    where nothing is given. Ports of 0 are any that is free; both servers listen on 127.0.0.1 only.
     """
 
     def __init__(
@@ -81,11 +80,11 @@ class LocalCarrier:
         pace: Pace = PATIENT,
     ) -> None:
         self.numbers = numbers or Numbers()
-        studio = Studio.found()
+        spoken, speaking = carrier_voice.found()
         self.book = PhoneBook(
             caller=Extension("caller", self.numbers.caller),
             person=Extension("person", self.numbers.person),
-            voice=voice or StudioVoice(studio, AGENT),
+            voice=voice or spoken,
             persons_numbers=self.numbers.dialled,
             unattended_ms=unattended_ms,
         )
@@ -105,7 +104,7 @@ class LocalCarrier:
         self.twilio.desk.told = self._tell_of_message
         self.phone_url = ""
         """Where phones register; empty until the carrier was entered."""
-        self._speaker = speaker or StudioVoice(studio, CALLER)
+        self._speaker = speaker or speaking
         self._tasks = OwnedTasks()
         self._port = port
         self._socket = PhoneSocket(

@@ -8,9 +8,11 @@ ringing the moment it is over.
 
 from app.emulators.phone import Answer, Phone
 from app.emulators.phone_book import Extension, rung
-from app.emulators.phone_sounds import ringing
+from app.emulators.phone_sounds import keys, ringing
 from app.emulators.twilio_call import EmulatedCall
 from app.emulators.twilio_words import DialOutcome
+
+_KEY_MS = 200
 
 
 class PersonsPhone:
@@ -86,7 +88,8 @@ class PersonsPhone:
             self._call.phone.play(mulaw)
 
     async def press(self, digit: str) -> None:
-        """A person's keys mean nothing to the carrier."""
+        """A person's keys are heard by the caller, and mean nothing to the carrier."""
+        await self.take_frame(keys(digit, _KEY_MS))
 
     async def hang_up(self) -> None:
         """The person leaves."""

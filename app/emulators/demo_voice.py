@@ -71,7 +71,7 @@ class Studio:
     async def _sentence(self, text: str, voice: Voice) -> bytes:
         if self._program is None:
             return _beeps(text, voice.beep_hz)
-        options = ["--stdout", "-v", voice.name, "-s", str(voice.words_per_minute), text]
+        options = ["--stdout", "-v", voice.name, "-s", str(voice.words_per_minute), "--", text]
         process = await asyncio.create_subprocess_exec(
             self._program,
             *options,

@@ -7,7 +7,7 @@ whose microphone never gave a frame is silent as a muted telephone is: silence, 
 import asyncio
 
 from app.audio import mulaw
-from app.emulators.phone import Leg, Voice
+from app.emulators.phone import FrameClock, Leg, Voice
 from app.emulators.twilio_words import monotonic_ms
 from app.protocol.units import FRAME_BYTES, FRAME_MS
 
@@ -21,12 +21,13 @@ class Mouth:
 
     def __init__(self, leg: Leg, voice: Voice) -> None:
         self.replaced = 0
-        """Frames of the microphone that were not heard."""
+        """Frames of the microphone that were not heard: the voice spoke, or they came too fast."""
         self._leg = leg
         self._voice = voice
         self._texts: asyncio.Queue[str] = asyncio.Queue(TEXTS_WAITING)
         self._audio = bytearray()
         self._microphone = False
+        self._clock = FrameClock(monotonic_ms())
 
     @property
     def quiet(self) -> bool:
@@ -43,7 +44,7 @@ class Mouth:
     async def take(self, frame: bytes) -> None:
         """20 ms of the microphone."""
         self._microphone = True
-        if self._audio:
+        if self._audio or self._clock.number(monotonic_ms()) is None:
             self.replaced += 1
         else:
             await self._leg.take_frame(frame)

@@ -167,7 +167,11 @@ class TabPhone:
         if act is None or not isinstance(message, dict):
             self.ignored += 1
             return
-        await act(self, message)
+        try:
+            await act(self, message)
+        except asyncio.QueueFull:
+            # Orders the call has not come round to: more of them say nothing new.
+            self.ignored += 1
 
     async def leave(self, code: int) -> None:
         """The socket is gone, or is to be closed with ``code``: hang up, for good."""

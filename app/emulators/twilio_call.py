@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from typing import Literal
 
 from app.emulators.phone import Phone
+from app.emulators.phone_sounds import keys
 from app.emulators.twilio_media import CallerVoice, EmulatedStream
 from app.emulators.twilio_tasks import Pulse
 from app.emulators.twilio_words import (
@@ -29,6 +30,7 @@ from app.protocol.units import BYTES_PER_MS, MULAW_SILENCE
 
 _KEPT_VIOLATIONS = 1000
 _WAITING_ORDERS = 64
+_KEY_MS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,8 @@ class EmulatedCall:
         """Press one key (``0-9 * # A-D``): to the stream if there is one, else to <Gather>."""
         if self.streams and self.streams[-1].live:
             await self.streams[-1].press(digit)
+        elif self.other_party is not None:
+            self.other_party.play(keys(digit, _KEY_MS))
         else:
             self._keep(CallerInput("digit", digit))
 

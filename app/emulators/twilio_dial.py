@@ -39,14 +39,23 @@ async def dial(run: Run, verb: Element) -> Step:
         run.call.pulse.beat()
         result = _result(outcome, child_sid)
         run.owe_action(verb, result)
-        began = monotonic_ms()
+        await _talk_for(party, outcome, result)
+    finally:
+        party.leave()
+    return run.action(verb, result)
+
+
+async def _talk_for(
+    party: "_Actor | PersonsPhone", outcome: DialOutcome, result: dict[str, str]
+) -> None:
+    """The conversation, and how long it was, which is told even if the caller ends it."""
+    began = monotonic_ms()
+    try:
         if outcome.kind == "bridged":
             await party.talk()
     finally:
-        party.leave()
-    if outcome.status == "completed":
-        result["DialCallDuration"] = str(round((monotonic_ms() - began) / 1000))
-    return run.action(verb, result)
+        if outcome.status == "completed":
+            result["DialCallDuration"] = str(round((monotonic_ms() - began) / 1000))
 
 
 class _Actor:

@@ -29,7 +29,6 @@ _ENDED_BY = {
     "end_of_twiml": "agent",
     "reject": "agent",
 }
-_FAILED = "The server could not go on with this call."
 
 
 class Exchange:
@@ -221,9 +220,8 @@ def _release_phone(call: EmulatedCall) -> None:
     by = _ENDED_BY.get(call.ended_by or "", "carrier")
     if by == "agent" and call.left_by_person:
         by = "person"
-    if call.ended_by in ("error", "stream"):
-        reasons = [str(one) for one in call.violations[-1:]]
-        call.phone.tell("problem", code="webhook_failed", sentence=" ".join([_FAILED, *reasons]))
+    if (problem := _problem(call)) is not None:
+        call.phone.tell("problem", code=problem[0], sentence=problem[1])
     reason = call.ended_by if call.status == "completed" else call.status
     call.phone.over(call, by, reason if call.over and reason else "carrier_closed")
 
@@ -232,6 +230,17 @@ async def _delivered(call: EmulatedCall) -> None:
     """Return when every callback of the call has arrived."""
     while call.deliveries:
         await asyncio.wait(set(call.deliveries))
+
+
+def _problem(call: EmulatedCall) -> tuple[str, str] | None:
+    """What the person at the phone should know went wrong: a code and a sentence."""
+    if call.ended_by == "error":
+        reasons = "; ".join(str(one) for one in call.violations[-1:])
+        return "webhook_failed", f"The server could not go on with this call: {reasons}."
+    refused = call.streams[-1].refused if call.streams else None
+    if refused is not None:
+        return "stream_refused", f"The server did not open its media socket: {refused}."
+    return None
 
 
 async def _later(run: Run, form: dict[str, str], delay_ms: int) -> None:

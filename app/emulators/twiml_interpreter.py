@@ -139,9 +139,6 @@ async def _connect(run: Run, verb: Element) -> Step:
         stream.refused = refused
         run.call.complain(refused)
         run.report_stream(stream, "stream-error", str(refused))
-        if phone := run.call.phone:
-            sentence = f"The server did not open its media socket: {refused}"
-            phone.tell("problem", code="stream_refused", sentence=sentence)
         return run.action(verb)
     run.report_stream(stream, "stream-started")
     over = await stream.run()

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from app.audio.tones import strength, tone
+from app.emulators.phone_sounds import RINGING_HZ
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Expect, Fail, Reply, Scenario, ToolUse
 from tests.walks.stage import ACCOUNT, PUBLIC_URL, TOKEN, VOICE, Stage, stage
@@ -58,7 +59,8 @@ async def rest(s: Stage, resource: str, form: dict[str, str]) -> dict[str, Any]:
 
 
 async def record(s: Stage, call_sid: str) -> dict[str, Any]:
-    """The record of a call that is over."""
+    """The record of a call that is over, and has been told of to its end."""
+    await s.twilio.calls[call_sid].ended()
     return await s.record(s.twilio.calls[call_sid])
 
 
@@ -139,7 +141,7 @@ async def test_a_transfer_rings_a_second_phone_and_both_hear_each_other(tmp_path
     ):
         sid = await transferred(s, phone)
         ring = await person.got("ring")
-        await phone.until(lambda: _rings(phone))
+        await phone.until(lambda: _sounds(phone, *RINGING_HZ))
         await person.send("answer")
         await person.got("bridged")
         await phone.got("bridged")
@@ -147,6 +149,10 @@ async def test_a_transfer_rings_a_second_phone_and_both_hear_each_other(tmp_path
         person.speak(tone(1400, 600))
         await person.hears(1000, 400)
         await phone.hears(1400, 400)
+        await phone.press("5")
+        await person.until(lambda: _sounds(person, 770, 1336))
+        await person.press("0")
+        await phone.until(lambda: _sounds(phone, 941, 1336))
         await person.send("hangup")
         over = await phone.got("hungup")
         gone = await person.got("hungup")
@@ -159,12 +165,22 @@ async def test_a_transfer_rings_a_second_phone_and_both_hear_each_other(tmp_path
         assert found["end_reason"] == "transferred"
         (transfer,) = found["transfers"]
         assert transfer["outcome"] == "connected"
+        result = dial_result(s, sid)
+        assert (result["DialCallStatus"], result["DialBridged"]) == ("completed", "true")
+        assert int(result["DialCallDuration"]) >= 1
         s.twilio.assert_clean()
 
 
-def _rings(phone: Telephone) -> bool:
-    audio = phone.line.heard[-800:]
-    return strength(audio, 440) > 0.3 and strength(audio, 480) > 0.3
+def _sounds(phone: Telephone, *frequencies_hz: float) -> bool:
+    """Whether just now all of these are heard at once."""
+    audio = phone.line.heard[-640:]
+    return all(strength(audio, frequency_hz) > 0.25 for frequency_hz in frequencies_hz)
+
+
+def dial_result(s: Stage, call_sid: str) -> dict[str, str]:
+    """What the server was told of a transfer."""
+    (result,) = [r for r in s.twilio.calls[call_sid].requests if "/dial-result/" in r.path]
+    return result.form
 
 
 async def test_a_caller_who_leaves_ends_the_persons_call_too(tmp_path: Path) -> None:
@@ -183,8 +199,11 @@ async def test_a_caller_who_leaves_ends_the_persons_call_too(tmp_path: Path) -> 
         gone = await person.got("hungup")
         found = await record(s, sid)
 
+        result = dial_result(s, sid)
         assert gone["by"] == "caller"
         assert found["transfers"][0]["outcome"] == "connected"
+        assert (result["DialCallStatus"], result["DialBridged"]) == ("completed", "true")
+        assert "DialCallDuration" in result
 
 
 async def test_a_caller_who_gives_up_stops_the_ringing(tmp_path: Path) -> None:
@@ -224,11 +243,11 @@ async def test_a_caller_nobody_takes_comes_back_to_the_agent(tmp_path: Path, way
         found = await record(s, sid)
 
         expected = {"declined": "busy", "nobody": "no-answer"}[way]
-        (result,) = [r for r in s.twilio.calls[sid].requests if "/dial-result/" in r.path]
-        assert result.form["DialCallStatus"] == expected
-        assert result.form["DialBridged"] == "false"
+        result = dial_result(s, sid)
+        assert (result["DialCallStatus"], result["DialBridged"]) == (expected, "false")
+        assert "DialCallDuration" not in result
         assert found["end_reason"] == "caller_hangup"
-        assert not _rings(phone)
+        assert not _sounds(phone, *RINGING_HZ)
 
 
 async def test_a_person_who_opens_the_page_while_it_rings_is_rung(tmp_path: Path) -> None:
@@ -259,6 +278,32 @@ async def test_a_tab_that_dies_has_hung_up(tmp_path: Path) -> None:
         assert found["end_reason"] == "caller_hangup"
         assert s.twilio.calls[sid].stream.stopped
         s.twilio.assert_clean()
+
+
+async def test_a_carrier_that_ends_hangs_up_for_its_callers(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a call leaves no call open in the server."""
+    async with stage(brain(Reply("Hello.", 200, 440)), tmp_path, local=LOCAL) as s:
+        assert s.local is not None
+        async with telephone(s.local) as phone:
+            sid = await phone.dial()
+            await phone.hears(440, 140)
+            await s.local.__aexit__(None, None, None)
+            found = await record(s, sid)
+
+        assert found["end_reason"] == "caller_hangup"
+        assert s.twilio.calls[sid].stream.stopped
+
+
+async def test_a_media_socket_that_is_refused_is_told_in_words(tmp_path: Path) -> None:
+    """A wrong token is the mistake everybody makes once."""
+    async with stage(brain(), tmp_path, local=LOCAL) as s, telephone(s.local) as phone:
+        s.twilio.faults.stream_signature = "wrong"
+        await phone.dial()
+        problem = await phone.got("problem", timeout=20)
+        await phone.got("hungup")
+
+        assert problem["code"] == "stream_refused"
+        assert "31920" in problem["sentence"]
 
 
 async def test_a_phone_without_a_microphone_speaks_by_the_carriers_voice(tmp_path: Path) -> None:
