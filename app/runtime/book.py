@@ -209,12 +209,15 @@ class Book:
 
     def _with_carrier(self, call: LiveCall) -> None:
         """The caller is being put through; the dial result tells how that ends."""
+        if call.report.ending is not None:
+            return  # The dial result was faster than the answer of REST.
         if call.report.too_late_to_transfer:
             self._close(call, "caller_hangup")
             return
         loop = asyncio.get_running_loop()
         call.forgetting = loop.call_later(AT_CARRIER_S, self._close, call, "carrier_failed")
         self._store.put(call.record())
+        call.readers.tell()
 
     def _left_carrier(self, call: LiveCall) -> None:
         """The caller is not being put through any more."""
@@ -249,10 +252,12 @@ class Book:
         A caller who is still there, although we thought they had hung up, is not hung up on.
         """
         call = self._calls.get(call_sid)
-        if call is not None and call.runner is not None and call.runner.has_stream:
+        if call_over:
+            self.call_over(call_sid, "completed")
+        elif call is not None and call.runner is not None and call.runner.has_stream:
             # ``stop`` is late, or never comes.
-            call.runner.feed(CallEnded("completed") if call_over else CallerLineLost(ABNORMAL))
-        if call is not None and call.at_carrier and call.dial is not None:
+            call.runner.feed(CallerLineLost(ABNORMAL))
+        if call is not None and call.at_carrier and call.dial is not None and not call_over:
             return self._line.scripts.transfer(call.dial)
         ended = self._ended.get(call_sid)
         gone = call_over or (ended is not None and ended.reason != "caller_hangup")
@@ -270,7 +275,7 @@ class Book:
             call.runner.feed(StreamReportedOver())
 
     def call_over(self, call_sid: str, status: str) -> None:
-        """The call's status callback: nobody is on the line any more. Idempotent."""
+        """Twilio says so: nobody is on the line any more. Idempotent."""
         call = self._calls.get(call_sid)
         if call is None:
             return
@@ -335,6 +340,10 @@ class Book:
     def transfer_twiml(self, call: LiveCall, target: str) -> str:
         """The document that puts this call through. Raises ``KeyError``."""
         return self._line.scripts.transfer(self._dials.draw(call, target))
+
+    def call(self, call_sid: str) -> LiveCall | None:
+        """The call that lives under this CallSid."""
+        return self._calls.get(call_sid)
 
     def record(self, name: str) -> dict[str, object] | None:
         """The record of a live or an ended call, by our id or by Twilio's CallSid."""

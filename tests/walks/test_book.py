@@ -220,6 +220,25 @@ async def test_a_caller_who_hung_up_before_rest_answered_is_not_with_the_carrier
         assert record["transfers"][0]["outcome"] == "refused:call_over"
 
 
+async def test_a_caller_who_hung_up_under_an_unclear_redirect_is_not_with_the_carrier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stop looked like the redirect; Twilio's question says that the call is over."""
+    monkeypatch.setattr(book, "DIAL_RESULT_S", 0.1)
+    script = Scenario([GREETING, through()])
+    twilio = {"status_path": None}
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT, twilio=twilio) as s:
+        s.twilio.fail_next("/Calls/", 503)
+        call = await ask(s)
+        await until(lambda: bool(s.twilio.desk.requests))
+        await call.hang_up()
+
+        record = await s.record(call)
+
+        assert record["end_reason"] == "caller_hangup"
+        assert record["transfers"][0]["outcome"] == "unclear:server_error"
+
+
 async def test_a_server_that_ends_closes_the_records_of_callers_with_the_carrier(
     tmp_path: Path,
 ) -> None:

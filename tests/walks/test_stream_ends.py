@@ -6,10 +6,11 @@ import pytest
 
 from app.call import leaving
 from app.emulators.realtime import RealtimeEmulator
-from app.emulators.scenario import Reply, Scenario, ToolUse
+from app.emulators.scenario import Receptionist, Reply, Scenario, ToolUse
 from app.emulators.twilio import DialOutcome, Pace
 from app.emulators.twilio_call import EmulatedCall
 from tests.waiting import until
+from tests.walks.raw_stream import incoming, invited, raw_stream
 from tests.walks.stage import Stage, heard_tone, stage
 from tests.walks.steps import ask, finish
 
@@ -56,8 +57,10 @@ async def test_a_stream_that_died_in_a_call_that_goes_on_is_lost(tmp_path: Path)
         call.stream.die_half_open("next_verb")
 
         record = await s.record(call)
+        call.stream.abort()
+        await call.ended()
 
-        await call.until(lambda: call.said == [SORRY])
+        assert call.said == [SORRY]
         assert record["end_reason"] == "stream_lost"
 
 
@@ -70,6 +73,7 @@ async def test_a_stream_that_is_only_reported_over_is_lost(
         call = await greeted(s)
 
         await reported(s, call)
+        await call.ended()
 
         assert (await s.record(call))["end_reason"] == "stream_lost"
 
@@ -82,20 +86,26 @@ async def test_a_report_that_overtakes_the_stop_changes_nothing(tmp_path: Path) 
         call = await greeted(s)
         await reported(s, call)
         await call.hang_up()
+        await call.ended()
 
         assert (await s.record(call))["end_reason"] == "caller_hangup"
 
 
 async def test_a_call_that_is_over_is_no_lost_stream(tmp_path: Path) -> None:
     """Twilio's question after the stream says that the call is completed."""
-    async with stage(
-        RealtimeEmulator(Scenario([GREETING])), tmp_path, agent=AGENT, twilio=NO_STATUS
-    ) as s:
-        call = await greeted(s)
-        call.stream.die_half_open()
-        await s.post("/twilio/stream-ended", {**call.form(), "CallStatus": "completed"})
+    async with stage(RealtimeEmulator(Receptionist), tmp_path) as s:
+        call_sid, token = await invited(s)
+        async with raw_stream(s) as stream:
+            await stream.start(call_sid, token)
+            await stream.read("media")
 
-        assert (await s.record(call))["end_reason"] == "caller_hangup"
+            over = {**incoming(call_sid), "CallStatus": "completed"}
+            await s.post("/twilio/stream-ended", over)
+
+            assert await stream.closed() == 1000
+        await s.all_closed()
+        record = await s.get(f"/v1/calls/{s.board.book.call_id(call_sid)}")
+        assert record["end_reason"] == "caller_hangup"
 
 
 async def test_a_caller_who_is_still_there_is_not_hung_up_on(tmp_path: Path) -> None:
@@ -187,6 +197,8 @@ async def test_a_lost_stream_under_a_redirect_is_put_through_by_the_next_questio
         await until(lambda: any(method == "POST" for method, _, _ in s.twilio.desk.requests))
 
         call.stream.die_half_open("next_verb")
+        await call.until(lambda: call.dialled == [NUMBER])
+        call.stream.abort()
         record = await finish(s, call)
 
         assert call.dialled == [NUMBER]
