@@ -68,6 +68,7 @@ class Stage:
     text_refusal: str | None = None
     story: list[dict[str, Any]] = field(default_factory=list)
     """What the server tells about the call, as soon as it is asked."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     """Errors and warnings of the browser's console, and exceptions of the page."""
@@ -105,6 +106,7 @@ async def stage() -> AsyncIterator[Stage]:
             try:
                 yield made
             finally:
+                made.over.set()
                 server.should_exit = True
                 await serving
 
@@ -128,7 +130,7 @@ def _server(made: Stage) -> FastAPI:
             for event in made.story:
                 yield f"data: {json.dumps({'callSid': callSid, **event})}\n\n"
             if not made.story or made.story[-1]["kind"] != "end":
-                await asyncio.sleep(3600)
+                await made.over.wait()
 
         return StreamingResponse(told(), media_type="text/event-stream")
 

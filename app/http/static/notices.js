@@ -28,6 +28,11 @@ export class Notices {
     this.#shown.set(subject, notice);
   }
 
+  // All whose subject begins so.
+  hideAll(beginning) {
+    this.hide(...[...this.#shown.keys()].filter((subject) => subject.startsWith(beginning)));
+  }
+
   hide(...subjects) {
     for (const subject of subjects) {
       this.#shown.get(subject)?.remove();

@@ -17,7 +17,6 @@ import { Story } from "./story.js";
 
 const ASKING_AFTER_MS = 700;
 const HUNG_UP_WITHIN_MS = 3000;
-const DOUBLE_CLICK_MS = 600;
 const RINGING = { hz: [440, 554], onMs: 900, offMs: 1800 };
 const RINGBACK = { hz: [425], onMs: 1000, offMs: 3000 };
 
@@ -34,7 +33,6 @@ class Telephone {
   );
   #pace = new Pace((why) => this.#late(why));
   #state = State.DOWN;
-  #pressedAt = -Infinity;
   #attempt = 0; // of getting ready: a cancelled one must not dial
   #callSid = null;
   #voice;
@@ -47,7 +45,6 @@ class Telephone {
     this.#listenToSound();
     this.#listenToPerson();
     this.#enter(State.DOWN, "Connecting …");
-    this.#showYou();
     this.#line.open();
   }
 
@@ -231,7 +228,7 @@ class Telephone {
   #listenToPerson() {
     const desk = this.#desk;
     const on = (id, event, run) => desk.get(id).addEventListener(event, run);
-    on("call", "click", () => this.#pressedCall());
+    on("call", "click", (event) => this.#pressedCall(event));
     on("answer", "click", () => this.#answer());
     on("decline", "click", () => this.#decline());
     on("mute", "click", () => this.#mute(desk.get("mute").ariaPressed !== "true"));
@@ -242,11 +239,9 @@ class Telephone {
     desk.get("wake").hidden = this.#name !== "person";
   }
 
-  #pressedCall() {
+  #pressedCall(event) {
     // The second half of a double click would hang up what the first half began.
-    const now = performance.now();
-    if (now - this.#pressedAt < DOUBLE_CLICK_MS) return;
-    this.#pressedAt = now;
+    if (event.detail > 1) return;
     if (this.#state === State.IDLE) this.#dial();
     else this.#hangUp();
   }
@@ -378,6 +373,7 @@ class Telephone {
     this.#endTone = () => {};
     this.#state = state;
     this.#desk.show(state, { voice: this.#voice, status });
+    this.#showYou();
   }
 
   #over(sentence) {
@@ -401,9 +397,7 @@ class Telephone {
 
   #clearNotices() {
     this.#notices.hide("microphone", "sound", "late", "captions");
-    for (const code of ["webhook_failed", "busy", "refused", "engine_gone"]) {
-      this.#notices.hide(`problem-${code}`);
-    }
+    this.#notices.hideAll("problem-");
   }
 
   #told(event) {
@@ -421,8 +415,8 @@ class Telephone {
   }
 
   #showYou() {
-    const inCall = this.#sound.hasMicrophone || this.#callSid !== null;
-    showRungs(this.#desk.get("rungs"), this.#rungs, inCall ? this.#you() : yourself());
+    const atRest = [State.DOWN, State.IDLE, State.PREPARING, State.RINGING].includes(this.#state);
+    showRungs(this.#desk.get("rungs"), this.#rungs, atRest ? yourself() : this.#you());
   }
 
   #you() {
