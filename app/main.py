@@ -16,7 +16,7 @@ from app import assembly
 from app.agents.load import AgentDocument, load_document
 from app.call.plan import CallPlan
 from app.errors import CarrierFault
-from app.http import api, pages, problems, voice
+from app.http import api, pages, problems, reading, voice
 from app.http.guard import TwilioGuard, operator
 from app.http.media import MediaDoor
 from app.protocol.commands import RunTool
@@ -122,6 +122,7 @@ def switchboard(
             effects=effects,
             report=call.report,
             flight=FlightLog(f"{call.call_id}-{call.streams}", plan, hangar.write),
+            changed=call.readers.tell,
         )
 
     book = Book(
@@ -147,6 +148,7 @@ def switchboard(
     app.include_router(api.operator_routes(book, operator(key)))
     app.include_router(voice.routes(book, TwilioGuard(origin, signing)))
     app.include_router(pages.routes(phone))
+    app.include_router(reading.routes(book, pages.of_local_line(phone)))
     door = MediaDoor(origin, signing, book, CallerLine)
     return Switchboard(app, book, door, key, is_new)
 

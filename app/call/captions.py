@@ -17,20 +17,22 @@ class Caption:
     """One line of the story, as it is now."""
 
     kind: str
-    """caller, agent, tool, note, turn, transfer, end."""
+    """caller, agent, tool, note; cut: an agent's line of which only ``text`` was heard; turn:
+    how long the answer in the line of this id took; end."""
     id: str
     """Stays while the line changes."""
     text: str = ""
     at_ms: int = 0
     """Since the call was admitted."""
     name: str = ""
-    """Of a tool, or of a transfer's target."""
+    """Of a tool."""
+    ok: bool | None = None
+    """Of a tool: it has answered."""
     heard_ms: int | None = None
-    """Agent: how much was heard when it was cut; None when it was not."""
     sent_ms: int | None = None
-    """Agent: of how much. Turn: from the caller's last word to the first audio sent."""
-    played_ms: int | None = None
-    """Turn: to the first audio heard."""
+    """Of a cut line: how much of how much was heard."""
+    latency_ms: int | None = None
+    """From the caller's last word to the first audio heard; to the first sent, until it is."""
 
 
 class Captions:
@@ -38,50 +40,43 @@ class Captions:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._shown: dict[str, Caption] = {}
+        self._shown: dict[tuple[str, bool], Caption] = {}
 
     def changes(self) -> list[Caption]:
         """Every line that is new or differs from what was shown, in the order of the story."""
-        changed = [line for line in self._lines() if self._shown.get(line.id) != line]
-        self._shown.update((line.id, line) for line in changed)
-        return changed
+        lines = {(line.id, line.kind == "turn"): line for line in self._lines()}
+        changed = {key: line for key, line in lines.items() if self._shown.get(key) != line}
+        self._shown.update(changed)
+        return list(changed.values())
 
     def _lines(self) -> Iterator[Caption]:
         report = self._report
+        answers: list[Caption] = []
         for stream, transcript in enumerate(report.transcripts):
             for index, entry in enumerate(transcript.entries):
-                yield _said(f"{stream}.{index}", entry)
-        for index, turn in enumerate(report.turns):
-            yield Caption(
-                "turn",
-                f"turn.{index}",
-                at_ms=turn.stopped_at_ms,
-                sent_ms=turn.sent_ms,
-                played_ms=turn.played_ms,
-            )
+                line = _said(f"{stream}.{index}", entry)
+                if entry.voice is Voice.AGENT:
+                    answers.append(line)
+                yield line
+        for turn in report.turns:
+            answer = next((one for one in answers if one.at_ms >= turn.stopped_at_ms), None)
+            if answer is not None:
+                latency_ms = turn.sent_ms if turn.played_ms is None else turn.played_ms
+                yield Caption("turn", answer.id, latency_ms=latency_ms)
         for index, transfer in enumerate(report.transfers):
-            yield Caption(
-                "transfer",
-                f"transfer.{index}",
-                transfer.outcome,
-                transfer.requested_at_ms,
-                transfer.target,
-            )
+            told = f"Putting through to {transfer.target}: {transfer.outcome}"
+            yield Caption("note", f"transfer.{index}", told, transfer.requested_at_ms)
         if report.ending is not None:
-            yield Caption("end", "end", report.ending, report.ended_at_ms or 0)
+            yield Caption("end", "end", f"The call ended: {report.ending}", report.ended_at_ms or 0)
 
 
 def _said(place: str, entry: Entry) -> Caption:
-    text = entry.text
     if entry.voice is Voice.TOOL:
         # Arguments and outputs may be long and private; that it was called, and answered, is not.
-        text = "answered" if text else "running"
+        answered = True if entry.text else None
+        return Caption("tool", place, "", entry.at_ms, entry.name, answered)
+    if entry.heard_ms is None:
+        return Caption(entry.voice.value, place, entry.text, entry.at_ms)
     return Caption(
-        entry.voice.value,
-        place,
-        text,
-        entry.at_ms,
-        entry.name,
-        entry.heard_ms,
-        entry.sent_ms if entry.heard_ms is not None else None,
+        "cut", place, entry.text, entry.at_ms, heard_ms=entry.heard_ms, sent_ms=entry.sent_ms
     )

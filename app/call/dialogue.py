@@ -32,25 +32,36 @@ class Dialogue:
 
     def digits_due(self, now_ms: int) -> list[c.Command]:
         """No further key was pressed."""
-        return self._typed(self._parts.digits.paused(), now_ms)
+        return self._pressed(self._parts.digits.paused(), now_ms)
 
     def digit(self, event: e.CallerDigit, now_ms: int) -> list[c.Command]:
         """A key: part of a turn, unless the caller is being put through."""
         if self._parts.leaving_soon:
             return []
-        return self._typed(self._parts.digits.press(event.digit, now_ms), now_ms)
+        return self._pressed(self._parts.digits.press(event.digit, now_ms), now_ms)
 
-    def _typed(self, turn: str | None, now_ms: int) -> list[c.Command]:
+    def typed(self, event: e.CallerTyped, now_ms: int) -> list[c.Command]:
+        """A turn in writing."""
+        if not (self._parts.live or self._parts.redirecting):
+            return []
+        self._parts.transcript.caller_wrote(event.text, now_ms)
+        return self._written(event.text, "typed", now_ms)
+
+    def _pressed(self, turn: str | None, now_ms: int) -> list[c.Command]:
         if turn is None or not (self._parts.live or self._parts.redirecting):
             return []
         self._parts.transcript.note(turn, now_ms)
+        return self._written(turn, "digits", now_ms)
+
+    def _written(self, turn: str, purpose: str, now_ms: int) -> list[c.Command]:
+        """The model reads what the caller did not say; it counts as an interruption."""
         if self._parts.link.state is not Link.READY:
             return []
         if self._parts.redirecting:
             return [c.AddMessage("user", turn)]
         out = self._interrupted(now_ms, by_voice=False)
         out.append(c.AddMessage("user", turn))
-        return out + self._parts.responses.ask(c.CreateResponse("digits"), now_ms)
+        return out + self._parts.responses.ask(c.CreateResponse(purpose), now_ms)
 
     def mark_returned(self, event: e.MarkReturned, now_ms: int) -> list[c.Command]:
         """Something was heard; perhaps everything was."""

@@ -144,6 +144,7 @@ def _leaving_handlers(dialogue: Dialogue, departure: Departure) -> dict[type, Ha
     return {
         e.MarkReturned: dialogue.mark_returned,
         e.CallerDigit: dialogue.digit,
+        e.CallerTyped: dialogue.typed,
         e.StreamStopped: departure.stream_over,
         e.StreamReportedOver: departure.stream_reported,
         e.CallEnded: departure.call_over,

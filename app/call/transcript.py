@@ -73,6 +73,10 @@ class Transcript:
         self.caller_turn(item_id, now_ms)
         self._callers[item_id].text = text.strip()
 
+    def caller_wrote(self, text: str, now_ms: int) -> None:
+        """A turn that was not spoken, and has no item that could be named yet."""
+        self._add(Entry(Voice.CALLER, "", now_ms, text=text))
+
     def agent_says(self, event: SpeechText, now_ms: int) -> None:
         """More words of the model's; ignored once their item was cut."""
         spoken = self._agents.get(event.item_id)

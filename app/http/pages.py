@@ -90,6 +90,18 @@ def routes(setup: Callable[[], PhoneSetup | None]) -> APIRouter:
     return router
 
 
+def of_local_line(setup: Callable[[], PhoneSetup | None]) -> Callable[[Request], None]:
+    """A check for what else belongs to the page; raises 404 or 403 as ``/phone`` does."""
+
+    def check(request: Request) -> None:
+        found = setup()
+        if found is None:
+            raise HTTPException(404, _NO_LINE)
+        require_local(request, found.line)
+
+    return check
+
+
 def require_local(request: Request, line: str) -> None:
     """Raise 403, with the way on, unless the page was opened under a name of this machine."""
     if request.url.hostname in LOCAL_NAMES and _same_origin(request):

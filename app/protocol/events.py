@@ -34,6 +34,13 @@ class CallerDigit:
     digit: str
 
 
+@dataclass(frozen=True, slots=True)
+class CallerTyped:
+    """What the caller wrote instead of saying it, on a phone that can."""
+
+    text: str
+
+
 @dataclass(slots=True)
 class MarkReturned:
     """Twilio played everything up to this mark, or a ``clear`` threw it back. Not frozen: five
@@ -282,6 +289,7 @@ Event = (
     StreamStarted
     | CallerAudio
     | CallerDigit
+    | CallerTyped
     | MarkReturned
     | StreamStopped
     | StreamReportedOver

@@ -90,6 +90,8 @@ class Book:
         self._dials = Dials()
         self._ended: OrderedDict[str, _Ended] = OrderedDict()
         self.draining = False
+        self.admitted = 0
+        """Calls that came in since the start."""
 
     @property
     def live(self) -> int:
@@ -131,6 +133,7 @@ class Book:
             concurrency=self.live + 1,
         )
         self._calls[facts.call_sid] = call
+        self.admitted += 1
         log.info("call_admitted", call_id=call.call_id, call_sid=facts.call_sid)
         return call
 
@@ -217,6 +220,7 @@ class Book:
         loop = asyncio.get_running_loop()
         call.forgetting = loop.call_later(AT_CARRIER_S, self._close, call, "carrier_failed")
         self._store.put(call.record())
+        call.readers.tell()
 
     def _left_carrier(self, call: LiveCall) -> None:
         """The caller is not being put through any more."""
@@ -339,6 +343,10 @@ class Book:
     def transfer_twiml(self, call: LiveCall, target: str) -> str:
         """The document that puts this call through. Raises ``KeyError``."""
         return self._line.scripts.transfer(self._dials.draw(call, target))
+
+    def call(self, call_sid: str) -> LiveCall | None:
+        """The call that lives under this CallSid."""
+        return self._calls.get(call_sid)
 
     def record(self, name: str) -> dict[str, object] | None:
         """The record of a live or an ended call, by our id or by Twilio's CallSid."""

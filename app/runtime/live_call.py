@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from app.call.plan import Memory
 from app.call.report import END_REASONS, Report, percentiles
 from app.protocol.units import ms_of_bytes
+from app.protocol.events import CallerTyped
+from app.runtime.readers import Readers
 from app.runtime.runner import Runner
 
 
@@ -43,6 +45,7 @@ class LiveCall:
     facts: CallFacts
     config_version: str
     report: Report = field(default_factory=Report)
+    readers: Readers = field(default_factory=Readers)
     memories: tuple[Memory, ...] = ()
     runner: Runner | None = None
     invitation: str | None = None
@@ -71,6 +74,13 @@ class LiveCall:
         """The caller was put through and has not come back; the last stream may be settling."""
         gone = self.runner is None or self.runner.reason == "transferring"
         return self.dial is not None and gone
+
+    def typed(self, text: str) -> bool:
+        """The caller wrote something. False where no stream is there to take it."""
+        if self.runner is None or self.runner.reason is not None or not self.runner.has_stream:
+            return False
+        self.runner.feed(CallerTyped(text))
+        return True
 
     def record(self) -> dict[str, object]:
         """The call detail record as far as it is known; shape of callcentre 6.1."""

@@ -46,6 +46,10 @@ def _nowhere(_command: c.Command | str) -> None:
     """The hand of a line that is not there: what was meant for it is nobody's loss."""
 
 
+def _unread() -> None:
+    """Nobody reads the call along."""
+
+
 class Runner:
     """The live half of a call. ``run`` it once; it ends when the machine says so."""
 
@@ -59,6 +63,7 @@ class Runner:
         effects: Effects,
         report: Report,
         flight: FlightLog,
+        changed: Callable[[], None] = _unread,
     ) -> None:
         self.machine = CallMachine(plan)
         self._call_id = call_id
@@ -67,6 +72,8 @@ class Runner:
         self._effects = effects
         self._report = report
         self._flight = flight
+        self._changed = changed
+        """The story of the call has more to tell."""
         self._caller: CallerLine | None = None
         self._model: ModelLine | None = None
         self._group: asyncio.TaskGroup | None = None
@@ -166,6 +173,7 @@ class Runner:
             self._flight.speech(now_ms, event, commands)
             return
         self._flight.event(now_ms, event, commands)
+        self._changed()
         if event.__class__ is SpeechText:
             return
         if event.__class__ is MarkReturned:
@@ -189,6 +197,7 @@ class Runner:
             self._hands[command.__class__](command)
         self._report.saw(now_ms, event, commands)
         self._flight.moment(now_ms, what, commands)
+        self._changed()
         self._rearm(now_ms)
 
     def _rearm(self, now_ms: int) -> None:

@@ -37,7 +37,7 @@ def test_a_cut_line_says_how_much_was_heard() -> None:
 
     transcript.cut(Heard("r1", "i1", 0, heard_ms=500, sent_ms=1000))
 
-    assert captions.changes() == [Caption("agent", "0.0", "one two", 10, "", 500, 1000)]
+    assert captions.changes() == [Caption("cut", "0.0", "one two", 10, heard_ms=500, sent_ms=1000)]
 
 
 def test_a_tool_is_named_and_its_values_are_not_shown() -> None:
@@ -49,19 +49,33 @@ def test_a_tool_is_named_and_its_values_are_not_shown() -> None:
     running = captions.changes()
     transcript.tool_answered("c1", "closed")
 
-    assert running == [Caption("tool", "0.0", "running", 30, "opening_hours")]
-    assert captions.changes() == [Caption("tool", "0.0", "answered", 30, "opening_hours")]
+    assert running == [Caption("tool", "0.0", "", 30, "opening_hours")]
+    assert captions.changes() == [Caption("tool", "0.0", "", 30, "opening_hours", True)]
 
 
-def test_latencies_transfers_and_the_end_are_part_of_the_story() -> None:
+def test_a_latency_belongs_to_the_line_that_answered() -> None:
+    """First as sent, then as heard: the figure the caller feels."""
+    report, transcript = _call()
+    transcript.agent_says(SpeechText("r1", "i1", 0, "Hello."), 10)
+    transcript.agent_says(SpeechText("r2", "i2", 0, "At nine."), 1290)
+    turn = Latency(1000, sent_ms=300)
+    report.turns.append(turn)
+    captions = Captions(report)
+
+    sent = captions.changes()
+    turn.played_ms = 420
+
+    assert sent[-1] == Caption("turn", "0.1", latency_ms=300)
+    assert captions.changes() == [Caption("turn", "0.1", latency_ms=420)]
+
+
+def test_transfers_and_the_end_are_part_of_the_story() -> None:
     """A reader who comes late gets all of it, in one look."""
     report, _ = _call()
-    report.turns.append(Latency(1000, sent_ms=300, played_ms=420))
     report.transfers.append(Transferred("human", 5000, "ringing"))
     report.ended("transferred", 9000)
 
     assert Captions(report).changes() == [
-        Caption("turn", "turn.0", at_ms=1000, sent_ms=300, played_ms=420),
-        Caption("transfer", "transfer.0", "ringing", 5000, "human"),
-        Caption("end", "end", "transferred", 9000),
+        Caption("note", "transfer.0", "Putting through to human: ringing", 5000),
+        Caption("end", "end", "The call ended: transferred", 9000),
     ]

@@ -27,6 +27,7 @@ from app.emulators.realtime import EmulatedSession, RealtimeEmulator
 from app.emulators.twilio import DialOutcome, EmulatedStream, Pace, TwilioEmulator
 from app.emulators.twilio_call import EmulatedCall
 from app.emulators.twilio_signing import signature
+from app.http.pages import PhoneSetup
 from app.http.record import CallRecord
 from app.main import Switchboard, switchboard
 from app.runtime.replay import replay
@@ -202,7 +203,9 @@ async def stage(
             "agent_file": document,
         }
         given = Settings(_env_file=None, **(values | settings))
-        board = switchboard(given, load_document(document), data=folder / "data")
+        board = switchboard(
+            given, load_document(document), data=folder / "data", phone=lambda: _setup(carrier)
+        )
         server = StagedServer(configuration(given, board), board, given.drain_seconds)
         serving = asyncio.create_task(_serve(server, listener), name="server")
         try:
@@ -229,6 +232,10 @@ def _carrier(
         server_url=server_url,
         **{"pace": QUICK, "answers": lambda _number: BRIEF} | (twilio or {}),
     )
+
+
+def _setup(carrier: TwilioEmulator | LocalCarrier) -> PhoneSetup | None:
+    return PhoneSetup(carrier.phone_url, "t", ()) if isinstance(carrier, LocalCarrier) else None
 
 
 def assert_replays(folder: Path) -> None:

@@ -1,0 +1,31 @@
+"""Who reads a call along while it is going on, and how they learn that there is more.
+
+Telling costs nothing while nobody reads, and never waits for a reader: a bell is rung, and a
+reader who is slow looks once where a quick one looked twice.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Readers:
+    """One call's readers. Belongs to the loop."""
+
+    def __init__(self) -> None:
+        self._bells: set[asyncio.Event] = set()
+
+    def tell(self) -> None:
+        """Something about the call changed."""
+        for bell in self._bells:
+            bell.set()
+
+    @contextmanager
+    def bell(self) -> Iterator[asyncio.Event]:
+        """A bell that is rung whenever the call changes; whoever hears it clears it."""
+        bell = asyncio.Event()
+        self._bells.add(bell)
+        try:
+            yield bell
+        finally:
+            self._bells.discard(bell)
