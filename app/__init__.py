@@ -93,6 +93,10 @@ A line of code about ... belongs in ...
                                                      `app/http/api.py`
     the softphone: what is served, under which rules `app/http/pages.py`
     … the page itself, its sound and its sentences   `app/http/static`
+    the first page: what runs, and who may see it    `app/http/home.py`, `app/front_page.py`
+    … its steps: asked, judged, worded               `app/http/checklist.py`, `app/http/steps.py`,
+                                                     `app/http/advice.py`
+    … whether other computers would play their part  `app/services/checks.py`
     how a refusal is worded over HTTP                `app/http/problems.py`
     the record as clients are told of it             `app/http/record.py`
     how long and how large a request may be          `app/http/wire.py`
@@ -108,6 +112,8 @@ A line of code about ... belongs in ...
     the local Twilio, the local OpenAI, the demo     `app/emulators/twilio.py`,
                                                      `app/emulators/realtime.py`,
                                                      `app/emulators/demo.py`
+    the local carrier, what its phones may say       `app/emulators/carrier.py`,
+                                                     `app/emulators/phone_socket.py`
 
 Three walks. A frame: caller line -> machine -> AppendAudio -> model line, one string passed by
 reference. An interruption: speech started -> barge_in asks playout what was heard -> clear,

@@ -72,12 +72,13 @@ async def rung(
     A phone that is talking declines. Cancelling ends the ringing.
     """
     deadline_ms = monotonic_ms() + patience_ms
-    alone_until_ms = min(deadline_ms, monotonic_ms() + unattended_ms)
+    alone_until_ms = monotonic_ms() + unattended_ms
     while True:
         phone = extension.phone
         try:
             if phone is None:
-                async with asyncio.timeout(max(0.0, alone_until_ms - monotonic_ms()) / 1000):
+                left_ms = min(deadline_ms, alone_until_ms) - monotonic_ms()
+                async with asyncio.timeout(max(0.0, left_ms) / 1000):
                     await extension.changed.next()
                 continue
             if not phone.free:
@@ -88,6 +89,7 @@ async def rung(
             return None, None
         if answer is not Answer.GONE:
             return answer, phone if answer is Answer.ANSWERED else None
+        alone_until_ms = monotonic_ms() + unattended_ms
 
 
 async def _answer(phone: Phone, leg: Leg, *, call_sid: str, from_: str, to: str) -> Answer:

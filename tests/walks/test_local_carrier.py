@@ -11,6 +11,8 @@ from app.audio.tones import strength, tone
 from app.emulators.phone_sounds import RINGING_HZ
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Expect, Fail, Reply, Scenario, ToolUse
+from app.emulators.twilio_words import monotonic_ms
+from app.protocol.units import BYTES_PER_MS, bytes_of_b64
 from tests.walks.stage import ACCOUNT, PUBLIC_URL, TOKEN, VOICE, Stage, stage
 from tests.walks.telephone import TICKET, Telephone, telephone
 
@@ -253,11 +255,13 @@ async def test_a_caller_nobody_takes_comes_back_to_the_agent(tmp_path: Path, way
 async def test_a_person_who_opens_the_page_while_it_rings_is_rung(tmp_path: Path) -> None:
     """And a page that is reloaded goes on ringing."""
     openai = brain(Reply("Hello.", 200, 440), THROUGH)
-    local = {**LOCAL, "unattended_ms": 5000}
+    local = {**LOCAL, "unattended_ms": 1500}
     async with stage(openai, tmp_path, agent=AGENT, local=local) as s, telephone(s.local) as phone:
         await transferred(s, phone)
         async with telephone(s.local, "person") as first:
             await first.got("ring")
+            rung_ms = len(phone.line.heard) // 8
+            await phone.until(lambda: len(phone.line.heard) // 8 > rung_ms + 1600)
         async with telephone(s.local, "person") as second:
             await second.got("ring")
             await second.send("answer")
@@ -278,6 +282,27 @@ async def test_a_tab_that_dies_has_hung_up(tmp_path: Path) -> None:
         assert found["end_reason"] == "caller_hangup"
         assert s.twilio.calls[sid].stream.stopped
         s.twilio.assert_clean()
+
+
+async def test_a_tab_that_was_asleep_leaves_a_gap_and_no_shift(tmp_path: Path) -> None:
+    """What it did not say in time is silence: the model's clock and the caller's stay one."""
+    openai = brain(Reply("Hello.", 200, 440))
+    async with stage(openai, tmp_path, local=LOCAL) as s, telephone(s.local) as phone:
+        await phone.dial()
+        await phone.hears(440, 140)
+        phone.speaks = False
+        begun_ms = len(phone.line.heard) // BYTES_PER_MS
+        await phone.until(lambda: len(phone.line.heard) // BYTES_PER_MS > begun_ms + 2200)
+        phone.speaks = True
+        await phone.until(lambda: len(phone.line.heard) // BYTES_PER_MS > begun_ms + 2600)
+        started_at_ms = s.twilio.calls[phone.call_sid].stream.started_at_ms or 0
+        elapsed_ms = monotonic_ms() - started_at_ms
+        appended = s.session.client_events.of("input_audio_buffer.append")
+        written_ms = sum(bytes_of_b64(one["audio"]) for one in appended) / BYTES_PER_MS
+        await phone.send("hangup")
+        await phone.got("hungup")
+
+        assert abs(elapsed_ms - written_ms) < 300
 
 
 async def test_a_carrier_that_ends_hangs_up_for_its_callers(tmp_path: Path) -> None:
