@@ -39,6 +39,7 @@ _ANSWERED = frozenset({"completed", "answered"})
 """A leg that was answered, by a mailbox for instance, and never bridged says this, too."""
 _DONE = frozenset({"assistant_hangup", "operator_ended", "caller_hangup", "transferred"})
 INTERRUPTED = "the connection was interrupted"
+_REFUSED = {"capacity": "capacity", "draining": "server_shutdown"}
 AT_CARRIER_S = 24 * 3600
 """Twilio lets two people talk for four hours; after a day the result was lost."""
 DIAL_RESULT_S = 5
@@ -106,7 +107,10 @@ class Book:
     def admit(self, facts: CallFacts) -> str:
         """The TwiML for an incoming call. Repeated webhooks get the same document again."""
         call = self._calls.get(facts.call_sid)
-        if call is None and facts.call_sid in self._ended:
+        ended = self._ended.get(facts.call_sid)
+        if call is None and ended is not None and ended.reason == "capacity":
+            return self._line.scripts.full()
+        if call is None and ended is not None:
             # A repeated or replayed webhook opens nothing for a call that is over.
             return self.stream_ended(facts.call_sid, call_over=True)
         if call is not None and call.invitation is not None and self._waits(call):
@@ -120,22 +124,28 @@ class Book:
             why = "draining" if self.draining else "capacity"
             CALLS_REFUSED.labels(why).inc()
             log.warning("call_refused", why=why, call_sid=facts.call_sid)
+            if call is None:
+                # A call that nobody answered is a call: it has its record, too.
+                self._close(self._unheard(facts), _REFUSED[why])
             return self._line.scripts.full()
         if call is None:
             call = self._new_call(facts)
         return self._invite(call, returning=INTERRUPTED if call.report.stream_sids else None)
 
     def _new_call(self, facts: CallFacts) -> LiveCall:
-        call = LiveCall(
+        call = self._unheard(facts)
+        self._calls[facts.call_sid] = call
+        self.admitted += 1
+        log.info("call_admitted", call_id=call.call_id, call_sid=facts.call_sid)
+        return call
+
+    def _unheard(self, facts: CallFacts) -> LiveCall:
+        return LiveCall(
             call_id=f"call_{secrets.token_hex(12)}",
             facts=facts,
             config_version=self._line.version,
             concurrency=self.live + 1,
         )
-        self._calls[facts.call_sid] = call
-        self.admitted += 1
-        log.info("call_admitted", call_id=call.call_id, call_sid=facts.call_sid)
-        return call
 
     def _waits(self, call: LiveCall) -> bool:
         runner = call.runner

@@ -264,6 +264,13 @@ async def test_call_number_n_and_one_hears_a_sentence(tmp_path: Path) -> None:
         assert third.said == ["All lines are busy. Please call again later."]
         assert third.streams == []
         assert s.openai.attempts == 2
+        refused = await s.record(third)
+        assert refused["ending"] == {"result": "server_error", "reason": "capacity"}
+        again = await s.post(
+            "/incoming-call", {**incoming(third.call_sid), "CallStatus": "ringing"}
+        )
+        assert "All lines are busy" in again[1]
+        assert (await s.record(third)) == refused
         await calls[0].hang_up()
         await s.record(calls[0])
         fourth = await s.twilio.call()
