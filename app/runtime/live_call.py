@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 from app.call.plan import Memory
 from app.call.report import END_REASONS, Report, percentiles
-from app.protocol.units import ms_of_bytes
 from app.protocol.events import CallerTyped
+from app.protocol.units import ms_of_bytes
 from app.runtime.readers import Readers
 from app.runtime.runner import Runner
 
