@@ -29,7 +29,7 @@ async def test_the_page_shows_its_ticket_and_its_line_to_the_carrier(page: Page,
 
     assert (phone.line, phone.tickets) == ("caller", ["the-ticket"])
     assert phone.origin == s.url
-    await expect(page.locator("#number")).to_have_text("+15005550006")
+    await expect(page.locator("#number")).to_have_text("Your number is +15005550006")
 
 
 async def test_the_strip_says_what_hears_thinks_speaks_and_carries(page: Page) -> None:

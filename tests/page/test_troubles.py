@@ -1,11 +1,15 @@
 """Every failure has its sentence and a way on; none of them ends what could go on."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from app.protocol.units import FRAME_BYTES, FRAME_MS, MULAW_SILENCE, bytes_of_ms
+from app.protocol.units import FRAME_BYTES, FRAME_MS, MULAW_SILENCE, SAMPLE_RATE_HZ, bytes_of_ms
 from tests.page.carrier import Phone
+from tests.page.hearing import babble, write_wav
 from tests.page.stage import FAKE_DEVICE, FAKE_GRANT, Stage, chromium
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -109,14 +113,19 @@ async def test_an_unanswered_question_for_the_microphone_holds_nothing_up(
     await context.close()
 
 
-async def test_a_microphone_that_is_switched_off_is_noticed(s: Stage) -> None:
+async def test_a_microphone_that_is_switched_off_is_noticed(s: Stage, tmp_path: Path) -> None:
     """The browser gives zeros and no error; the agent would wait for ever."""
-    async with chromium(FAKE_DEVICE, FAKE_GRANT, "--use-file-for-fake-audio-capture=/gone") as made:
+    wav = tmp_path / "silence first.wav"
+    write_wav(wav, np.concatenate([np.zeros(9 * SAMPLE_RATE_HZ), babble(6)]))
+    said = f"--use-file-for-fake-audio-capture={wav}"
+    async with chromium(FAKE_DEVICE, FAKE_GRANT, said) as made:
         page = await s.open(await made.new_context())
+        await page.get_by_label("Raw microphone").check()
         await call(page, s)
-
         alert = page.get_by_role("alert").filter(has_text="nothing but silence")
+
         await expect(alert).to_be_visible(timeout=15_000)
+        await expect(alert).to_be_hidden(timeout=15_000)
         await page.context.close()
 
 

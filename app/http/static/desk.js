@@ -63,6 +63,9 @@ export class Desk {
     this.#button(state, person);
     this.get("answer").hidden = this.get("decline").hidden = state !== State.RINGING;
     this.get("mute").disabled = !IN_CALL.has(state);
+    this.get("mute").hidden = state === State.RINGING;
+    const they = person ? "Caller" : "Agent";
+    this.get("meter-they-name").textContent = !person && state === State.BRIDGED ? "Person" : they;
     for (const key of document.querySelectorAll("[data-key]")) key.disabled = state !== State.LIVE;
     this.get("say").disabled = !talking || voice === "none" || voice === undefined;
     this.get("send").disabled = state !== State.LIVE;
@@ -90,7 +93,6 @@ export class Desk {
     document.title = this.#title = "The person's phone – Patchline";
     this.get("who").textContent = "You are the person";
     this.get("tagline").textContent = "The phone that rings when the agent puts a caller through";
-    this.get("meter-they-name").textContent = "Caller";
     this.get("empty").textContent = "Keep this tab open. When the agent puts a caller through, it rings here.";
     this.get("talk-title").textContent = "What happened";
   }

@@ -77,7 +77,7 @@ class Telephone {
 
   #ready({ number, voice }) {
     this.#voice = voice;
-    this.#desk.get("number").textContent = number ?? "";
+    this.#desk.get("number").textContent = number ? `Your number is ${number}` : "";
     const silent = voice === "none";
     this.#desk.get("no-voice").hidden = !silent;
     this.#desk.get("no-voice").textContent = silent ? sentences.NO_VOICE : "";
@@ -171,6 +171,7 @@ class Telephone {
       mark: ({ name }) => this.#line.send("mark", { mark: { name } }),
       levels: ({ microphone, earpiece }) => this.#desk.levels(microphone, earpiece),
       handset: () => this.#showYou(),
+      microphone: () => this.#notices.hide("microphone"),
       trouble: ({ code }) => this.#trouble(code),
     };
     for (const [event, answer] of Object.entries(answers)) {
@@ -236,7 +237,6 @@ class Telephone {
     on("typed", "submit", (event) => this.#submitted(event));
     on("send", "click", () => this.#sendText());
     keypad(desk.get("telephone"), (digit) => this.#press(digit));
-    desk.get("wake").hidden = this.#name !== "person";
   }
 
   #pressedCall(event) {
@@ -323,13 +323,13 @@ class Telephone {
   #press(digit) {
     if (this.#state !== State.LIVE) return;
     this.#line.send("dtmf", { dtmf: { digit } });
-    this.#captions.note(`You pressed ${digit}`);
+    this.#desk.announce(`${digit} pressed`);
   }
 
   async #turnRingingOn() {
     this.#sound.wake();
     await this.#sound.begin();
-    this.#desk.get("wake").hidden = this.#sound.hasAudio;
+    this.#showYou();
     if (this.#sound.hasAudio) this.#sound.tone(RINGING.hz, 300, 60_000);
   }
 
@@ -416,6 +416,8 @@ class Telephone {
 
   #showYou() {
     const atRest = [State.DOWN, State.IDLE, State.PREPARING, State.RINGING].includes(this.#state);
+    const mayRing = this.#name !== "person" || this.#sound.hasAudio;
+    this.#desk.get("wake").hidden = mayRing || this.#state === State.RINGING;
     showRungs(this.#desk.get("rungs"), this.#rungs, atRest ? yourself() : this.#you());
   }
 

@@ -39,7 +39,13 @@ function rungOf({ part, rung, sentence, better }) {
   name.textContent = rung;
   const words = document.createElement("dd");
   words.className = "why";
-  words.textContent = [sentence, better].filter(Boolean).join(" ");
+  words.textContent = sentence;
   group.append(term, name, words);
+  if (better) {
+    const next = document.createElement("dd");
+    next.className = "better";
+    next.textContent = better;
+    group.append(next);
+  }
   return group;
 }

@@ -246,8 +246,11 @@ export class Sound extends EventTarget {
   // A microphone that is switched off in the system gives zeros, and no error.
   #measured({ microphone, earpiece, peak }) {
     this.#tell("levels", { microphone: this.#muted ? 0 : microphone, earpiece });
-    if (peak > 0 || !this.#open || this.#stream === null) {
-      this.#silentLevels = peak > 0 ? -Infinity : 0;
+    if (peak > 0) {
+      if (this.#silentLevels >= SILENT_S * LEVELS_PER_S) this.#tell("microphone");
+      this.#silentLevels = -Infinity;
+    } else if (!this.#open || this.#stream === null) {
+      this.#silentLevels = 0;
     } else if (++this.#silentLevels === SILENT_S * LEVELS_PER_S) {
       this.#tell("trouble", { code: "microphone_silent" });
     }
