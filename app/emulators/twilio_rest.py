@@ -1,8 +1,9 @@
 """The part of Twilio's REST API that a phone server needs, with Twilio's errors.
 
-Calls can be made, shown, redirected and ended; messages are taken down. Rule: what the
-request says is checked here and what it means for a call is ordered from the exchange; an
-answer of 200 to an update promises nothing about the moment it takes effect.
+Calls can be made, shown, redirected and ended; messages are taken down; the account and its
+numbers can be looked at. Rule: what the request says is checked here and what it means for a
+call is ordered from the exchange; an answer of 200 to an update promises nothing about the
+moment it takes effect.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
+from app.emulators.twilio_account import OwnedNumber, account_resource, number_page
 from app.emulators.twilio_call import (
     CallbackWish,
     EmulatedCall,
@@ -77,6 +79,9 @@ class Desk:
     pace: Pace
     keep_audio: bool
     api_keys: Mapping[str, str] = field(default_factory=dict)
+    account_status: str = "active"
+    account_type: str = "Full"
+    numbers: list[OwnedNumber] = field(default_factory=list)
     opted_out: set[str] = field(default_factory=set)
     """Numbers that sent STOP: messages to them fail with 21610."""
     failures: list[Failure] = field(default_factory=list)
@@ -118,6 +123,8 @@ def rest_application(desk: Desk) -> web.Application:
 
     application = web.Application(middlewares=[guard])
     root = "/2010-04-01/Accounts/{account}"
+    application.router.add_get(f"{root}.json", api.fetch_account)
+    application.router.add_get(f"{root}/IncomingPhoneNumbers.json", api.list_numbers)
     application.router.add_post(f"{root}/Calls.json", api.create_call)
     application.router.add_get(f"{root}/Calls.json", api.list_calls)
     application.router.add_get(f"{root}/Calls/{{call}}.json", api.fetch_call)
@@ -173,6 +180,19 @@ class _Api:
             raise TwilioProblem(401, 20003)
         if request.match_info.get("account") != self._desk.account_sid:
             raise TwilioProblem(404, 20404)
+
+    async def fetch_account(self, _request: web.Request) -> web.Response:
+        desk = self._desk
+        return web.json_response(
+            account_resource(desk.account_sid, status=desk.account_status, kind=desk.account_type)
+        )
+
+    async def list_numbers(self, request: web.Request) -> web.Response:
+        asked = {name: request.query.get(name, "") for name in ("Page", "PageSize")}
+        page, size = (int(text) if text.isdecimal() else 0 for text in asked.values())
+        return web.json_response(
+            number_page(self._desk.account_sid, self._desk.numbers, page=page, size=size or 50)
+        )
 
     async def create_call(self, request: web.Request) -> web.Response:
         form = await request.post()
