@@ -33,7 +33,7 @@ def serve() -> None:
         settings = load_settings()
         log.configure(settings.log_level, settings.log_format)
         with stand_in(settings) as house:
-            board = switchboard(house.settings, phone=house.phone)
+            board = switchboard(house.settings, phone=house.phone, operators=settings)
             for warning in settings.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
 

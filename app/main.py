@@ -16,9 +16,12 @@ from app import assembly
 from app.agents.load import AgentDocument, load_document
 from app.call.plan import CallPlan
 from app.errors import CarrierFault
+from app.front_page import front_page
 from app.http import api, pages, problems, reading, voice
 from app.http.guard import TwilioGuard, operator
+from app.http.home import Home
 from app.http.media import MediaDoor
+from app.http.steps import Calls
 from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
 from app.protocol.realtime import SessionConfig
@@ -88,10 +91,12 @@ def switchboard(
     *,
     data: Path = DATA,
     phone: Callable[[], pages.PhoneSetup | None] = lambda: None,
+    operators: Settings | None = None,
 ) -> Switchboard:
     """Put everything together. Opens no port and starts no task.
 
-    ``phone`` says where the local line is; None while there is none.
+    ``phone`` says where the local line is; None while there is none. ``operators`` are the
+    settings without what stands in for a missing account: what the first page shows.
 
     Raises ``SettingsFault``, ``AgentFault`` or ``ToolFault`` with a sentence that names the fix.
     """
@@ -134,7 +139,17 @@ def switchboard(
     )
     key, is_new = _api_key(settings, data)
     signing = _signing(settings)
-    lifespan = _lifespan(book, spawn, hangar, (carrier.close, tools.close))
+    instance = secrets.token_hex(8)
+    front = front_page(
+        operators or settings,
+        agent.model,
+        instance=instance,
+        phone=phone,
+        calls=lambda: Calls(book.live, book.admitted),
+        at_once=_at_once,
+    )
+    home = Home(front, operator(key))
+    lifespan = _lifespan(book, spawn, hangar, (carrier.close, tools.close, front.close))
     app = FastAPI(
         title="Patchline",
         lifespan=lifespan,
@@ -144,7 +159,8 @@ def switchboard(
         redoc_url=None,
     )
     problems.install(app)
-    app.include_router(api.public_routes(book, banner(settings)))
+    app.include_router(api.public_routes(book, banner(operators or settings), home, instance))
+    app.include_router(home.routes())
     app.include_router(api.operator_routes(book, operator(key)))
     app.include_router(voice.routes(book, TwilioGuard(origin, signing)))
     app.include_router(pages.routes(phone))
@@ -195,15 +211,17 @@ def banner(settings: Settings) -> str:
     )
 
 
+async def _at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """The outcomes, in order. The request that asks owns the tasks, and outlives them."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one, name="check") for one in work]
+    return [task.result() for task in tasks]
+
+
 def _carrier(settings: Settings) -> TwilioRest | _NoCarrier:
     if settings.twilio_account_sid is None:
         return _NoCarrier()
-    if settings.twilio_api_key is not None and settings.twilio_api_secret is not None:
-        username = settings.twilio_api_key
-        password = settings.twilio_api_secret.get_secret_value()
-    else:
-        username = settings.twilio_account_sid
-        password = settings.twilio_auth_tokens[0].get_secret_value()
+    username, password = settings.rest_credentials
     return TwilioRest(
         account_sid=settings.twilio_account_sid,
         username=username,

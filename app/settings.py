@@ -146,6 +146,15 @@ class Settings(BaseSettings):
         return self.twilio_account_sid is None
 
     @property
+    def rest_credentials(self) -> tuple[str, str]:
+        """User and password of Twilio's REST API: an API key where one is set; else empty."""
+        if self.twilio_api_key is not None and self.twilio_api_secret is not None:
+            return self.twilio_api_key, self.twilio_api_secret.get_secret_value()
+        if self.twilio_account_sid is None:
+            return "", ""
+        return self.twilio_account_sid, self.twilio_auth_tokens[0].get_secret_value()
+
+    @property
     def is_azure(self) -> bool:
         """True where the model is served by Azure, which wants an ``api-key`` header as well."""
         return addresses.on_azure(urlsplit(self.openai_base_url))

@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "emulators": {"emulators", "audio", "protocol.units"},
     "local": {"local", "emulators", "audio", "protocol.units"},
     "assembly": {"agents", "runtime", "errors", *EVERYTHING_BELOW_RUNTIME},
-    "main": {"assembly", "agents", "http", "runtime", "settings", "errors"}
+    "front_page": {"http", "services", "settings"},
+    "main": {"assembly", "front_page", "agents", "http", "runtime", "settings", "errors"}
     | EVERYTHING_BELOW_RUNTIME,
     "companions": set[str](),
     "standins": {"companions", "http.pages", "settings"},

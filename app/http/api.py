@@ -6,11 +6,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter, Depends, HTTPException, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
+from app.http.home import Home, wants_html
 from app.http.problems import described
 from app.http.record import CallRecord
 from app.runtime.book import Book
@@ -18,6 +19,7 @@ from app.runtime.book import Book
 TAGS = [
     {"name": "operator", "description": "For programs of the operator's: bearer key API_KEY."},
     {"name": "phone", "description": "The local line's telephone: a page for a browser."},
+    {"name": "setup", "description": "The first page's: to this machine, or with the key API_KEY."},
     {"name": "operations", "description": "For load balancers and scrapers: no key."},
     {
         "name": "twilio",
@@ -32,6 +34,8 @@ class Health(BaseModel):
     """The process answers."""
 
     status: str
+    instance: str
+    """Drawn at each start: whoever asks over a public address learns which process answered."""
 
 
 class Readiness(BaseModel):
@@ -41,19 +45,24 @@ class Readiness(BaseModel):
     live_calls: int
 
 
-def public_routes(book: Book, banner: str) -> APIRouter:
+def public_routes(book: Book, banner: str, home: Home, instance: str) -> APIRouter:
     """``/``, ``/health``, ``/ready`` and ``/metrics``: no key, nothing personal."""
     router = APIRouter(tags=["operations"])
+    as_page: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"text/html": {"schema": {"type": "string"}}}}
+    }
 
-    @router.get("/", response_class=PlainTextResponse, summary="What is running")
-    async def root() -> str:
-        """What is running."""
-        return banner
+    @router.get("/", response_class=PlainTextResponse, summary="What is running", responses=as_page)
+    async def root(request: Request) -> Response:
+        """What is running; a page for browsers, which name ``text/html`` in ``Accept``."""
+        if wants_html(request):
+            return await home.page(request)
+        return PlainTextResponse(banner, headers={"Vary": "Accept"})
 
     @router.get("/health", summary="Whether the process answers")
     async def health() -> Health:
         """The process answers."""
-        return Health(status="ok")
+        return Health(status="ok", instance=instance)
 
     draining: dict[int | str, dict[str, Any]] = {
         503: {"model": Readiness, "description": "The server drains"}

@@ -54,7 +54,7 @@ def routes(setup: Callable[[], PhoneSetup | None]) -> APIRouter:
     """The page's routes; ``setup`` is asked each time and is None while there is no local line."""
     router = APIRouter(prefix="/phone", tags=["phone"])
     page = (STATIC / "phone.html").read_bytes()
-    assets = {file.name: _Asset(file) for file in STATIC.iterdir() if file.suffix != ".html"}
+    assets = {file.name: Asset(file) for file in STATIC.iterdir() if file.suffix != ".html"}
 
     def local_line() -> PhoneSetup:
         found = setup()
@@ -73,7 +73,7 @@ def routes(setup: Callable[[], PhoneSetup | None]) -> APIRouter:
         """Where the line is, its ticket, and what runs; to pages of this machine only."""
         found = local_line()
         require_local(request, found.line)
-        response.headers.update(_PLAIN | {"Cache-Control": "no-store"})
+        response.headers.update(PLAIN | {"Cache-Control": "no-store"})
         return asdict(found)
 
     @router.get("/assets/{name}", response_class=Response)
@@ -83,9 +83,7 @@ def routes(setup: Callable[[], PhoneSetup | None]) -> APIRouter:
         asset = assets.get(name)
         if asset is None:
             raise HTTPException(404, "the page has no file of this name")
-        if request.headers.get("if-none-match") == asset.etag:
-            return Response(status_code=304, headers=asset.headers)
-        return Response(asset.body, media_type=asset.media_type, headers=asset.headers)
+        return asset.answer(request)
 
     return router
 
@@ -104,7 +102,7 @@ def of_local_line(setup: Callable[[], PhoneSetup | None]) -> Callable[[Request],
 
 def require_local(request: Request, line: str) -> None:
     """Raise 403, with the way on, unless the page was opened under a name of this machine."""
-    if request.url.hostname in LOCAL_NAMES and _same_origin(request):
+    if request.url.hostname in LOCAL_NAMES and same_origin(request):
         return
     port, line_port = request.url.port or 80, urlsplit(line).port
     raise HTTPException(
@@ -115,12 +113,13 @@ def require_local(request: Request, line: str) -> None:
     )
 
 
-def _same_origin(request: Request) -> bool:
+def same_origin(request: Request) -> bool:
+    """Whether no page of another origin asks."""
     # Programs send neither header; a page of another origin cannot leave them out.
     return request.headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}
 
 
-class _Asset:
+class Asset:
     """A file of the page, read once."""
 
     def __init__(self, file: Path) -> None:
@@ -128,10 +127,16 @@ class _Asset:
         self.media_type = MEDIA_TYPES[file.suffix]
         self.etag = f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
         # Asked for again each time, answered with 304: a new version is there at once.
-        self.headers = _PLAIN | {"ETag": self.etag, "Cache-Control": "no-cache"}
+        self.headers = PLAIN | {"ETag": self.etag, "Cache-Control": "no-cache"}
+
+    def answer(self, request: Request) -> Response:
+        """The file, or that the browser has it."""
+        if request.headers.get("if-none-match") == self.etag:
+            return Response(status_code=304, headers=self.headers)
+        return Response(self.body, media_type=self.media_type, headers=self.headers)
 
 
-_PLAIN = {
+PLAIN = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -152,7 +157,7 @@ def _guarded(line: str) -> dict[str, str]:
         "form-action": "'none'",
         "frame-ancestors": "'none'",
     }
-    return _PLAIN | {
+    return PLAIN | {
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), display-capture=()",
         "Cross-Origin-Opener-Policy": "same-origin",
