@@ -110,10 +110,12 @@ class ModelLine(WSListener):
         Raises ``ModelFault`` with a short reason; the line is then closed for good. Cancelling
         closes it too.
         """
+        opened = False
         try:
             async with asyncio.timeout(timeout_ms / 1000):
-                await self._connect(endpoint)
+                await self._connect(endpoint, timeout_ms)
                 await self._confirmed
+            opened = True
         except TimeoutError:
             raise ModelFault("timeout", retryable=True) from None
         except WSInvalidStatusError as exc:
@@ -123,16 +125,18 @@ class ModelLine(WSListener):
         except (WSHandshakeError, OSError, ssl.SSLError) as exc:
             raise ModelFault(f"unreachable_{type(exc).__name__}", retryable=True) from None
         finally:
-            if self._state is not Setup.READY:
+            # Confirmed is not enough: who is cancelled in the tick of it leaves without a line.
+            if not opened:
                 self.close()
 
-    async def _connect(self, endpoint: Endpoint) -> None:
+    async def _connect(self, endpoint: Endpoint, timeout_ms: int) -> None:
         await ws_connect(
             lambda: self,
             endpoint.url,
             ssl_context=endpoint.ssl_context if endpoint.url.startswith("wss:") else None,
             disconnect_on_exception=False,
-            websocket_handshake_timeout=None,
+            # Ends what cancelling does not: picows leaves the socket of a half-done handshake open.
+            websocket_handshake_timeout=timeout_ms / 1000,
             logger_name="model",
             enable_auto_ping=True,
             auto_ping_idle_timeout=PING_AFTER_S,

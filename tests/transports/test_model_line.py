@@ -63,6 +63,33 @@ async def test_a_server_that_closes_before_the_upgrade_is_noticed_at_once(serve:
     assert fault.value.retryable
 
 
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: webso"])
+@pytest.mark.parametrize("hurried", [True, False])
+async def test_half_an_upgrade_leaves_no_socket(begun: bytes, hurried: bool) -> None:
+    """Hours of a server that accepts and never answers must not use up the file descriptors."""
+    asked, gone = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(begun)
+        asked.set()
+        await reader.read()
+        gone.set()
+        writer.close()
+
+    async with tcp_server(serve) as url:
+        line = ModelLine(CONFIG, [].append)
+        opening = asyncio.create_task(line.open(Endpoint(url, ()), timeout_ms=300))
+        await asked.wait()
+        if hurried:
+            opening.cancel()
+        with pytest.raises(asyncio.CancelledError if hurried else ModelFault):
+            await opening
+
+        async with asyncio.timeout(5):
+            await gone.wait()
+
+
 SESSION = {"audio": {side: {"format": {"type": "audio/pcmu"}} for side in ("input", "output")}}
 
 
@@ -131,3 +158,23 @@ async def test_a_server_that_reads_hears_everything() -> None:
         line.close()
 
     assert "stale_audio" not in line.ignored
+
+
+async def test_who_is_cancelled_when_the_session_is_confirmed_leaves_none() -> None:
+    """The caller hung up in the very tick of ``session.updated``: nobody else knows the line."""
+    ended = asyncio.Event()
+
+    async def serve(session: ServerConnection) -> None:
+        await Peer().serve(session)
+        ended.set()
+
+    async with serve_websocket(serve, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/realtime"
+        line = ModelLine(CONFIG, [].append)
+        opening = asyncio.create_task(line.open(Endpoint(url, ()), timeout_ms=5_000))
+        line._confirmed.add_done_callback(lambda _: opening.cancel())
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+        async with asyncio.timeout(5):
+            await ended.wait()
