@@ -30,7 +30,7 @@ from app.emulators.twilio_words import DialOutcome, Faults, Pace
 PATIENT = Pace(say_ms_per_character=60, say_cap_ms=20_000, key_ms=200)
 """People read what is not spoken."""
 _GRACE_S = 0.5
-_FAREWELL_S = 2.0
+_FAREWELL_S = 1.5
 """How long calls may take to end when the carrier does."""
 _LOOPBACK = "127.0.0.1"
 
