@@ -36,6 +36,8 @@ A line of code about ... belongs in ...
                                                      `app/protocol/twilio_signature.py`
     what we answer Twilio with                       `app/protocol/twiml.py`
     what the Realtime socket says                    `app/protocol/realtime.py`
+    in what other servers differ                     `app/protocol/dialect.py`,
+                                                     `app/transports/transcode.py`
     mu-law, tones                                    `app/audio/mulaw.py`, `app/audio/tones.py`
     where an event goes; a moment that came          `app/call/machine.py`
     … which components there are, which phase it is  `app/call/parts.py`

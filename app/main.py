@@ -23,6 +23,7 @@ from app.http.home import Home
 from app.http.media import MediaDoor
 from app.http.steps import Calls
 from app.protocol.commands import RunTool
+from app.protocol.dialect import DIALECTS
 from app.protocol.events import ToolDone
 from app.protocol.realtime import SessionConfig
 from app.protocol.twilio_signature import Secrets
@@ -40,6 +41,7 @@ from app.transports import takeover
 from app.transports.caller import CallerLine
 from app.transports.model import Endpoint
 from app.transports.model import ModelLine as RealtimeLine
+from app.transports.transcode import TranscodedLine
 
 DATA = Path("data")
 log = structlog.get_logger("main")
@@ -243,15 +245,16 @@ def _model_opener(
     settings: Settings, session: SessionConfig
 ) -> Callable[[Feed, int], Coroutine[Any, Any, ModelLine]]:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
-    headers = [("Authorization", f"Bearer {key}"), ("User-Agent", "Patchline")]
-    if settings.is_azure:
-        headers.append(("api-key", key))
+    dialect = DIALECTS[settings.dialect]
     endpoint = Endpoint(
-        settings.realtime_url(session.model), tuple(headers), ssl.create_default_context()
+        dialect.address(settings.realtime_url(session.model)),
+        (*dialect.headers(key), ("User-Agent", "Patchline")),
+        ssl.create_default_context(),
     )
+    make_line = TranscodedLine if dialect.converts else RealtimeLine
 
     async def connect(feed: Feed, timeout_ms: int) -> ModelLine:
-        line = RealtimeLine(session, feed)
+        line = make_line(session, feed, dialect)
         await line.open(endpoint, timeout_ms)
         return line
 

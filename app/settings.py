@@ -36,6 +36,7 @@ _SHAPES = {
     "MAX_CONCURRENT_CALLS": "a whole number from 1 to 10000",
     "DRAIN_SECONDS": "a whole number of seconds from 0 to 86400",
     "LOG_FORMAT": '"console" or "json"',
+    "REALTIME_DIALECT": "openai, azure, xai, localai or hf-speech-to-speech",
 }
 _SID = {
     "AC": re.compile(r"AC[0-9a-fA-F]{32}"),
@@ -84,6 +85,8 @@ class Settings(BaseSettings):
     """Absent: there is no model, and no call is taken."""
     openai_base_url: str = "https://api.openai.com/v1"
     """Any server that speaks the same API; without a slash at the end."""
+    realtime_dialect: Literal["openai", "azure", "xai", "localai", "hf-speech-to-speech"] = "openai"
+    """In what the server there differs from OpenAI's."""
 
     twilio_account_sid: str | None = None
     """Absent: Twilio's routes answer 503."""
@@ -157,7 +160,15 @@ class Settings(BaseSettings):
     @property
     def is_azure(self) -> bool:
         """True where the model is served by Azure, which wants an ``api-key`` header as well."""
-        return addresses.on_azure(urlsplit(self.openai_base_url))
+        return self.dialect == "azure"
+
+    @property
+    def dialect(self) -> str:
+        """What the server speaks: Azure is known by its host where nothing else is said."""
+        here = self.realtime_dialect
+        if here == "openai" and addresses.on_azure(urlsplit(self.openai_base_url)):
+            return "azure"
+        return here
 
     def realtime_url(self, model: str) -> str:
         """The address of a Realtime socket for ``model`` (on Azure: the deployment's name)."""
@@ -303,6 +314,8 @@ class Settings(BaseSettings):
         """A setting, its value, the setting it is of no use without, and that one's value."""
         account, tokens = self.twilio_account_sid, self.twilio_auth_tokens
         key, secret = self.twilio_api_key, self.twilio_api_secret
+        other = self.realtime_dialect != "openai"
+        yield "REALTIME_DIALECT", other, "OPENAI_API_KEY", self.openai_api_key
         yield "TWILIO_ACCOUNT_SID", account, "TWILIO_AUTH_TOKEN", tokens
         yield "TWILIO_AUTH_TOKEN", tokens, "TWILIO_ACCOUNT_SID", account
         yield "TWILIO_SHARED_KEYS", self.twilio_shared_keys, "TWILIO_ACCOUNT_SID", account

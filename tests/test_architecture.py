@@ -65,6 +65,7 @@ MAY_IMPORT = {
 
 CODECS = {
     "app.protocol.base64_text",
+    "app.protocol.dialect",
     "app.protocol.realtime",
     "app.protocol.twilio_signature",
     "app.protocol.twilio_stream",

@@ -507,3 +507,38 @@ def test_what_is_probably_not_meant_is_a_warning_with_the_fix(
 def test_what_is_meant_is_started_without_a_warning(tmp_path: Path, values: dict[str, str]) -> None:
     """A warning at every start is read by nobody; the emulators live on this machine."""
     assert settings_of(tmp_path, **values).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("base", "dialect", "spoken"),
+    [
+        ("https://api.openai.com/v1", "", "openai"),
+        ("https://contoso.openai.azure.com/openai/v1", "", "azure"),
+        ("https://gateway.contoso.test/openai/v1", "azure", "azure"),
+        ("http://localhost:8080/v1", "localai", "localai"),
+    ],
+)
+def test_azure_is_known_by_its_host_and_others_by_name(
+    tmp_path: Path, base: str, dialect: str, spoken: str
+) -> None:
+    """Who follows Azure's instructions must not have to know of dialects."""
+    settings = settings_of(
+        tmp_path, OPENAI_API_KEY="sk-1", OPENAI_BASE_URL=base, REALTIME_DIALECT=dialect
+    )
+
+    assert settings.dialect == spoken
+    assert settings.is_azure is (spoken == "azure")
+
+
+def test_a_dialect_nobody_speaks_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    """A typing mistake would otherwise be static on the telephone."""
+    fault = fault_of(tmp_path, OPENAI_API_KEY="sk-1", REALTIME_DIALECT="grok")
+
+    assert fault == ("REALTIME_DIALECT must be openai, azure, xai, localai or hf-speech-to-speech.")
+
+
+def test_a_dialect_without_a_model_to_speak_it_is_refused(tmp_path: Path) -> None:
+    """The local model, which would answer then, speaks strict GA."""
+    fault = fault_of(tmp_path, REALTIME_DIALECT="localai")
+
+    assert fault.startswith("OPENAI_API_KEY is missing")

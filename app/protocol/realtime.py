@@ -2,12 +2,14 @@
 
 Dispatch is on the ``type`` string; types and fields we do not know are ignored, as the
 protocol asks of its readers. Nothing of the beta's flat shape is ever written. Source: the
-GA API reference and the types of openai 3.x (2026-11).
+GA API reference and the types of openai 3.x (2026-11). Servers that deviate are read and
+written by the functions that ``reader`` and ``writer`` choose for their dialect.
 """
 
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -15,14 +17,15 @@ import orjson
 from app.protocol import commands as c
 from app.protocol import events as e
 from app.protocol.base64_text import checked_length
+from app.protocol.dialect import OPENAI, Dialect, Truncate
 from app.protocol.errors import Malformed
 from app.protocol.units import MULAW_SILENCE, bytes_of_ms
 
-MULAW = "audio/pcmu"
 APPEND_HEAD = '{"type":"input_audio_buffer.append","audio":"'
 APPEND_TAIL = '"}'
 """What stands around caller audio; fifty times a second and call, so it is not built anew."""
 _Fields = dict[str, Any]
+_Readers = Mapping[str, Callable[[_Fields], "Message"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,17 @@ class SessionUpdated:
     """The whole effective session, echoed."""
 
     input_format: str
+    """Empty where it is not told, as the other one."""
     output_format: str
+    input_rate_hz: int | None = None
+    output_rate_hz: int | None = None
 
-    @property
-    def carries_mulaw(self) -> bool:
-        """Both directions are what Twilio speaks; anything else would be loud static."""
-        return self.input_format == MULAW and self.output_format == MULAW
+    def confirms(self, dialect: Dialect) -> bool:
+        """Both directions are what was asked for; anything else would be loud static."""
+        if not (self.input_format or self.output_format or dialect.echoes_format):
+            return True
+        heard = dialect.audio_in.confirmed_by(self.input_format, self.input_rate_hz)
+        return heard and dialect.audio_out.confirmed_by(self.output_format, self.output_rate_hz)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +82,6 @@ class Unknown:
 
 
 Message = e.Event | SessionCreated | SessionUpdated | Unknown
-
-
-def parse(message: bytes | memoryview | str) -> Message:
-    """One server event. Raises ``Malformed`` when a type we know lacks what it must have."""
-    try:
-        fields = orjson.loads(message)
-        kind = fields["type"]
-        reader = _READERS.get(kind)
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise Malformed("not_a_message") from None
-    if reader is None:
-        return Unknown(kind[:64] if isinstance(kind, str) else "not_a_name")
-    try:
-        return reader(fields)
-    except (KeyError, TypeError, AttributeError, IndexError):
-        raise Malformed(f"missing_field:{kind}") from None
 
 
 def _str(value: object) -> str:
@@ -144,7 +136,7 @@ def _item_added(fields: _Fields) -> e.SpeechText:
 
 
 def _session_created(fields: _Fields) -> SessionCreated:
-    session = fields["session"]
+    session = fields.get("session") or fields["conversation"]
     expires = session.get("expires_at")
     return SessionCreated(
         _maybe(session.get("id")) or "", expires if expires.__class__ is int else None
@@ -153,12 +145,16 @@ def _session_created(fields: _Fields) -> SessionCreated:
 
 def _session_updated(fields: _Fields) -> SessionUpdated:
     audio = fields["session"]["audio"]
-    return SessionUpdated(_format(audio["input"]), _format(audio["output"]))
+    heard, said = _format(audio["input"]), _format(audio["output"])
+    return SessionUpdated(heard[0], said[0], heard[1], said[1])
 
 
-def _format(side: _Fields) -> str:
+def _format(side: _Fields) -> tuple[str, int | None]:
     described = side.get("format")
-    return _maybe(described.get("type") if isinstance(described, dict) else described) or ""
+    if not isinstance(described, dict):
+        return _maybe(described) or "", None
+    rate = described.get("rate")
+    return _maybe(described.get("type")) or "", None if rate is None else _whole(rate)
 
 
 def _response_created(fields: _Fields) -> e.ResponseStarted | Unknown:
@@ -214,7 +210,10 @@ def _item_done(fields: _Fields) -> e.ToolCalled | Unknown:
     )
 
 
-def _transcribed(fields: _Fields) -> e.CallerTranscribed:
+def _transcribed(fields: _Fields) -> e.CallerTranscribed | Unknown:
+    if fields.get("status") == "in_progress":
+        # xAI tells the beginnings of a transcript by the same event.
+        return Unknown("transcription_in_progress")
     return e.CallerTranscribed(_str(fields["item_id"]), _maybe(fields["transcript"]) or "")
 
 
@@ -222,6 +221,26 @@ def _error(fields: _Fields) -> e.ModelError:
     error = fields["error"]
     code = error.get("code") or error.get("type") or "unknown"
     return e.ModelError(_str(code)[:64], _maybe(error.get("event_id")), _maybe(error.get("param")))
+
+
+def _counted_audio(fields: _Fields) -> e.SpeechAudio:
+    return _audio(fields | {"content_index": 0})
+
+
+def _all_text(fields: _Fields) -> e.SpeechText:
+    return e.SpeechText(
+        _str(fields["response_id"]), _str(fields["item_id"]), 0, _str(fields["transcript"])
+    )
+
+
+def _call_done(fields: _Fields) -> e.ToolCalled:
+    return e.ToolCalled(
+        _str(fields["response_id"]),
+        _maybe(fields.get("item_id")) or "",
+        _str(fields["call_id"]),
+        _str(fields["name"]),
+        _maybe(fields.get("arguments")) or "{}",
+    )
 
 
 _READERS: dict[str, Callable[[_Fields], Message]] = {
@@ -241,38 +260,111 @@ _READERS: dict[str, Callable[[_Fields], Message]] = {
     "session.updated": _session_updated,
     "error": _error,
 }
+_TERMINAL: dict[str, Callable[[_Fields], Message]] = {
+    "response.output_audio.delta": _counted_audio,
+    "response.output_audio.done": lambda f: _audio_done(f | {"content_index": 0}),
+    "response.output_audio_transcript.delta": lambda f: Unknown(f["type"]),
+    "response.output_audio_transcript.done": _all_text,
+    "response.output_item.done": lambda f: Unknown(f["type"]),
+    "response.function_call_arguments.done": _call_done,
+}
+"""Where only the last event about words and calls is to be relied on."""
 
 
-def session_update(config: SessionConfig) -> str:
-    """The one ``session.update`` of a line's life, in GA shape, mu-law both ways."""
+def parse(
+    message: bytes | memoryview | str,
+    readers: Mapping[str, Callable[[_Fields], Message]] = _READERS,
+) -> Message:
+    """One server event. Raises ``Malformed`` when a type we know lacks what it must have."""
+    try:
+        fields = orjson.loads(message)
+        kind = fields["type"]
+        reader = readers.get(kind)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise Malformed("not_a_message") from None
+    if reader is None:
+        return Unknown(kind[:64] if isinstance(kind, str) else "not_a_name")
+    try:
+        return reader(fields)
+    except (KeyError, TypeError, AttributeError, IndexError):
+        raise Malformed(f"missing_field:{kind}") from None
+
+
+def reader(dialect: Dialect) -> Callable[[bytes | memoryview | str], Message]:
+    """``parse``, or what stands in its place for a server of that dialect."""
+    readers = dict(_READERS)
+    if dialect.opens_with != "session.created":
+        readers[dialect.opens_with] = readers.pop("session.created")
+    if dialect.terminal_only:
+        readers |= _TERMINAL
+    return parse if readers == _READERS else partial(parse, readers=readers)
+
+
+def session_update(config: SessionConfig, dialect: Dialect = OPENAI) -> str:
+    """The one ``session.update`` of a line's life, in the shape and format of ``dialect``."""
+    detection = _detection(config, dialect)
+    heard: dict[str, Any] = {
+        "format": dialect.audio_in.wire(),
+        "noise_reduction": config.noise_reduction,
+        "transcription": _transcription(config, dialect),
+        "turn_detection": detection,
+    }
+    said: dict[str, Any] = {
+        "format": dialect.audio_out.wire(),
+        "voice": config.voice,
+        "speed": config.speed,
+    }
     session: dict[str, Any] = {
         "type": "realtime",
         "output_modalities": ["audio"],
         "instructions": config.instructions,
-        "audio": {
-            "input": {
-                "format": {"type": MULAW},
-                "noise_reduction": config.noise_reduction,
-                "transcription": config.transcription,
-                "turn_detection": dict(config.turn_detection),
-            },
-            "output": {
-                "format": {"type": MULAW},
-                "voice": config.voice,
-                "speed": config.speed,
-            },
-        },
+        "audio": {"input": heard, "output": said},
         "tools": [dict(tool) for tool in config.tools],
         "tool_choice": "auto",
     }
+    if dialect.top_level:
+        del heard["noise_reduction"]
+        session["turn_detection"] = heard.pop("turn_detection")
+        session["voice"] = said.pop("voice")
     if config.reasoning:
         session["reasoning"] = dict(config.reasoning)
     return _dump({"type": "session.update", "event_id": "setup", "session": session})
 
 
+def _detection(config: SessionConfig, dialect: Dialect) -> dict[str, Any]:
+    detection = dict(config.turn_detection)
+    if detection.get("type") == "semantic_vad" and not dialect.semantic_vad:
+        del detection["eagerness"]
+        detection["type"] = "server_vad"
+    return detection
+
+
+def _transcription(config: SessionConfig, dialect: Dialect) -> Mapping[str, Any] | None:
+    wanted, keys = config.transcription, dialect.transcription_keys
+    if wanted is None or keys is None:
+        return wanted
+    return {name: value for name, value in wanted.items() if name in keys}
+
+
 def write(command: c.ToModel) -> str:
     """A command as the text of one client event."""
     return _WRITERS[type(command)](command)
+
+
+def writer(dialect: Dialect) -> Callable[[c.ToModel], str]:
+    """``write``, or what stands in its place; empty text is what that server is not told."""
+    writers = dict(_WRITERS)
+    if not dialect.tool_choice:
+        writers[c.CreateResponse] = partial(_create_response, can_choose=False)
+    if not dialect.cancel:
+        writers[c.CancelResponse] = _nothing
+    if dialect.truncate is Truncate.NONE:
+        writers[c.TruncateItem] = _nothing
+    return write if writers == _WRITERS else lambda command: writers[type(command)](command)
+
+
+def _nothing(_command: c.ToModel) -> str:
+    return ""
 
 
 def append(command: c.AppendAudio) -> str:
@@ -285,11 +377,11 @@ def _silence(command: c.AppendSilence) -> str:
     return append(c.AppendAudio(b2a_base64(audio, newline=False).decode()))
 
 
-def _create_response(command: c.CreateResponse) -> str:
+def _create_response(command: c.CreateResponse, *, can_choose: bool = True) -> str:
     response: dict[str, Any] = {"metadata": {"purpose": command.purpose}}
     if command.instructions is not None:
         response["instructions"] = command.instructions
-    if not command.tools:
+    if not command.tools and can_choose:
         response["tool_choice"] = "none"
     return _dump(
         {"type": "response.create", "event_id": f"create:{command.purpose}", "response": response}

@@ -29,6 +29,9 @@ class ModelLine(Protocol):
     ignored: Counter[str]
     """What could not be understood or was not needed, by type or reason."""
 
+    warnings: Counter[str]
+    """What the server does only in part, by reason: for the record."""
+
     session_id: str
     feed: Feed
     """Where its events go until it is closed; may be replaced."""

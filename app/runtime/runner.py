@@ -261,6 +261,7 @@ class Runner:
         if self._model is not None:
             self._model.close()
             self._report.ignored.update(self._model.ignored)
+            self._report.warnings.update(self._model.warnings)
             self._model = None
             self._append = _nowhere
             self._hands |= dict.fromkeys(_TO_MODEL, _nowhere)

@@ -1,7 +1,8 @@
 """The model line: the Realtime socket that we open, for one call, for one connection's life.
 
-It carries no audio before ``session.updated`` has confirmed mu-law both ways: a session that
-silently kept its defaults would send the caller static. It is not reopened behind anybody's
+It carries no audio before ``session.updated`` has confirmed the format that was asked for, in
+most dialects mu-law both ways: a session that silently kept its defaults would send the caller
+static. It is not reopened behind anybody's
 back either; whoever reopens it must know that the new session remembers nothing.
 
     CONNECTING ──session.created──▶ CONFIGURING ──session.updated──▶ READY ──▶ CLOSED
@@ -30,11 +31,12 @@ from picows import (
 from app.call.faults import FATAL
 from app.errors import ModelFault
 from app.protocol import realtime as codec
-from app.protocol.commands import AppendAudio, AppendSilence, ToModel
+from app.protocol.commands import AppendAudio, AppendSilence, ToModel, TruncateItem
+from app.protocol.dialect import OPENAI, Dialect, Truncate
 from app.protocol.errors import Malformed
 from app.protocol.events import Event, ModelError, ModelLineLost, SpeechAudio
 from app.protocol.realtime import APPEND_HEAD, APPEND_TAIL
-from app.protocol.units import FRAME_BYTES, FRAME_MS, chars_of_bytes
+from app.protocol.units import FRAME_MS, chars_of_bytes
 from app.transports.frames import (
     ABNORMAL,
     CLOSE_WITHIN_S,
@@ -56,8 +58,8 @@ STALE_AFTER_MS = 5_000
 OK = 1000
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _FATAL_CLOSE = frozenset({3000, 4000})
-_FRAME_CHARS = len(APPEND_HEAD) + chars_of_bytes(FRAME_BYTES) + len(APPEND_TAIL)
-_WAITING_CHARS = STALE_AFTER_MS // FRAME_MS * _FRAME_CHARS
+TRUNCATE_NOT_EXACT = "truncate_not_exact"
+"""The model's memory of an interrupted answer is not what the caller heard."""
 
 _ABOUT_THE_SESSION = (codec.SessionCreated, codec.SessionUpdated)
 _WHOLE = WSMsgType.TEXT
@@ -76,6 +78,11 @@ class Endpoint:
     ssl_context: ssl.SSLContext | None = None
 
 
+def _waiting_chars(dialect: Dialect) -> int:
+    frame = chars_of_bytes(FRAME_MS * dialect.audio_in.bytes_per_ms)
+    return STALE_AFTER_MS // FRAME_MS * (len(APPEND_HEAD) + frame + len(APPEND_TAIL))
+
+
 class Setup(Enum):
     """How far the line has come."""
 
@@ -88,8 +95,16 @@ class Setup(Enum):
 class ModelLine(WSListener):
     """One connection. ``open`` it, ``send`` to it, ``close`` it; events come by ``feed``."""
 
-    def __init__(self, config: codec.SessionConfig, feed: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        config: codec.SessionConfig,
+        feed: Callable[[Event], None],
+        dialect: Dialect = OPENAI,
+    ) -> None:
         self._config = config
+        self._dialect = dialect
+        self._parse = codec.reader(dialect)
+        self._text_of = codec.writer(dialect)
         self.feed = feed
         """Where events go; may be replaced."""
         self._state = Setup.CONNECTING
@@ -103,6 +118,8 @@ class ModelLine(WSListener):
         self.ignored: Counter[str] = Counter()
         """Server events that were not needed or not understood, by type or reason; once
         closed, also ``stale_audio``, which the server did not read in time."""
+        self.warnings: Counter[str] = Counter()
+        """What the server was asked to do and does only in part, by reason."""
 
     async def open(self, endpoint: Endpoint, timeout_ms: int) -> None:
         """Connect, configure, and return once the format is confirmed.
@@ -155,7 +172,7 @@ class ModelLine(WSListener):
         """picows: the upgrade was accepted; admission is another matter."""
         self._ws = transport
         write = partial(transport.send, WSMsgType.TEXT)
-        self._outbox = Outbox(write, drop_oldest=True, limit_chars=_WAITING_CHARS)
+        self._outbox = Outbox(write, drop_oldest=True, limit_chars=_waiting_chars(self._dialect))
         if self._state is Setup.CLOSED:
             transport.disconnect(graceful=False)
 
@@ -173,7 +190,7 @@ class ModelLine(WSListener):
                 return
             if message is None:
                 return
-            event = codec.parse(message)
+            event = self._parse(message)
             if event.__class__ is SpeechAudio and self._state is Setup.READY:
                 self.feed(event)
             else:
@@ -200,10 +217,10 @@ class ModelLine(WSListener):
         self._state = Setup.CONFIGURING
         self.session_id = created.session_id
         self.expires_at_s = created.expires_at_s
-        self._write(codec.session_update(self._config))
+        self._write(codec.session_update(self._config, self._dialect))
 
     def _updated(self, updated: codec.SessionUpdated) -> None:
-        if not updated.carries_mulaw:
+        if not updated.confirms(self._dialect):
             log.error(
                 "wrong_audio_format", input=updated.input_format, output=updated.output_format
             )
@@ -219,7 +236,7 @@ class ModelLine(WSListener):
         if error.param and "transcription" in error.param and self._config.transcription:
             log.warning("transcription_refused", code=error.code)
             self._config = replace(self._config, transcription=None)
-            self._write(codec.session_update(self._config))
+            self._write(codec.session_update(self._config, self._dialect))
             return
         retryable = error.code not in FATAL and "server_error" in error.code
         self._lost(ABNORMAL, f"setup_{error.code}", retryable=retryable)
@@ -243,8 +260,10 @@ class ModelLine(WSListener):
             self.append(command.payload_b64)
         elif isinstance(command, AppendSilence):
             self._outbox.audio(codec.write(command))
-        else:
-            self._outbox.control(codec.write(command))
+        elif text := self._text_of(command):
+            self._outbox.control(text)
+        if isinstance(command, TruncateItem) and self._dialect.truncate is not Truncate.EXACT:
+            count(self.warnings, TRUNCATE_NOT_EXACT)
 
     def append(self, payload_b64: str) -> None:
         """``send`` for ``AppendAudio`` alone. On the audio path."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from app.call.faults import Severity, severity
 from app.protocol import commands as c
 from app.protocol import events as e
+from app.protocol.dialect import OPENAI
 from app.protocol.errors import Malformed
 from app.protocol.realtime import (
     Message,
@@ -305,7 +306,7 @@ def test_a_session_that_speaks_anything_else_is_known(formats: tuple[str | None,
     read = parse(orjson.dumps(event("session.updated", session=_session(into, out))))
 
     assert isinstance(read, SessionUpdated)
-    assert not read.carries_mulaw
+    assert not read.confirms(OPENAI)
 
 
 def _session(into: object, out: object) -> dict[str, Any]:
