@@ -20,6 +20,7 @@ from app.protocol import events as e
 END_CALL = "end_call"
 TRANSFER_CALL = "transfer_call"
 PUTTING_THROUGH = '{"ok":false,"reason":"a transfer is under way"}'
+SPOKEN_OVER = '{"ok":false,"reason":"the caller spoke meanwhile; the call goes on"}'
 
 
 class Dialogue:
@@ -232,18 +233,24 @@ class Dialogue:
         if plan is not None:
             run = c.RunTool(event.tool_call_id, event.name, event.arguments)
             return self._parts.tools.hold(run) if self._parts.redirecting else [run]
+        return self._leave_asked(event, now_ms)
+
+    def _leave_asked(self, event: e.ToolCalled, now_ms: int) -> list[c.Command]:
+        """The model wants to let the caller go, which the caller may have spoken over."""
+        if event.name not in {END_CALL, TRANSFER_CALL}:
+            return self._answered(event, f"there is no tool {event.name!r}", ok=False)
+        if self._parts.responses.muted(event.response_id):
+            return self._answered(event, SPOKEN_OVER, ok=False)
         if event.name == TRANSFER_CALL:
             refusal = self._parts.transfer.begin(event, now_ms)
             if refusal is None:
                 self._parts.farewell.yields()
                 self._parts.responses.withdraw("goodbye")
             return [] if refusal is None else self._answered(event, refusal, ok=False)
-        if event.name == END_CALL and self._parts.transfer.under_way:
+        if self._parts.transfer.under_way:
             return self._answered(event, PUTTING_THROUGH, ok=False)
-        if event.name == END_CALL:
-            self._parts.tools.announced(event.response_id)
-            return self._answered(event, self._parts.farewell.begin(event, now_ms), ok=True)
-        return self._answered(event, f"there is no tool {event.name!r}", ok=False)
+        self._parts.tools.announced(event.response_id)
+        return self._answered(event, self._parts.farewell.begin(event, now_ms), ok=True)
 
     def _answered(self, call: e.ToolCalled, output: str, *, ok: bool) -> list[c.Command]:
         """A call that is answered on the spot; a good answer needs no words of the model's."""

@@ -206,6 +206,10 @@ class Responses:
         self._last_sign_ms = max(self._last_sign_ms, now_ms)
         return response_id not in self._muted
 
+    def muted(self, response_id: str) -> bool:
+        """Whether the caller spoke over this response: what it still wants, it wanted before."""
+        return response_id in self._muted
+
     def done(self, event: ResponseDone, now_ms: int) -> tuple[Finished, list[Command]]:
         """A response ended; whoever waited may be next."""
         if self._gate is not Gate.ACTIVE or self._active not in (None, event.response_id):

@@ -3,6 +3,7 @@
 import pytest
 
 from app.call.announcement import WATCHDOG_MS
+from app.call.dialogue import SPOKEN_OVER
 from app.call.farewell import GOODBYE, INTERRUPTED, MOST_TRIES
 from app.call.leaving import PARKED_MS, REST_MS, STOP_MS
 from app.call.machine import CallMachine
@@ -63,6 +64,19 @@ def test_a_caller_who_speaks_during_the_goodbye_stays() -> None:
         c.AddMessage("system", INTERRUPTED),
     ]
     assert machine.wake(60_000) == [c.VerifyCall()]
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_a_goodbye_that_was_spoken_over_before_end_call_ends_nothing(status: str) -> None:
+    """`D-TRA-5`: the tool call was on its way when the caller said "wait, one more thing"."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    say(machine, 2_000, 0)
+    machine.handle(CALLER, 500)
+
+    assert machine.handle(tool_call("end_call"), 510) == [c.AddToolOutput("T1", SPOKEN_OVER)]
+    assert machine.handle(done(status=status), 520) == []
+    assert machine.wake(WATCHDOG_MS + 1_000) == [c.VerifyCall()]
 
 
 def test_a_caller_who_presses_a_key_during_the_goodbye_stays() -> None:

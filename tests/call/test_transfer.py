@@ -3,6 +3,7 @@
 import pytest
 
 from app.call.announcement import WATCHDOG_MS
+from app.call.dialogue import SPOKEN_OVER
 from app.call.digits import PAUSE_MS
 from app.call.farewell import GOODBYE
 from app.call.leaving import REST_MS, STOP_MS
@@ -62,6 +63,17 @@ def test_the_caller_does_not_interrupt_the_announcement() -> None:
     assert machine.handle(CALLER, 500) == []
     assert machine.handle(e.CallerDigit("1"), 600) == []
     assert machine.handle(e.MarkReturned(names[-1]), 1_000) == [c.Transfer("billing")]
+
+
+def test_an_announcement_that_was_spoken_over_before_the_tool_call_puts_nobody_through() -> None:
+    """What was announced was not heard, and the caller may be taking the wish back."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started(), 0)
+    say(machine, 2_000, 0)
+    machine.handle(CALLER, 500)
+
+    assert machine.handle(WISH, 510) == [c.AddToolOutput("T1", SPOKEN_OVER)]
+    assert machine.handle(done(), 520) == []
 
 
 def test_a_missing_announcement_is_not_waited_for() -> None:
