@@ -272,11 +272,17 @@ class Book:
             call.runner.feed(CallerLineLost(ABNORMAL))
         if call is not None and call.at_carrier and call.dial is not None and not call_over:
             return self._line.scripts.transfer(call.dial)
-        ended = self._ended.get(call_sid)
-        gone = call_over or (ended is not None and ended.reason != "caller_hangup")
-        if ended is not None and ended.reason in _DONE and gone:
+        reason = self._why_over(call_sid)
+        if reason in _DONE and (call_over or reason != "caller_hangup"):
             return self._line.scripts.hang_up()
         return self._line.scripts.failure()
+
+    def _why_over(self, call_sid: str) -> str | None:
+        """Why the call has ended, or its last stream while that is settling."""
+        ended, call = self._ended.get(call_sid), self._calls.get(call_sid)
+        if ended is not None:
+            return ended.reason
+        return call.runner.reason if call is not None and call.runner is not None else None
 
     def stream_stopped(self, call_sid: str, stream_sid: str) -> None:
         """The stream's status callback: a second witness of its end, who does not know whether

@@ -109,3 +109,21 @@ async def test_a_hang_up_that_rest_refuses_ends_by_the_document(tmp_path: Path) 
         assert call.ended_by == "hangup"
         assert call.said == []
         assert record["end_reason"] == "assistant_hangup"
+
+
+async def test_a_hang_up_that_rest_never_answers_is_no_failure_to_the_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Goodbye was said: nobody apologises and rings a person because REST is still thinking."""
+    monkeypatch.setattr(leaving, "REST_MS", 400)
+    script = Scenario([GREETING, GOODBYE])
+    agent = f'{AGENT}transfer_to: "+14155550123"\nfailure: {{say: "A problem.", then: human}}\n'
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=agent) as s:
+        s.twilio.desk.delay_ms = 2_000
+        call = await ask(s)
+
+        record = await finish(s, call, allow=(31921,))
+
+        assert call.said == []
+        assert call.dialled == []
+        assert record["end_reason"] == "assistant_hangup"
