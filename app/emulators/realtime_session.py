@@ -168,6 +168,7 @@ class EmulatedSession:
         caller = CallerSide(
             self._line, self._config, self._conversation, terms.brain, floor, terms.keep_audio
         )
+        caller.ear.detector = terms.brain.detector()
         floor.on_idle = caller.idle
         desk = Desk(self._line, self._config, self._conversation, floor, caller, terms)
         try:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
+from app.emulators.realtime_hearing import Detector
 from app.emulators.realtime_speech import tone
 
 Origin: TypeAlias = Literal["client", "turn", "idle"]
@@ -229,6 +230,10 @@ class Brain(Protocol):
     def answer(self, ask: Ask) -> Plan | Awaitable[Plan]:
         """The response to ``ask``; an awaitable may be cancelled when the caller interrupts."""
         ...
+
+    def detector(self) -> Detector | None:
+        """What tells this session speech from noise; None: its loudness."""
+        return None
 
     def attend(self) -> None:
         """The caller begins to speak; a turn that did not come to its end is forgotten."""
