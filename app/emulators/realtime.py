@@ -19,6 +19,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from app.emulators.realtime_desk import Terms
+from app.emulators.realtime_deviations import Deviation
 from app.emulators.realtime_errors import BAD_KEY_REASON, BETA_REASON, Refusal
 from app.emulators.realtime_faults import ABRUPT, NO_FAULTS, Faults
 from app.emulators.realtime_line import Bell
@@ -55,6 +56,7 @@ class RealtimeEmulator:
         watch: Callable[[EmulatedSession], None] = lambda session: None,
         most_sessions: int | None = None,
         remembered: int | None = None,
+        deviations: type[Deviation] = Deviation,
     ) -> None:
         """One ``brain`` for all connections, or something that makes one for each.
 
@@ -64,7 +66,7 @@ class RealtimeEmulator:
         and events of the future. Without ``keep_audio`` no audio is kept, for long loads.
         ``watch`` is told of every session when it opens and when it is closed. Beyond
         ``most_sessions`` at a time handshakes are refused with 429; of closed sessions the
-        last ``remembered`` are kept (None: all).
+        last ``remembered`` are kept (None: all). ``deviations`` are those of another server.
         """
         self._new_brain = brain if callable(brain) else lambda: brain
         self._api_key = api_key
@@ -79,6 +81,7 @@ class RealtimeEmulator:
         self._watch = watch
         self._most_sessions = most_sessions
         self._remembered = remembered
+        self._deviations = deviations
         self._server: Server | None = None
         self._leaving = asyncio.Event()
         self._bell = Bell()
@@ -189,7 +192,7 @@ class RealtimeEmulator:
         url = urlsplit(request.path)
         if not url.path.endswith("/v1/realtime"):
             return self._refuse(socket, 404, "not_found", f"Invalid URL ({url.path})")
-        if not parse_qs(url.query).get("model"):
+        if self._deviations.needs_model and not parse_qs(url.query).get("model"):
             return self._refuse(socket, 400, "missing_model", "You must provide a model parameter.")
         if self._most_sessions is not None and len(self.open_connections) >= self._most_sessions:
             return self._refuse(socket, 429, "session_limit_reached", "Too many sessions.")
@@ -235,8 +238,9 @@ class RealtimeEmulator:
             created_after_ms=self._session_delay_ms,
             life_s=self._session_s,
             idle_rate=self._idle_rate,
+            deviation=self._deviations(),
         )
-        model = parse_qs(urlsplit(request.path).query)["model"][0]
+        model = parse_qs(urlsplit(request.path).query).get("model", ["(unnamed)"])[0]
         session = EmulatedSession(socket, model, _lowered(request), terms)
         self.connections.append(session)
         self._bell.ring()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.emulators.realtime_config import SessionConfig, bytes_per_ms
+from app.emulators.realtime_config import SessionConfig, bytes_per_ms, is_linear
 from app.emulators.realtime_conversation import Conversation, Item
 from app.emulators.realtime_errors import Json, Refusal, too_little_audio
 from app.emulators.realtime_floor import Floor
@@ -45,7 +45,7 @@ class CallerSide:
         if len(audio) > _MOST_APPENDED_BYTES:
             raise Refusal("Invalid 'audio': more than 15 MiB.", param="audio")
         name = self.config.input_format
-        if name == "audio/pcm" and len(audio) % 2:
+        if is_linear(name) and len(audio) % 2:
             raise Refusal("Invalid 'audio': half a sample.", param="audio")
         for noticed in self.ear.hear(audio, name, self.config.turn_detection):
             if isinstance(noticed, SpeechStarted):

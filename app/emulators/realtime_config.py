@@ -35,7 +35,8 @@ _SEMANTIC_VAD: dict[str, Any] = {
 _EAGERNESS_SILENCE_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
 """How much silence stands in for the judgement of a semantic turn detector."""
 
-_FORMAT_BYTES_PER_MS = {"audio/pcmu": BYTES_PER_MS, "audio/pcma": BYTES_PER_MS, "audio/pcm": 48}
+_PCM_RATE_HZ = 24_000
+_FORMAT_BYTES_PER_MS = {"audio/pcmu": BYTES_PER_MS, "audio/pcma": BYTES_PER_MS}
 _NO_REASONING = re.compile(r"gpt-(4o-.*|realtime(-1\.5|-mini)?(-20\d\d-.*)?)")
 
 
@@ -134,13 +135,13 @@ class SessionConfig:
 
     @property
     def input_format(self) -> str:
-        """Type name of the audio the client appends."""
-        return str(self.effective["audio"]["input"]["format"]["type"])
+        """Name of the format of the audio the client appends."""
+        return format_name(self.effective["audio"]["input"]["format"])
 
     @property
     def output_format(self) -> str:
-        """Type name of the audio the model speaks."""
-        return str(self.effective["audio"]["output"]["format"]["type"])
+        """Name of the format of the audio the model speaks."""
+        return format_name(self.effective["audio"]["output"]["format"])
 
     @property
     def transcribes(self) -> bool:
@@ -166,9 +167,26 @@ class SessionConfig:
         )
 
 
-def bytes_per_ms(format_name: str) -> int:
-    """Bytes of one millisecond in the audio format of that type name."""
-    return _FORMAT_BYTES_PER_MS[format_name]
+def format_name(described: Json) -> str:
+    """The format's type; where it is samples at a rate that GA does not have, with the rate."""
+    kind, rate = str(described["type"]), described.get("rate", _PCM_RATE_HZ)
+    return kind if rate == _PCM_RATE_HZ else f"{kind};rate={rate}"
+
+
+def rate_hz(name: str) -> int:
+    """Samples a second of the linear format of that name."""
+    rate = name.partition(";rate=")[2]
+    return int(rate) if rate else _PCM_RATE_HZ
+
+
+def is_linear(name: str) -> bool:
+    """Whether the format of that name is 16-bit samples."""
+    return name.partition(";")[0] == "audio/pcm"
+
+
+def bytes_per_ms(name: str) -> int:
+    """Bytes of one millisecond in the audio format of that name."""
+    return rate_hz(name) * 2 // 1000 if is_linear(name) else _FORMAT_BYTES_PER_MS[name]
 
 
 def _merged(now: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -184,7 +202,7 @@ def _merged(now: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
         merged["audio"]["output"][name] = copy.deepcopy(value)
     for side in merged["audio"].values():
         if side["format"]["type"] == "audio/pcm":
-            side["format"]["rate"] = 24000
+            side["format"].setdefault("rate", _PCM_RATE_HZ)
     return merged
 
 

@@ -6,12 +6,13 @@ raises a ``Refusal`` before it changed anything.
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.emulators.realtime_caller import CallerSide
 from app.emulators.realtime_config import SessionConfig
 from app.emulators.realtime_conversation import Conversation, strip_audio
+from app.emulators.realtime_deviations import Deviation
 from app.emulators.realtime_errors import Refusal
 from app.emulators.realtime_faults import NO_FAULTS, Faults
 from app.emulators.realtime_floor import Floor
@@ -32,6 +33,7 @@ class Terms:
     created_after_ms: int = 0
     life_s: float = 3600
     idle_rate: float = 1.0
+    deviation: Deviation = field(default_factory=Deviation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,8 @@ class Desk:
 
     def _truncate(self, event: dict[str, Any]) -> None:
         place = {name: event[name] for name in ("item_id", "content_index", "audio_end_ms")}
-        self.conversation.truncate(**place)
-        self.line.emit("conversation.item.truncated", **place)
+        if self.terms.deviation.truncate(self.conversation, place):
+            self.line.emit("conversation.item.truncated", **place)
 
     def _delete(self, event: dict[str, Any]) -> None:
         self.conversation.delete(event["item_id"])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.emulators.realtime_config import SessionConfig
+from app.emulators.realtime_config import SessionConfig, format_name
 from app.emulators.realtime_conversation import Conversation, Item, strip_audio
 from app.emulators.realtime_errors import (
     Refusal,
@@ -171,7 +171,7 @@ class Floor:
         effective["audio"]["output"] |= override.get("audio", {}).get("output", {})
         return Settings(
             effective=effective,
-            format_name=effective["audio"]["output"]["format"]["type"],
+            format_name=format_name(effective["audio"]["output"]["format"]),
             metadata=override.get("metadata"),
             conversation_id=None if out_of_band else self._conversation_id,
             context=context,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from app.emulators.realtime_deviations import Deviation
 from app.emulators.realtime_errors import Json
 from app.emulators.realtime_faults import ABRUPT, NO_FAULTS, Faults, Noise
 
@@ -100,8 +101,10 @@ class Line:
         faults: Faults = NO_FAULTS,
         noise: Noise | None = None,
         keep_audio: bool = True,
+        deviation: Deviation | None = None,
     ) -> None:
         self._socket = socket
+        self._deviation = deviation or Deviation()
         self._faults = faults
         self._noise = noise
         self._outbox: asyncio.Queue[str | _Ending] = asyncio.Queue()
@@ -127,7 +130,7 @@ class Line:
         """Send ``event`` as it is, however wrong; nothing once the line ends or stalls."""
         if self._ending or self._stalled:
             return
-        for one in self._noise.disturb(event) if self._noise else [event]:
+        for one in self._disturbed(event):
             self.events.record(one)
             self._outbox.put_nowait(json.dumps(one))
         if event["type"] == _AUDIO_DELTA:
@@ -135,6 +138,10 @@ class Line:
             self.reach(self._audio_deltas)
         elif event["type"] in _MOMENTS:
             self.reach(_MOMENTS[event["type"]])
+
+    def _disturbed(self, event: Json) -> list[Json]:
+        told = self._deviation.tell(event)
+        return [one for e in told for one in self._noise.disturb(e)] if self._noise else told
 
     def reach(self, moment: str | int) -> None:
         """Suffer the faults of this moment: ``opened``, ``created`` or ``updated``, or a count

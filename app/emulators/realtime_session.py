@@ -41,6 +41,7 @@ class EmulatedSession:
             faults=terms.faults,
             noise=Noise() if terms.noisy else None,
             keep_audio=terms.keep_audio,
+            deviation=terms.deviation,
         )
         self._conversation = Conversation()
         self._config = SessionConfig(
@@ -182,14 +183,18 @@ class EmulatedSession:
         if event is None:
             refusal = Refusal("The message is not a JSON object.", "invalid_event")
             return self._refuse({"type": "(no event)"}, refusal)
+        deviation = self._terms.deviation
         try:
-            check_shape(event)
+            meant = deviation.admit(event)
+            if meant is None:
+                return self.client_events.record(event)
+            check_shape(deviation.judged(meant))
             if event["type"] == _APPEND:
                 self._hear(event, desk)
             else:
                 self.client_events.record(event)
                 self._terms.brain.notice(event)
-                self.violations += desk.carry_out(event)
+                self.violations += desk.carry_out(meant)
         except Refusal as refusal:
             if event.get("type") != _APPEND and event not in self.client_events[-1:]:
                 self.client_events.record(event)

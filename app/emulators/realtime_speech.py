@@ -11,10 +11,9 @@ from functools import lru_cache
 from itertools import cycle
 
 from app.audio import mulaw, tones
-from app.emulators.realtime_config import bytes_per_ms
+from app.emulators.realtime_config import bytes_per_ms, rate_hz
 from app.protocol.units import BYTES_PER_MS, SAMPLE_RATE_HZ
 
-_PCM_RATE_HZ = 24000
 _WORDS_AHEAD = 2
 """The transcript runs ahead of the audio by this factor, as it does in the real service."""
 
@@ -37,13 +36,13 @@ def tone(frequency_hz: float, length_ms: int) -> bytes:
 
 @lru_cache(maxsize=64)
 def encoded(audio: bytes, format_name: str) -> bytes:
-    """Mu-law ``audio`` in the output format of that type name."""
+    """Mu-law ``audio`` in the output format of that name."""
     if format_name == "audio/pcmu":
         return audio
     linear = mulaw.decode(audio)
     if format_name == "audio/pcma":
         return audioop.lin2alaw(linear, 2)
-    return audioop.ratecv(linear, 2, 1, SAMPLE_RATE_HZ, _PCM_RATE_HZ, None)[0]
+    return audioop.ratecv(linear, 2, 1, SAMPLE_RATE_HZ, rate_hz(format_name), None)[0]
 
 
 @lru_cache(maxsize=64)

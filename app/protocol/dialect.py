@@ -77,8 +77,8 @@ class Dialect:
     """``session.updated`` names the formats. Where it does not, its coming has to do; a format
     that is named and is another one is refused all the same."""
     terminal_only: bool = False
-    """Words and tool calls are told whole, by the last event about them alone, and
-    ``content_index`` counts deltas."""
+    """Tool calls are told by the last event about them alone, words perhaps by sentences that
+    are each ``done``, and ``content_index`` counts deltas."""
     names_model: bool = True
     """The model is part of the address."""
     key_headers: tuple[str, ...] = ("Authorization",)

@@ -227,10 +227,27 @@ def _counted_audio(fields: _Fields) -> e.SpeechAudio:
     return _audio(fields | {"content_index": 0})
 
 
-def _all_text(fields: _Fields) -> e.SpeechText:
-    return e.SpeechText(
-        _str(fields["response_id"]), _str(fields["item_id"]), 0, _str(fields["transcript"])
-    )
+class _Words:
+    """The words of a line's items, told in deltas, or in sentences that are each ``done``."""
+
+    def __init__(self) -> None:
+        self._told_by: dict[str, str] = {}
+
+    def delta(self, fields: _Fields) -> e.SpeechText:
+        """A piece, as in GA, but for its ``content_index``."""
+        text = _text(fields | {"content_index": 0})
+        self._told_by[text.item_id] = "deltas"
+        return text
+
+    def done(self, fields: _Fields) -> e.SpeechText | Unknown:
+        """A sentence, or what the deltas have told already."""
+        item_id, words = _str(fields["item_id"]), _str(fields["transcript"])
+        before = self._told_by.get(item_id)
+        if before == "deltas":
+            return Unknown("response.output_audio_transcript.done")
+        self._told_by[item_id] = "sentences"
+        text = f" {words}" if before else words
+        return e.SpeechText(_str(fields["response_id"]), item_id, 0, text)
 
 
 def _call_done(fields: _Fields) -> e.ToolCalled:
@@ -263,12 +280,10 @@ _READERS: dict[str, Callable[[_Fields], Message]] = {
 _TERMINAL: dict[str, Callable[[_Fields], Message]] = {
     "response.output_audio.delta": _counted_audio,
     "response.output_audio.done": lambda f: _audio_done(f | {"content_index": 0}),
-    "response.output_audio_transcript.delta": lambda f: Unknown(f["type"]),
-    "response.output_audio_transcript.done": _all_text,
     "response.output_item.done": lambda f: Unknown(f["type"]),
     "response.function_call_arguments.done": _call_done,
 }
-"""Where only the last event about words and calls is to be relied on."""
+"""Where only the last event about a call is to be relied on."""
 
 
 def parse(
@@ -291,12 +306,15 @@ def parse(
 
 
 def reader(dialect: Dialect) -> Callable[[bytes | memoryview | str], Message]:
-    """``parse``, or what stands in its place for a server of that dialect."""
+    """``parse``, or what stands in its place on one line to a server of that dialect."""
     readers = dict(_READERS)
     if dialect.opens_with != "session.created":
         readers[dialect.opens_with] = readers.pop("session.created")
     if dialect.terminal_only:
+        words = _Words()
         readers |= _TERMINAL
+        readers["response.output_audio_transcript.delta"] = words.delta
+        readers["response.output_audio_transcript.done"] = words.done
     return parse if readers == _READERS else partial(parse, readers=readers)
 
 

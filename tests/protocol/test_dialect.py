@@ -174,15 +174,36 @@ def test_a_transcript_in_progress_is_not_what_the_caller_said() -> None:
     assert parse(whole) == e.CallerTranscribed("i", "I want")
 
 
-def test_where_words_come_whole_they_are_read_once() -> None:
-    """A server may send both, and the transcript would stutter."""
-    read = reader(HF_SPEECH_TO_SPEECH)
-    name = "response.output_audio_transcript"
+def words(read: Any, kind: str, text: str) -> str | None:
+    """What is read of an event about words; None when it is passed over."""
+    field = "delta" if kind == "delta" else "transcript"
+    name = f"response.output_audio_transcript.{kind}"
+    said = read(message(name, **PART, **{field: text}))
+    return said.text if isinstance(said, e.SpeechText) else None
 
-    assert read(message(f"{name}.done", **PART, transcript="Hello.")) == e.SpeechText(
-        "r", "i", 0, "Hello."
-    )
-    assert read(message(f"{name}.delta", **PART, delta="Hel")) == Unknown(f"{name}.delta")
+
+def test_words_that_come_in_sentences_are_put_together() -> None:
+    """A sentence has no space before it, as a delta has."""
+    read = reader(HF_SPEECH_TO_SPEECH)
+
+    assert [words(read, "done", one) for one in ("Hello.", "Who is it?")] == [
+        "Hello.", " Who is it?",
+    ]  # fmt: skip
+    assert words(parse, "done", "Hello.") is None
+
+
+def test_words_that_come_in_pieces_are_not_read_twice() -> None:
+    """Newer versions tell them all again at the end."""
+    read = reader(HF_SPEECH_TO_SPEECH)
+
+    assert [words(read, "delta", one) for one in ("Hello", ".")] == ["Hello", "."]
+    assert words(read, "done", "Hello.") is None
+
+
+def test_lines_do_not_share_what_was_said_on_them() -> None:
+    """Items of two sessions may have one name."""
+    assert words(reader(HF_SPEECH_TO_SPEECH), "delta", "Hello.") == "Hello."
+    assert words(reader(HF_SPEECH_TO_SPEECH), "done", "Hello.") == "Hello."
 
 
 def test_where_calls_come_whole_they_are_read_once() -> None:
