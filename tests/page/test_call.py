@@ -240,6 +240,22 @@ async def test_the_person_may_decline_and_a_caller_may_give_up(browser: Browser,
     await context.close()
 
 
+async def test_the_agent_may_call_the_caller(page: Page, s: Stage) -> None:
+    """Calls go out as well: the same phone rings, and the same captions follow."""
+    s.story = [AGENT]
+    phone = await s.carrier.phone()
+    numbers = {"from": "+15005550006", "to": "+15005550001"}
+
+    await phone.send("ring", callSid=CALL, **numbers)
+    await page.get_by_role("button", name="Answer").click()
+    await phone.got("answer")
+    await phone.send("start", callSid=CALL, streamSid="MZ" + "3" * 32)
+
+    await expect(page.locator("#status")).to_have_text("Talking")
+    await expect(page.locator("#captions")).to_contain_text("Hello. How can I help you today?")
+    await phone.until(lambda: len(phone.frames) > 5)
+
+
 async def test_being_put_through_is_shown_and_heard(page: Page, s: Stage) -> None:
     """Between agent and person nothing is said; the caller must not think the line is dead."""
     phone = await call(page, s)

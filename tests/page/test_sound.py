@@ -35,6 +35,16 @@ async def frames(phone: Phone, count: int) -> None:
     await phone.until(lambda: len(phone.frames) >= wanted, count * FRAME_MS / 1000 * 3 + 10)
 
 
+def interval_ms(times_s: list[float]) -> float:
+    """The mean interval of frames, by the promptest one of the first and of the last second.
+
+    A frame may come late because this machine is busy; none comes before it was spoken.
+    """
+    late_ms = [1000 * at_s - n * FRAME_MS for n, at_s in enumerate(times_s)]
+    drift_ms = min(late_ms[-SECOND:]) - min(late_ms[:SECOND])
+    return FRAME_MS + drift_ms / (len(times_s) - SECOND)
+
+
 async def test_every_frame_is_20_ms_and_sounds_like_what_was_said(page: Page, s: Stage) -> None:
     """A stream that runs fast, slow or with holes is noise to a recogniser."""
     await page.get_by_label("Raw microphone").check()
@@ -42,8 +52,7 @@ async def test_every_frame_is_20_ms_and_sounds_like_what_was_said(page: Page, s:
 
     await frames(phone, SETTLING_FRAMES + MEASURED_S * SECOND)
 
-    times_s = phone.frame_times_s[SETTLING_FRAMES:]
-    mean_ms = 1000 * (times_s[-1] - times_s[0]) / (len(times_s) - 1)
+    mean_ms = interval_ms(phone.frame_times_s[SETTLING_FRAMES:])
     spoken = babble(BABBLE_S)
     heard = phone.frames[SETTLING_FRAMES:]
     alike = [

@@ -10,12 +10,13 @@ import { keypad } from "./keypad.js";
 import { Line, bytesOf } from "./line.js";
 import { Notices } from "./notices.js";
 import { Pace } from "./pace.js";
+import { Readiness } from "./readiness.js";
 import * as sentences from "./sentences.js";
-import { askSetup, refusal, showRungs } from "./setup.js";
+import { askSetup, showRungs } from "./setup.js";
 import { Sound } from "./sound.js";
 import { Story } from "./story.js";
+import { Typed } from "./typed.js";
 
-const ASKING_AFTER_MS = 700;
 const HUNG_UP_WITHIN_MS = 3000;
 const RINGING = { hz: [440, 554], onMs: 900, offMs: 1800 };
 const RINGBACK = { hz: [425], onMs: 1000, offMs: 3000 };
@@ -31,13 +32,18 @@ class Telephone {
     (event) => this.#told(event),
     () => this.#notices.show("captions", sentences.NO_CAPTIONS, { hint: true }),
   );
+  #readiness = new Readiness(
+    this.#sound,
+    this.#notices,
+    () => this.#desk.get("raw").checked,
+    () => this.#soundChanged(),
+  );
   #pace = new Pace((why) => this.#late(why));
   #state = State.DOWN;
   #attempt = 0; // of getting ready: a cancelled one must not dial
   #callSid = null;
   #voice;
   #rungs = [];
-  #withoutMicrophone = () => {};
   #endTone = () => {};
 
   start() {
@@ -109,6 +115,8 @@ class Telephone {
 
   #streaming(callSid) {
     this.#callSid = callSid;
+    this.#desk.get("empty").hidden = true;
+    this.#story.follow(callSid);
     this.#enter(State.LIVE);
     this.#openSound(true);
   }
@@ -170,9 +178,6 @@ class Telephone {
       frame: ({ bytes }) => this.#frame(bytes),
       mark: ({ name }) => this.#line.send("mark", { mark: { name } }),
       levels: ({ microphone, earpiece }) => this.#desk.levels(microphone, earpiece),
-      handset: () => this.#showYou(),
-      microphone: () => this.#notices.hide("microphone"),
-      trouble: ({ code }) => this.#trouble(code),
     };
     for (const [event, answer] of Object.entries(answers)) {
       this.#sound.addEventListener(event, ({ detail }) => answer(detail));
@@ -184,40 +189,15 @@ class Telephone {
     this.#line.sendAudio(bytes);
   }
 
-  #trouble(code) {
-    this.#showYou();
-    if (code === "suspended" || code === "no_audio") {
-      const action = { label: "Turn the sound on", run: () => this.#turnSoundOn() };
-      this.#notices.show("sound", sentences.SOUND[code], { action });
-    } else {
-      this.#withoutIt(code);
-    }
-  }
-
-  async #turnSoundOn() {
-    if (await this.#sound.retry()) this.#notices.hide("sound");
-    this.#showYou();
-  }
-
-  #withoutIt(name) {
-    const again = { label: "Try the microphone again", run: () => this.#listenAgain() };
-    const action = name === "insecure" ? null : again;
-    this.#notices.show("microphone", sentences.microphoneSentence(name), { action });
-    this.#showYou();
-  }
-
-  async #listenAgain() {
-    this.#sound.wake();
-    const wrong = await this.#sound.listen(this.#desk.get("raw").checked);
-    if (wrong === null) this.#notices.hide("microphone");
-    else this.#withoutIt(wrong);
-    if (this.#state === State.IDLE) this.#sound.stopListening();
-    this.#showYou();
-  }
-
   #openSound(on) {
     this.#pace.restart();
     this.#sound.setOpen(on);
+  }
+
+  // Between calls the microphone is tried, and let go again.
+  #soundChanged() {
+    if (this.#state === State.IDLE || this.#state === State.DOWN) this.#sound.stopListening();
+    this.#showYou();
   }
 
   #late(why) {
@@ -234,8 +214,7 @@ class Telephone {
     on("decline", "click", () => this.#decline());
     on("mute", "click", () => this.#mute(desk.get("mute").ariaPressed !== "true"));
     on("wake", "click", () => this.#turnRingingOn());
-    on("typed", "submit", (event) => this.#submitted(event));
-    on("send", "click", () => this.#sendText());
+    new Typed(desk, (text) => this.#line.send("say", { text }), () => this.#callSid);
     keypad(desk.get("telephone"), (digit) => this.#press(digit));
   }
 
@@ -264,53 +243,33 @@ class Telephone {
     this.#over("You declined.");
   }
 
-  // Microphone and loudspeaker, as far as there are any. False when it was cancelled meanwhile.
+  // False when it was cancelled meanwhile.
   async #getReady() {
     const attempt = ++this.#attempt;
-    this.#clearNotices();
+    this.#notices.hide("late", "captions");
+    this.#notices.hideAll("problem-");
     this.#enter(State.PREPARING);
-    this.#sound.wake();
-    const wrong = await this.#askForMicrophone(attempt);
-    await this.#sound.begin();
-    if (attempt !== this.#attempt) return false;
-    if (wrong !== null) this.#withoutIt(wrong);
+    await this.#readiness.prepare();
     this.#showYou();
-    return true;
-  }
-
-  async #askForMicrophone(attempt) {
-    const asked = this.#sound.listen(this.#desk.get("raw").checked);
-    // The answer may come when the person has long decided to go on without, or to leave.
-    asked.then(() => this.#microphoneCame(attempt));
-    const without = new Promise((resolve) => (this.#withoutMicrophone = () => resolve(null)));
-    const action = { label: "Go on without", run: () => this.#withoutMicrophone() };
-    const showing = setTimeout(
-      () => this.#notices.show("asking", sentences.ASKING, { action, hint: false }),
-      ASKING_AFTER_MS,
-    );
-    const wrong = await Promise.race([asked, without]);
-    clearTimeout(showing);
-    this.#notices.hide("asking");
-    return wrong;
-  }
-
-  #microphoneCame(attempt) {
-    const over = this.#state === State.IDLE || this.#state === State.DOWN;
-    if (over || attempt !== this.#attempt) this.#sound.stopListening();
-    this.#showYou();
+    return attempt === this.#attempt;
   }
 
   #hangUp() {
+    if (this.#state === State.PREPARING) return this.#cancel();
     const attempt = this.#attempt;
-    const dialled = this.#state !== State.PREPARING || this.#name === "person";
-    if (dialled) this.#line.send("hangup");
-    if (!dialled) return this.#over(null);
+    this.#line.send("hangup");
     this.#openSound(false);
     this.#sound.drop();
     setTimeout(() => {
       const waiting = this.#state !== State.IDLE && this.#state !== State.DOWN;
       if (waiting && attempt === this.#attempt) this.#over("You hung up.");
     }, HUNG_UP_WITHIN_MS);
+  }
+
+  // Nothing was dialled yet; but what rang still rings.
+  #cancel() {
+    if (this.#callSid === null) this.#over(null);
+    else this.#decline();
   }
 
   #mute(on) {
@@ -333,39 +292,6 @@ class Telephone {
     if (this.#sound.hasAudio) this.#sound.tone(RINGING.hz, 300, 60_000);
   }
 
-  #submitted(event) {
-    event.preventDefault();
-    if (!this.#desk.get("say").disabled) this.#say();
-    else if (!this.#desk.get("send").disabled) this.#sendText();
-  }
-
-  #say() {
-    const text = this.#takeWords();
-    if (text === "") return;
-    this.#line.send("say", { text });
-    this.#desk.get("words").value = "";
-  }
-
-  async #sendText() {
-    const text = this.#takeWords();
-    if (text === "") return;
-    const problem = this.#desk.get("typed-problem");
-    try {
-      const body = JSON.stringify({ callSid: this.#callSid, text });
-      const headers = { "Content-Type": "application/json" };
-      const answer = await fetch("/phone/text", { method: "POST", headers, body });
-      if (answer.ok) this.#desk.get("words").value = "";
-      else problem.textContent = await refusal(answer);
-    } catch {
-      problem.textContent = "The server does not answer: the words were not sent.";
-    }
-  }
-
-  #takeWords() {
-    this.#desk.get("typed-problem").textContent = "";
-    return this.#desk.get("words").value.trim();
-  }
-
   // --- states
 
   #enter(state, status) {
@@ -384,7 +310,7 @@ class Telephone {
 
   #leaveCall() {
     this.#attempt++;
-    this.#withoutMicrophone();
+    this.#readiness.giveUp();
     this.#openSound(false);
     this.#sound.drop();
     this.#sound.stopListening();
@@ -393,11 +319,6 @@ class Telephone {
     this.#story.finish();
     this.#callSid = null;
     this.#showYou();
-  }
-
-  #clearNotices() {
-    this.#notices.hide("microphone", "sound", "late", "captions");
-    this.#notices.hideAll("problem-");
   }
 
   #told(event) {

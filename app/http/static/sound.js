@@ -17,6 +17,7 @@ export class Sound extends EventTarget {
   #timer = null;
   #handset = null;
   #stream = null;
+  #turn = 0; // of asking for the microphone: an answer that comes too late is not taken
   #source = null;
   #marks = []; // names the handset has and did not return
   #open = false;
@@ -63,11 +64,13 @@ export class Sound extends EventTarget {
   // Asks for the microphone. Returns null when it is there, else the name of what is wrong.
   async listen(raw) {
     if (!navigator.mediaDevices?.getUserMedia) return "insecure";
+    const turn = ++this.#turn;
     const processed = { echoCancellation: !raw, noiseSuppression: !raw, autoGainControl: !raw };
     try {
       const audio = { channelCount: 1, ...processed };
       const stream = await navigator.mediaDevices.getUserMedia({ audio });
-      this.#adopt(stream);
+      if (turn === this.#turn) this.#adopt(stream);
+      else for (const track of stream.getTracks()) track.stop();
       return null;
     } catch (fault) {
       return fault.name;
@@ -76,6 +79,7 @@ export class Sound extends EventTarget {
 
   // The microphone is let go between calls: the browser's red dot goes out.
   stopListening() {
+    this.#turn++;
     this.#source?.disconnect();
     this.#source = null;
     for (const track of this.#stream?.getTracks() ?? []) track.stop();

@@ -10,6 +10,7 @@ export class Story {
   #silent;
   #source = null;
   #again = null;
+  #callSid = null;
 
   // `take` gets every event; `silent` is called when there is no story to be had.
   constructor(take, silent) {
@@ -17,8 +18,11 @@ export class Story {
     this.#silent = silent;
   }
 
+  // A call that is followed already goes on being followed.
   follow(callSid) {
+    if (callSid === this.#callSid) return;
     this.stop();
+    this.#callSid = callSid;
     this.#open(`/phone/events?${new URLSearchParams({ callSid })}`, MOST_TRIES);
   }
 
