@@ -4,7 +4,6 @@ The one rule: however many look at the page, the other computers are asked once 
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,9 +22,6 @@ from app.http.steps import (
     twilio,
     webhook,
 )
-
-FRESH_S = 1.0
-"""Whoever waited while others asked gets what they got."""
 
 AtOnce = Callable[[Sequence[Coroutine[Any, Any, Any]]], Awaitable[list[Any]]]
 
@@ -75,8 +71,9 @@ class Checklist:
         self._questions = questions
         self._at_once = at_once
         self._asking = asyncio.Lock()
+        self._rounds = 0
+        """Begun so far."""
         self._asked: list[Step] = []
-        self._asked_at_s = float("-inf")
 
     def close(self) -> None:
         """Ask nothing more."""
@@ -91,11 +88,15 @@ class Checklist:
         return self._steps(talk(place, setup, up=True), model, carrier, public, carrier)
 
     async def asked(self) -> list[Step]:
-        """What the others say now; those who ask at the same time get the same answer."""
+        """What the others say now; those who wait together get the same answer.
+
+        It is never older than the question: a round that was under way does not count.
+        """
+        rounds = self._rounds
         async with self._asking:
-            if time.monotonic() - self._asked_at_s > FRESH_S:
+            if self._rounds == rounds:
+                self._rounds += 1
                 self._asked = await self._ask()
-                self._asked_at_s = time.monotonic()
             return self._asked
 
     async def _ask(self) -> list[Step]:

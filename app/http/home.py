@@ -42,10 +42,11 @@ _POLICY = {
 _GUARDED = PLAIN | {
     "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items()),
     "Permissions-Policy": "microphone=(), camera=(), geolocation=(), display-capture=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
     "Vary": "Accept, Authorization",
 }
+_ALONE = {"Cross-Origin-Opener-Policy": "same-origin"}
+"""Of the page itself; browsers complain of it under an http address that is not this machine."""
 
 
 class CopyLine(BaseModel):
@@ -98,7 +99,7 @@ class Home:
         # A page of another origin can bring a browser here, and not make us ask others.
         asked = "check" in request.query_params and same_origin(request)
         steps = await self._checklist.asked() if asked else self._checklist.unasked()
-        return HTMLResponse(self._filled(steps, asked=asked), headers=_GUARDED)
+        return HTMLResponse(self._filled(steps, asked=asked), headers=_GUARDED | _ALONE)
 
     def _filled(self, steps: Sequence[Step], *, asked: bool) -> str:
         setup, place = self._checklist.phone(), self._checklist.place
@@ -106,6 +107,7 @@ class Home:
             facts="".join(_facts(place, setup)),
             talk=_TALK if setup is not None else "",
             calls=escape(_calls(self._checklist.calls())),
+            came=self._checklist.calls().since_start,
             steps=fragment(steps),
             summary=escape(_summary(steps)) if asked else "",
         )

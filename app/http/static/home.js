@@ -7,10 +7,14 @@ const CALLS_EVERY_MS = 2000;
 const again = document.querySelector("#again");
 const summary = document.querySelector("#summary");
 const calls = document.querySelector("#calls");
-let came = null;
+let checking = false;
+let came = Number(calls.dataset.came);
 
 async function check() {
-  again.disabled = true;
+  if (checking) return;
+  checking = true;
+  // Not disabled: a button that is loses the focus.
+  again.setAttribute("aria-disabled", "true");
   again.textContent = "Checking …";
   list().setAttribute("aria-busy", "true");
   try {
@@ -23,7 +27,8 @@ async function check() {
       ? "The server does not answer. Is Patchline still running?" : error.message;
     list().setAttribute("aria-busy", "false");
   }
-  again.disabled = false;
+  checking = false;
+  again.removeAttribute("aria-disabled");
   again.textContent = "Check again";
 }
 
@@ -89,8 +94,10 @@ async function count() {
     if (!answer.ok) return;
     const { live, since_start: total } = await answer.json();
     calls.textContent = total ? `${total} since the start, ${live} live` : "None since the start";
-    if (came !== null && total > came && !again.disabled) check();
-    came = total;
+    if (total > came && !checking) {
+      came = total;
+      check();
+    }
   } catch {
     // The next round asks again; the button says what is wrong.
   }
