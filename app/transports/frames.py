@@ -16,8 +16,11 @@ MOST_REASONS = 64
 
 
 def answer_close(transport: WSTransport, frame: WSFrame) -> None:
-    """The peer closes: its code is echoed, as RFC 6455 asks, and the socket goes."""
-    transport.send_close(frame.get_close_code())
+    """The peer closes: its code is echoed, as RFC 6455 asks, and the socket goes.
+
+    Where it gave none, picows reads a 0, and can write no close without a code.
+    """
+    transport.send_close(frame.get_close_code() or WSCloseCode.OK)
     transport.disconnect()
 
 

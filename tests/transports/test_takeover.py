@@ -214,6 +214,19 @@ async def test_broken_frames_end_the_socket_and_not_the_server(bad: bytes) -> No
     assert listener.heard == []
 
 
+@pytest.mark.parametrize(("said", "answered"), [(b"", b"\x03\xe8"), (b"\x03\xe9", b"\x03\xe9")])
+async def test_a_close_is_answered_with_a_code_that_exists(said: bytes, answered: bytes) -> None:
+    """A close without a code was answered with 0, which RFC 6455 forbids on the wire."""
+    async with serving(lambda _request: Listener()) as port:
+        reader, writer = await opened(port)
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(bytes([0x88, 0x80 | len(said), 0, 0, 0, 0]) + said)
+
+        assert await asyncio.wait_for(reader.read(), 5) == b"\x88\x02" + answered
+        await gone(writer)
+
+
 async def test_a_listener_that_raises_keeps_its_socket() -> None:
     """A bug met in one message must not cost the call."""
 
