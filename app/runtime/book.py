@@ -250,6 +250,7 @@ class Book:
             self._ended.popitem(last=False)
         self._store.put(call.record())
         metrics.ended(call.report)
+        call.readers.tell()
         log.info(
             "call_ended",
             call_id=call.call_id,

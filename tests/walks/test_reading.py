@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 
 from app.emulators.realtime import RealtimeEmulator
-from app.emulators.scenario import Expect, Reply, Scenario
-from tests.walks.stage import Stage, stage
+from app.emulators.scenario import Expect, Reply, Scenario, ToolUse
+from tests.walks.stage import AGENT, Stage, stage
 
 LOCAL = {"ticket": "t"}
 
@@ -60,6 +60,23 @@ async def test_a_call_is_read_along_and_typed_into(tmp_path: Path) -> None:
     assert told[-1]["kind"] == "end"
     assert told[-1]["text"] == "The call ended: caller_hangup"
     assert ended == 404
+
+
+async def test_the_last_a_reader_is_rung_for_is_the_end(tmp_path: Path) -> None:
+    """The call of a caller who was put through ends without a stream that would tell of it."""
+    through = Reply("I put you through.", 200, tools=[ToolUse("transfer_call", {"target": "desk"})])
+    agent = f"{AGENT}\ntransfer_targets: {{desk: {{description: A desk., to: '+14155550123'}}}}"
+    rung: list[str | None] = []
+    async with stage(brain(through), tmp_path, agent=agent) as s:
+        call = await s.twilio.call()
+        await call.stream_started()
+        live = s.board.book.call(call.call_sid)
+        assert live is not None
+        with live.readers.bell() as bell:
+            bell.set = lambda: rung.append(live.report.ending)  # type: ignore[method-assign]
+            await s.record(call)
+
+    assert rung[-1] == "transferred"
 
 
 async def test_a_page_from_elsewhere_reads_nothing(tmp_path: Path) -> None:
