@@ -1,7 +1,7 @@
 """What Twilio's REST API says of an account and of its numbers.
 
-The shapes are Twilio's, with the fields it always sends; tests compare them with its OpenAPI
-document. A number is what its owner set in the console, and the emulator rings none of them.
+The shapes are Twilio's, of its OpenAPI document, with the fields it always sends. A number is
+what its owner set in the console; the emulator rings none of them.
 """
 
 from collections.abc import Sequence

@@ -167,7 +167,7 @@ PUBLIC: dict[str, Words] = {
     ),
     "tunnel_offline": (
         "failed",
-        "ngrok knows the address, but no tunnel is open.",
+        "The address is a tunnel's, and no tunnel is open.",
         "Open it; if ngrok shows another address, put that one into .env",
     ),
     "tunnel_elsewhere": (

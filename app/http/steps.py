@@ -121,7 +121,7 @@ def talk(place: Place, setup: PhoneSetup | None, *, up: bool) -> Step:
         lines = (Line("./scripts/start", _TERMINAL),)
         return Step("talk", _TALK, "todo", "The local line is not running.", "Start it", lines)
     if setup is None:
-        sentence = "Calls come from Twilio; the telephone on this page is for the local line."
+        sentence = "By telephone, through Twilio: see the last step."
         return Step("talk", _TALK, "ok", sentence)
     if not up:
         sentence = "The local line does not answer; it is being started again."
@@ -204,13 +204,13 @@ def _leading_here(place: Place, numbers: Numbers) -> Step:
 
 
 def real_call(place: Place, before: Sequence[Step], here: Sequence[str], calls: Calls) -> Step:
-    """The proof. A call that came from Twilio proves everything, whatever the others say."""
+    """The proof: a call that came from Twilio, whatever the checks of the way to here say."""
     title = "A real test call"
     if place.local_line:
         sentence = "Comes last, from any telephone in the world."
         return Step("real_call", title, "todo", sentence)
     if calls.since_start:
-        return Step("real_call", title, "ok", "Calls come in. That proves all of the above.")
+        return Step("real_call", title, "ok", "Calls come in: Twilio reaches this server.")
     if all(step.state == "ok" for step in before):
         whom = f"Ring {_few(here)}, and talk."
         return Step("real_call", title, "todo", "All is ready; no call came in yet.", whom)
