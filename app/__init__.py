@@ -109,6 +109,7 @@ A line of code about ... belongs in ...
     uvicorn, signals                                 `app/server.py`
     what takes the place of a missing account        `app/standins.py`, `app/companions.py`
     a command to type                                `app/__main__.py`
+    what a Realtime server can do                    `app/doctor.py`, `app/doctor_visit.py`
     drawing a call, finding its record               `app/show.py`, `app/records.py`
     the local model's ears, wits and voice           `app/local/ports.py`
     the local Twilio, the local OpenAI, the demo     `app/emulators/twilio.py`,

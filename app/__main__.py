@@ -1,5 +1,6 @@
-"""The commands: ``python -m app serve | check | replay | show``, each with ``--help``."""
+"""The commands: ``python -m app serve | check | doctor | replay | show``, each with ``--help``."""
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -116,6 +117,34 @@ def show(
     except (SettingsFault, RecordFault) as fault:
         print(fault, file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+@cli.command()
+def doctor(
+    realtime_url: Annotated[
+        str, typer.Option(help="A Realtime server, which is shown OPENAI_API_KEY.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="Its model; empty: the agent document's.")] = "",
+) -> None:
+    """Find out what a Realtime server can do, and which REALTIME_DIALECT fits it."""
+    from rich.console import Console  # noqa: PLC0415 - keeps the other commands quick
+
+    from app import doctor as doctors  # noqa: PLC0415
+
+    try:
+        settings = load_settings()
+        name = model or load_document(settings.agent_file).agent.model
+    except (SettingsFault, AgentFault) as fault:
+        print(fault, file=sys.stderr)
+        raise typer.Exit(1) from None
+    key = settings.openai_api_key
+    tried = asyncio.run(
+        doctors.examine(
+            realtime_url or settings.openai_base_url, key.get_secret_value() if key else None, name
+        )
+    )
+    if not doctors.show(tried, Console()):
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,236 @@
+"""The probe: it finds the dialect of every server there is an emulation of, by ear."""
+
+import asyncio
+import json
+import os
+import sys
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websocket
+
+from app.audio import mulaw
+from app.audio.tones import tone
+from app.doctor import Examination, address, examine, show
+from app.doctor_visit import Patience, smoothness
+from app.emulators.realtime import RealtimeEmulator
+from app.emulators.realtime_deviations import Deviation, HfLike, LocalAiLike, XaiLike
+from app.emulators.realtime_turns import Ask, Brain, Plan, Speech
+from app.settings import setting_names
+from app.transports.transcode import to_format
+from tests.transports.test_transcode import linear
+
+QUICK = Patience(opening_s=0.5, hearing_s=1, speaking_s=2, asking_s=0.3, all_s=20)
+ROOT = Path(__file__).parents[1]
+
+
+class Talker(Brain):
+    """Answers everything at length."""
+
+    def answer(self, ask: Ask) -> Plan:
+        """Four seconds."""
+        return Plan((Speech("One, two, three, four.", 4_000, 440),))
+
+
+def server(deviations: type[Deviation] = Deviation) -> RealtimeEmulator:
+    return RealtimeEmulator(Talker, pace=1, deviations=deviations)
+
+
+def findings(one: Examination) -> dict[str, tuple[str, bool | None]]:
+    return {finding.what: (finding.outcome, finding.good) for finding in one.findings}
+
+
+@pytest.mark.parametrize(
+    ("deviations", "name", "truncate"),
+    [
+        (Deviation, "openai", "exact"),
+        (XaiLike, "xai", "exact"),
+        (LocalAiLike, "localai", "blanks"),
+        (HfLike, "hf-speech-to-speech", "none"),
+    ],
+)
+async def test_the_dialect_of_a_server_is_found(
+    deviations: type[Deviation], name: str, truncate: str
+) -> None:
+    """Nobody should have to read another project's source to set one setting."""
+    async with server(deviations) as openai:
+        tried = await examine(openai.base_url, "sk-local", "m", QUICK)
+
+    best = tried[-1]
+    assert best.fits
+    assert best.dialect.name == name
+    assert not any(one.fits for one in tried[:-1])
+    found = findings(best)
+    assert found["hears"] == ("speech_started", True)
+    assert found["truncate"] == (truncate, True)
+    assert found["cancel"] == ("cancelled", True)
+    assert found["unknown event"][1]
+
+
+async def test_a_server_that_confirms_what_it_does_not_speak_is_found_out() -> None:
+    """Everything it says is right, and the caller would hear static."""
+    async with server(HfLike) as openai:
+        first = (await examine(openai.base_url, "sk-local", "m", QUICK))[0]
+
+    assert findings(first)["format"] == ("audio/pcmu confirmed", True)
+    assert findings(first)["speaks"] == ("static", False)
+    assert not first.fits
+
+
+class Forgetful(Deviation):
+    """Strict GA, but for one thing."""
+
+    def truncate(self, conversation: object, place: object) -> bool:
+        """Nothing."""
+        return False
+
+
+async def test_a_server_that_only_forgets_to_truncate_does_not_fit() -> None:
+    """It would remember what nobody heard, and the record would not say so."""
+    async with server(Forgetful) as openai:
+        tried = await examine(openai.base_url, "sk-local", "m", QUICK)
+
+    assert not tried[-1].fits
+    wrong = [f for f in tried[0].findings if f.good is False]
+    assert [(f.what, f.outcome) for f in wrong] == [("truncate", "none")]
+
+
+async def test_a_key_that_is_refused_is_told() -> None:
+    """It is the first thing to be wrong on a new server."""
+    async with server() as openai:
+        tried = await examine(openai.base_url, "sk-other", "m", QUICK)
+
+    assert findings(tried[0])["opens"] == ("refused: 'invalid_api_key'", False)
+
+
+async def test_where_nobody_is_one_attempt_is_enough() -> None:
+    """No dialect helps there."""
+    tried = await examine("http://127.0.0.1:9/v1", "sk-local", "m", QUICK)
+
+    assert len(tried) == 1
+    assert [finding.what for finding in tried[0].findings] == ["connects"]
+
+
+@asynccontextmanager
+async def strange(*messages: str | bytes) -> AsyncIterator[str]:
+    """A server that says those things; those about responses when it is asked for one."""
+    late = [m for m in messages if isinstance(m, str) and '"response.' in m]
+
+    async def serve(line: ServerConnection) -> None:
+        for message in messages:
+            if message not in late:
+                await line.send(message)
+        async for asked in line:
+            for message in late if "response.create" in str(asked) else ():
+                await line.send(message)
+
+    async with serve_websocket(serve, "127.0.0.1", 0) as listening:
+        yield f"ws://127.0.0.1:{next(iter(listening.sockets)).getsockname()[1]}/v1"
+
+
+CREATED = json.dumps({"type": "session.created", "session": {}})
+UPDATED = {
+    "type": "session.updated",
+    "session": {
+        "audio": {side: {"format": {"type": "audio/pcmu"}} for side in ("input", "output")}
+    },
+}
+
+VOICE = json.dumps(
+    {"type": "response.output_audio.delta", "delta": b64encode(tone(440, 600)).decode()}
+)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (),
+        ("[]", "7", "{", '"text"', "null", '{"type": []}', '{"type": {}}'),
+        (b"\x00\xff",),
+        ('{"type": "error"}',),
+        ('{"type": "error", "error": "no"}',),
+        ('{"type": "error", "error": {"code": {"a": [1]}}}',),
+        (CREATED, '{"type": "session.updated"}'),
+        (CREATED, '{"type": "session.updated", "session": {"audio": {"input": 7, "output": 7}}}'),
+        (
+            CREATED,
+            json.dumps(UPDATED),
+            '{"type": "response.output_audio.delta", "delta": "!!"}',
+            '{"type": "response.output_audio.delta", "delta": 7}',
+            '{"type": "response.done"}',
+        ),
+        (CREATED, json.dumps(UPDATED), VOICE, '{"type": "response.done", "response": []}'),
+        (CREATED, json.dumps(UPDATED), VOICE),
+    ],
+)
+async def test_no_server_can_break_the_probe(messages: tuple[str | bytes, ...]) -> None:
+    """What it is pointed at may be anything that listens."""
+    hasty = Patience(opening_s=0.1, hearing_s=0.1, speaking_s=0.1, asking_s=0.1, all_s=5)
+    async with strange(*messages) as url:
+        tried = await examine(url, None, "m", hasty)
+
+    assert tried
+    assert not any(one.fits for one in tried)
+
+
+@pytest.mark.parametrize(
+    ("url", "socket"),
+    [
+        ("http://localhost:8080/v1", "ws://localhost:8080/v1/realtime?model=a%2Fb"),
+        ("https://api.x.ai/v1/", "wss://api.x.ai/v1/realtime?model=a%2Fb"),
+        ("wss://api.x.ai/v1/realtime", "wss://api.x.ai/v1/realtime?model=a%2Fb"),
+        ("ws://h/v1/realtime?model=own", "ws://h/v1/realtime?model=own"),
+    ],
+)
+def test_an_address_may_be_written_as_it_is_found_in_documents(url: str, socket: str) -> None:
+    """Some give the base, some the socket."""
+    assert address(url, "a/b") == socket
+
+
+def test_samples_taken_for_mulaw_are_known_by_their_sound() -> None:
+    """The one difference between a voice and static that needs no model."""
+    voice = b"".join(
+        tone(hz, 40, amplitude=a) for hz, a in ((180, 4_000), (900, 800), (300, 9_000))
+    )
+
+    assert smoothness(voice) > 0.7
+    assert abs(smoothness(to_format(linear(16_000))(voice))) < 0.4
+    assert smoothness(mulaw.silence(100)) == 0
+
+
+def test_the_table_ends_with_what_to_set(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever ran it wants one line."""
+
+    async def found() -> list[Examination]:
+        async with server(LocalAiLike) as openai:
+            return await examine(openai.base_url, "sk-local", "m", QUICK)
+
+    assert show(asyncio.run(found()), Console(width=200))
+
+    assert "set REALTIME_DIALECT=localai" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("key", "status"), [("sk-local", 0), ("sk-other", 1)])
+async def test_the_command_ends_with_whether_a_dialect_fits(
+    tmp_path: Path, key: str, status: int
+) -> None:
+    """Scripts ask for the number, people read the table."""
+    environment = {name: v for name, v in os.environ.items() if name not in setting_names()}
+    environment |= {"OPENAI_API_KEY": key, "PYTHONPATH": str(ROOT)}
+    async with server() as openai:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app", "doctor", "--realtime-url", openai.base_url),
+            cwd=tmp_path,
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+
+    assert process.returncode == status
+    assert (b"The dialect openai fits" in out) is (status == 0)
+    assert key.encode() not in out
