@@ -1,6 +1,6 @@
-"""The commands: ``python -m app serve | check | doctor | replay | show``, each with ``--help``."""
+"""The commands of ``python -m app``, each with ``--help``."""
 
-import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -57,6 +57,38 @@ def serve() -> None:
 def _of_a_tool(fault: ToolFault) -> str:
     """What is wrong with a tool. It may quote what a stranger's module read: no secrets."""
     return log.redacted(str(fault))
+
+
+@cli.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    options_metavar="--local [OPTIONS]",
+)
+def call(
+    ctx: typer.Context,
+    *,
+    local: Annotated[bool, typer.Option("--local", help="From this terminal.")] = False,
+) -> None:
+    """Call the agent from this terminal: --local --say TEXT …; --help tells the rest."""
+    from app.standins import local_environment  # noqa: PLC0415 - keeps the other commands quick
+
+    if not local and "--help" not in ctx.args:
+        print(_NO_NUMBERS, file=sys.stderr)
+        raise typer.Exit(2)
+    try:
+        settings = load_settings()
+    except SettingsFault as fault:
+        print(fault, file=sys.stderr)
+        raise typer.Exit(2) from None
+    # In our place, not beside us: signals and the exit status are then the caller's own.
+    typed = [sys.executable, "-m", "app.emulators", "phone", *ctx.args]
+    os.execve(sys.executable, typed, local_environment(settings))
+
+
+_NO_NUMBERS = (
+    "Patchline cannot call telephone numbers yet. python -m app call --local calls your agent"
+    " from this terminal."
+)
 
 
 @cli.command()
@@ -117,34 +149,6 @@ def show(
     except (SettingsFault, RecordFault) as fault:
         print(fault, file=sys.stderr)
         raise typer.Exit(1) from None
-
-
-@cli.command()
-def doctor(
-    realtime_url: Annotated[
-        str, typer.Option(help="A Realtime server, which is shown OPENAI_API_KEY.")
-    ] = "",
-    model: Annotated[str, typer.Option(help="Its model; empty: the agent document's.")] = "",
-) -> None:
-    """Find out what a Realtime server can do, and which REALTIME_DIALECT fits it."""
-    from rich.console import Console  # noqa: PLC0415 - keeps the other commands quick
-
-    from app import doctor as doctors  # noqa: PLC0415
-
-    try:
-        settings = load_settings()
-        name = model or load_document(settings.agent_file).agent.model
-    except (SettingsFault, AgentFault) as fault:
-        print(fault, file=sys.stderr)
-        raise typer.Exit(1) from None
-    key = settings.openai_api_key
-    tried = asyncio.run(
-        doctors.examine(
-            realtime_url or settings.openai_base_url, key.get_secret_value() if key else None, name
-        )
-    )
-    if not doctors.show(tried, Console()):
-        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

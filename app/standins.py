@@ -9,6 +9,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -107,6 +108,28 @@ def _carrier(settings: Settings, account: _Account) -> Programme:
             }
         ),
     )
+
+
+def local_environment(settings: Settings) -> dict[str, str]:
+    """For a server that is set as this one, but has a line and a port of its own."""
+    own = {
+        name.upper(): _written(getattr(settings, name))
+        for name in Settings.model_fields
+        if not name.startswith("twilio_") and name not in _OF_ONE_SERVER
+    }
+    return environment(own)
+
+
+_OF_ONE_SERVER = frozenset({"public_url", "host", "port", "local_line_port", "database_url"})
+
+
+def _written(value: object) -> str:
+    """A setting as it is written in an environment; empty where it is absent."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path):
+        return str(value.resolve())
+    return "" if value is None else str(value)
 
 
 def _model(settings: Settings, key: str) -> Programme:

@@ -1,4 +1,4 @@
-"""`python -m app.emulators openai | call | carrier | demo`: the two companies, without an account.
+"""`python -m app.emulators …`: the two companies, without an account, and a caller.
 
 Each command says which lines of `.env` bring a server to it. Rule: what is asked for here is
 either an option or, for what is secret, an environment variable of the server's own name. It
@@ -25,6 +25,8 @@ from app.emulators.demo_voice import VoiceFault
 from app.emulators.manned import answer_calls
 from app.emulators.one_call import CallOptions, place
 from app.emulators.preflight import NotReady
+from app.emulators.terminal_command import phone
+from app.emulators.terminal_steps import InOrder
 
 OPENAI_PORT = 5061
 TWILIO_PORT = 5062
@@ -277,6 +279,7 @@ def _until_done(work: Coroutine[Any, Any, T]) -> T:
 
 
 cli.command()(carrier)
+cli.command(cls=InOrder)(phone)
 
 
 if __name__ == "__main__":

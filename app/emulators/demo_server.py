@@ -120,14 +120,43 @@ async def own_server(
     server = Server(
         f"http://127.0.0.1:{port}", PUBLIC_URL, ACCOUNT, AUTH_TOKEN, API_KEY, folder / "data"
     )
-    log = folder / "server.log"
     environment = _environment(port, openai_url=openai_url, twilio_url=twilio_url)
+    async with running(folder, server.url, environment):
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, url: str, environment: Mapping[str, str]) -> AsyncIterator[None]:
+    """The program in ``folder``, with exactly this environment, once ``url`` takes calls.
+
+    Raises ``ServerFault`` with the end of its log when it does not start.
+    """
+    log = folder / "server.log"
     process = await _process(folder, log, environment)
     try:
-        await _serving(server.url, process, log)
-        yield server
+        await _serving(url, process, log)
+        yield
     finally:
         await _ended(process)
+
+
+def local_environment(port: int, settings: Mapping[str, str]) -> dict[str, str]:
+    """Of a server on loopback that takes its calls from the local line, for one call.
+
+    What else is set for this process holds for it too; ``settings`` come before that.
+    """
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("TWILIO_")}
+    mine.pop("PUBLIC_URL", None)
+    return {
+        **mine,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), mine.get("PYTHONPATH")))),
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "LOCAL_LINE_PORT": "0",
+        "LOG_FORMAT": "json",
+        "DRAIN_SECONDS": "0",
+        **settings,
+    }
 
 
 async def _process(

@@ -18,7 +18,6 @@ from app.audio import mulaw as samples
 from app.emulators.demo_voice import stereo_wav
 from app.emulators.phone import Answer, Leg, Line, Phone, Voice
 from app.emulators.phone_line import PhoneLine
-from app.emulators.twilio_call import EmulatedCall
 from app.emulators.twilio_media import CallerVoice
 from app.emulators.twilio_tasks import Pulse
 from app.emulators.twilio_words import monotonic_ms
@@ -95,10 +94,21 @@ class CallRecording:
         return stereo_wav(self.caller, self.agent)
 
 
+class PhoneCall(Leg, Protocol):
+    """The call, for the phone that placed it."""
+
+    @property
+    def call_sid(self) -> str: ...
+
+    async def ended(self) -> str:
+        """Who ended it, once it is over."""
+        ...
+
+
 class Carries(Protocol):
     """A carrier a phone can call on."""
 
-    async def dial(self, phone: Phone) -> EmulatedCall:
+    async def dial(self, phone: Phone) -> PhoneCall:
         """Call the agent."""
         ...
 
@@ -107,7 +117,7 @@ class ScriptedPhone:
     """Places one call. It listens before each line, and for ``quiet_ms`` before it is its turn.
 
     Where the agent says nothing for ``patience_ms`` the script goes on. Behind its last line it
-    listens once more and hangs up.
+    listens once more and hangs up. ``told`` is called with each event when it happens.
     """
 
     def __init__(
@@ -117,8 +127,10 @@ class ScriptedPhone:
         voice: Voice,
         quiet_ms: int = 700,
         patience_ms: int = 15_000,
+        told: Callable[[PhoneEvent], None] = lambda _event: None,
     ) -> None:
         self.events: list[PhoneEvent] = []
+        self._told = told
         self._script = script
         self._voice = voice
         self._quiet_ms = quiet_ms
@@ -133,7 +145,7 @@ class ScriptedPhone:
         self._spoke_at_ms: float | None = None
         """When the agent began, while it speaks."""
         self._silent_since_ms = self._began_at_ms
-        self._leg: EmulatedCall | None = None
+        self._leg: PhoneCall | None = None
         self._over = False
 
     async def place(self, carrier: Carries) -> CallRecording:
@@ -167,7 +179,8 @@ class ScriptedPhone:
 
     def over(self, leg: Leg, by: str, reason: str) -> None:
         """The call is over."""
-        if leg is self._leg and not self._over:
+        # It may be over before whoever dialled knows that it began.
+        if self._leg in (None, leg) and not self._over:
             self._over = True
             self.tell("hungup", by=by, reason=reason)
             self._ticks.beat()
@@ -178,6 +191,7 @@ class ScriptedPhone:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         media_ms = round(now_ms - self._began_at_ms)
         self.events.append(PhoneEvent(event, at, media_ms, fields))
+        self._told(self.events[-1])
 
     def line(self, _now_ms: float, _marks_came: Callable[[], None]) -> Line:
         """The one ear; it returns its marks by the clock."""
@@ -262,7 +276,7 @@ class ScriptedPhone:
                 while not self._over and not fact():
                     await self._ticks.next()
 
-    async def _pump(self, call: EmulatedCall) -> None:
+    async def _pump(self, call: PhoneCall) -> None:
         """Say a frame and look what is heard, every 20 ms; until cancelled."""
         number = 0
         while True:
