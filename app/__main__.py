@@ -1,5 +1,6 @@
 """The commands of ``python -m app``, each with ``--help``."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -149,6 +150,34 @@ def show(
     except (SettingsFault, RecordFault) as fault:
         print(fault, file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+@cli.command()
+def doctor(
+    realtime_url: Annotated[
+        str, typer.Option(help="A Realtime server, which is shown OPENAI_API_KEY.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="Its model; empty: the agent document's.")] = "",
+) -> None:
+    """Find out what a Realtime server can do, and which REALTIME_DIALECT fits it."""
+    from rich.console import Console  # noqa: PLC0415 - keeps the other commands quick
+
+    from app import doctor as doctors  # noqa: PLC0415
+
+    try:
+        settings = load_settings()
+        name = model or load_document(settings.agent_file).agent.model
+    except (SettingsFault, AgentFault) as fault:
+        print(fault, file=sys.stderr)
+        raise typer.Exit(1) from None
+    key = settings.openai_api_key
+    tried = asyncio.run(
+        doctors.examine(
+            realtime_url or settings.openai_base_url, key.get_secret_value() if key else None, name
+        )
+    )
+    if not doctors.show(tried, Console()):
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":
