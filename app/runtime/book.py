@@ -325,7 +325,10 @@ class Book:
         """
         call = self._dials.call(dial_token, call_sid)
         if call is None or call.dial is None:
-            return self._dials.answer(dial_token, call_sid) or self._line.scripts.hang_up()
+            # Of a process before this one, or of a redirect that was given up and took effect.
+            there = not (connected or call_over)
+            late = self.failure() if there else self._line.scripts.hang_up()
+            return self._dials.answer(dial_token, call_sid) or late
         target = call.dial.target
         self._left_carrier(call)
         if connected:

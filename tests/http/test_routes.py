@@ -70,7 +70,7 @@ async def test_the_end_of_an_unknown_stream_brings_the_failure_treatment(s: Stag
 
 async def test_an_unknown_dial_result_ends_the_call(s: Stage) -> None:
     """The person has hung up; there is nothing to come back to."""
-    form = incoming(new_sid("CA")) | {"DialCallStatus": "completed"}
+    form = incoming(new_sid("CA")) | {"DialCallStatus": "completed", "DialBridged": "true"}
 
     status, twiml = await s.post("/twilio/dial-result/of-somebody-else", form)
 

@@ -19,6 +19,7 @@ from tests.walks.steps import ask, finish
 
 NUMBER = "+14155550123"
 GONE = "+14155550199"
+GONE_SID = "CA" + "7" * 32
 AGENT = f"""
 instructions: You answer the phone for the tests.
 greeting: Hello.
@@ -121,6 +122,27 @@ async def test_a_dial_result_of_another_call_opens_nothing(tmp_path: Path) -> No
 
         assert "They are out" not in body
         assert "<Hangup" in body
+
+
+@pytest.mark.parametrize(
+    ("result", "verb"),
+    [
+        ({"DialCallStatus": "busy", "DialBridged": "false"}, "<Say>We have a problem.</Say>"),
+        ({"DialCallStatus": "completed", "DialBridged": "true"}, "<Response><Hangup />"),
+        ({"DialCallStatus": "no-answer", "CallStatus": "completed"}, "<Response><Hangup />"),
+    ],
+)
+async def test_a_result_that_nobody_waits_for_strands_no_caller(
+    tmp_path: Path, result: dict[str, str], verb: str
+) -> None:
+    """The server was restarted while it rang: whom nobody answered was hung up on in silence."""
+    async with stage(RealtimeEmulator(Receptionist(), pace=0), tmp_path, agent=AGENT) as s:
+        form = incoming(GONE_SID) | result
+
+        status, twiml = await s.post("/twilio/dial-result/of-another-process", form)
+
+    assert status == 200
+    assert verb in twiml
 
 
 async def test_a_caller_who_comes_back_late_is_not_greeted_as_new(
