@@ -8,7 +8,9 @@ a sentence that was cut they carry how much.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from app.call.digits import KEYPAD
 from app.call.report import Report
+from app.call.transfer import TRANSFER_CALL
 from app.call.transcript import Entry, Voice
 
 
@@ -54,7 +56,7 @@ class Captions:
         answers: list[Caption] = []
         for stream, transcript in enumerate(report.transcripts):
             for index, entry in enumerate(transcript.entries):
-                line = _said(f"{stream}.{index}", entry)
+                line = _said(f"{stream}.{index}", entry, put_through=self._put_through(entry))
                 if entry.voice is Voice.AGENT:
                     answers.append(line)
                 yield line
@@ -70,11 +72,18 @@ class Captions:
             yield Caption("end", "end", f"The call ended: {report.ending}", report.ended_at_ms or 0)
 
 
-def _said(place: str, entry: Entry) -> Caption:
+    def _put_through(self, entry: Entry) -> bool:
+        """A transfer followed: its tool call is answered only where that fails."""
+        return any(one.requested_at_ms >= entry.at_ms for one in self._report.transfers)
+
+
+def _said(place: str, entry: Entry, *, put_through: bool) -> Caption:
     if entry.voice is Voice.TOOL:
         # Arguments and outputs may be long and private; that it was called, and answered, is not.
-        answered = True if entry.text else None
+        answered = True if entry.text or (entry.name == TRANSFER_CALL and put_through) else None
         return Caption("tool", place, "", entry.at_ms, entry.name, answered)
+    if entry.voice is Voice.NOTE and entry.text.startswith(KEYPAD):
+        return Caption("caller", place, entry.text.removeprefix(KEYPAD).strip(), entry.at_ms)
     if entry.heard_ms is None:
         return Caption(entry.voice.value, place, entry.text, entry.at_ms)
     return Caption(

@@ -13,12 +13,11 @@ from app.call.model_link import Link
 from app.call.parts import Parts, Phase
 from app.call.prompts import TRY_AGAIN
 from app.call.responses import Finished, Owed
-from app.call.transfer import Putting
+from app.call.transfer import TRANSFER_CALL, Putting
 from app.protocol import commands as c
 from app.protocol import events as e
 
 END_CALL = "end_call"
-TRANSFER_CALL = "transfer_call"
 PUTTING_THROUGH = '{"ok":false,"reason":"a transfer is under way"}'
 SPOKEN_OVER = '{"ok":false,"reason":"the caller spoke meanwhile; the call goes on"}'
 

@@ -7,6 +7,8 @@ from app.call.alarms import Alarm, Alarms
 
 PAUSE_MS = 1_500
 MOST_DIGITS = 64
+KEYPAD = "[keypad] The caller pressed:"
+"""How such a turn begins, for the model."""
 
 
 class Digits:
@@ -28,4 +30,4 @@ class Digits:
         """The caller pressed no further key: the turn as text, None if there is nothing."""
         pressed, self._pressed = self._pressed, ""
         self._alarms.clear(Alarm.DIGITS)
-        return f"[keypad] The caller pressed: {' '.join(pressed)}" if pressed else None
+        return f"{KEYPAD} {' '.join(pressed)}" if pressed else None

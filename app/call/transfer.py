@@ -22,6 +22,7 @@ from app.call.responses import Finished
 from app.protocol.commands import Command, CreateResponse, Transfer
 from app.protocol.events import ToolCalled
 
+TRANSFER_CALL = "transfer_call"
 ANNOUNCE = CreateResponse(
     "announce",
     "Tell the caller in one short sentence, in their language, that you are putting them "

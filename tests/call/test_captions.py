@@ -79,3 +79,20 @@ def test_transfers_and_the_end_are_part_of_the_story() -> None:
         Caption("note", "transfer.0", "Putting through to human: ringing", 5000),
         Caption("end", "end", "The call ended: transferred", 9000),
     ]
+
+
+def test_keys_are_shown_as_the_callers() -> None:
+    """The label is for the model; a reader sees what was pressed."""
+    report, transcript = _call()
+    transcript.note("[keypad] The caller pressed: 1 2 #", 40)
+
+    assert Captions(report).changes() == [Caption("caller", "0.0", "1 2 #", 40)]
+
+
+def test_a_tool_that_put_the_caller_through_is_done() -> None:
+    """It is answered only where the transfer fails; until then nothing is at work."""
+    report, transcript = _call()
+    transcript.tool_called("c1", "transfer_call", '{"target":"human"}', 30)
+    report.transfers.append(Transferred("human", 900, "ringing"))
+
+    assert Captions(report).changes()[0] == Caption("tool", "0.0", "", 30, "transfer_call", True)
