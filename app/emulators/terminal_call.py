@@ -54,6 +54,7 @@ class Outcome:
     reached: bool
     """False: there was no agent to talk to; ``trouble`` says why."""
     trouble: str | None
+    """What the carrier told, or the caller was told in the agent's place."""
     checks: tuple[Check, ...]
     report: dict[str, Any]
     """What ``call.json`` holds."""
@@ -79,7 +80,8 @@ async def call(place: Place, options: Options, screen: Screen | None) -> Outcome
     folder = options.out or FOLDER / recording.call_sid
     report = _report(place, options, recording, findings, checks)
     await asyncio.to_thread(_keep, folder, recording, report, record)
-    return Outcome(findings.reached, trouble, tuple(checks), report, folder)
+    told = trouble or " ".join(findings.said) or None
+    return Outcome(findings.reached, told, tuple(checks), report, folder)
 
 
 async def _placed(

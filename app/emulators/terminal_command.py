@@ -172,7 +172,7 @@ def _conclude(outcome: Outcome, *, as_json: bool) -> None:
     else:
         _summarise(Screen(sys.stdout), outcome)
     if not outcome.reached:
-        why = outcome.trouble or f"it was over before: {outcome.report['ended_by']}"
+        why = outcome.trouble or f"ended by {outcome.report['ended_by']} before it began"
         typer.echo(f"The call did not reach the agent: {why}", err=True)
         raise typer.Exit(_NOT_CALLED)
     for check in outcome.checks:

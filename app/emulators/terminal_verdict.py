@@ -62,8 +62,12 @@ class Findings:
     @property
     def heard(self) -> list[str]:
         """What the caller heard, in words: the agent's, and the carrier's for it."""
-        said = [str(one.fields.get("text", "")) for one in self.events if one.name == "said"]
-        return [*self._texts("agent", "cut"), *said]
+        return [*self._texts("agent", "cut"), *self.said]
+
+    @property
+    def said(self) -> list[str]:
+        """What the carrier's voice said in the agent's place."""
+        return [str(one.fields.get("text", "")) for one in self.events if one.name == "said"]
 
     @property
     def understood(self) -> list[str]:

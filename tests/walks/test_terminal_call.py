@@ -243,6 +243,21 @@ async def test_a_server_with_a_real_number_is_not_called(tmp_path: Path) -> None
     )
 
 
+async def test_a_call_that_nobody_has_room_for_is_not_one(tmp_path: Path) -> None:
+    """Status 2, with what the caller was told: nothing about the agent was tried."""
+    openai = RealtimeEmulator(Scenario([GREETING]))
+    async with stage(openai, tmp_path, agent=AGENT, local=LOCAL, max_concurrent_calls=1) as s:
+        first = await s.twilio.call()
+        await first.heard_at_least(300)
+        done = await called(s, tmp_path)
+        await first.hang_up()
+        await first.ended()
+
+    assert done.status == 2
+    assert done.err.startswith("The call did not reach the agent: ")
+    assert done.err.strip().removeprefix("The call did not reach the agent: ") in done.out
+
+
 async def test_a_record_that_needs_another_key_is_left_out(tmp_path: Path) -> None:
     """The call was made and is kept; whose key is missing knows it from the missing file."""
     async with stage(
