@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from app.call.digits import KEYPAD
 from app.call.report import Report
-from app.call.transfer import TRANSFER_CALL
 from app.call.transcript import Entry, Voice
+from app.call.transfer import TRANSFER_CALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,6 @@ class Captions:
             yield Caption("note", f"transfer.{index}", told, transfer.requested_at_ms)
         if report.ending is not None:
             yield Caption("end", "end", f"The call ended: {report.ending}", report.ended_at_ms or 0)
-
 
     def _put_through(self, entry: Entry) -> bool:
         """A transfer followed: its tool call is answered only where that fails."""
