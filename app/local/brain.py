@@ -7,7 +7,7 @@ the three fails, there is an answer; silence is nobody's.
 
 import asyncio
 import audioop
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,8 @@ import structlog
 
 from app.audio import mulaw
 from app.emulators.realtime_turns import Ask, Brain, Heard, Output, Plan, Speech
-from app.local.ports import NOTHING, Hear, Speak, Think, Understood
+from app.local.detector import best_detector
+from app.local.ports import NOTHING, Detector, Hear, Speak, Think, Understood
 from app.protocol.units import BYTES_PER_MS, SAMPLE_RATE_HZ
 
 _SAMPLE_BYTES = 2
@@ -37,6 +38,10 @@ class LocalBrain(Brain):
         """The turn that has not been answered yet."""
         self._decoding: set[asyncio.Task[Understood]] = set()
         self._rate: Any = None
+
+    def detector(self) -> Detector:
+        """Energy and, where it is installed, WebRTC's judgement."""
+        return best_detector()
 
     def attend(self) -> None:
         """Expect what the caller may want next."""
@@ -105,19 +110,3 @@ def _answers_speech(ask: Ask) -> bool:
     """Whether the last thing that happened is that the caller spoke."""
     content = ask.items[-1].get("content") if ask.items else None
     return bool(content and content[0].get("type") == "input_audio")
-
-
-class Typed:
-    """Ears where there are none: keypad and typed text are understood, speech is not."""
-
-    rung = "typed text and keypad"
-
-    def begin(self, intents: Sequence[Any]) -> None:
-        """Nothing is expected."""
-
-    def feed(self, linear: bytes) -> None:
-        """Nothing is heard."""
-
-    async def end(self) -> Understood:
-        """Nothing was understood."""
-        return NOTHING

@@ -30,12 +30,20 @@ _VERBS = frozenset(
 _SMALL_WORDS = frozenset({"a", "an", "by", "for", "get", "id", "in", "of", "on", "the", "to"})
 
 COMMON = (
-    Intent("yes", ("yes [please]", "yeah", "that is right", "correct", "okay", "sure")),
-    Intent("no", ("no", "no thank you", "nope", "that is wrong")),
-    Intent("repeat", ("(can|could) you repeat that", "say that again", "pardon", "repeat please")),
-    Intent("hello", ("hello", "hi", "good morning", "good afternoon", "good evening")),
-    Intent("thanks", ("thank you", "thanks [a lot]", "thank you very much")),
-    Intent("help", ("help", "what can you do", "what can i say", "who are you")),
+    Intent("yes", ("(yes|yeah) [please]", "[yes] that is right", "of course", "okay", "sure")),
+    Intent("no", ("no [thank you|thanks]", "[no] that is (wrong|not right)", "not really")),
+    Intent(
+        "repeat",
+        (
+            "(can|could) you (repeat|say) that [again] [please]",
+            "say that again [please]",
+            "pardon",
+            "i did not understand [that]",
+        ),
+    ),
+    Intent("hello", ("hello [is anybody there]", "hi", "good (morning|afternoon|evening)")),
+    Intent("thanks", ("thank you [very much]", "thanks [a lot]")),
+    Intent("help", ("help", "what can (you do|i say)", "who are you")),
 )
 
 
@@ -59,10 +67,8 @@ def _of_tool(name: str, parameters: Mapping[str, Any]) -> list[Intent]:
 
 
 _GOODBYES = (
-    "goodbye",
-    "bye [bye]",
-    "that is all [thank you]",
-    "that's all [thank you]",
+    "[thank you] (goodbye|bye [bye])",
+    "(that is|that's) all [for today] [thank you]",
     "nothing else [thank you]",
     "[please] hang up",
 )
@@ -112,8 +118,8 @@ def _hours(words: Sequence[str]) -> tuple[str, ...]:
     """Nobody asks for opening hours by that name alone."""
     if "hours" not in words:
         return ()
-    day = f"({'|'.join(DAYS)}|today|tomorrow)"
-    return (f"when are you open [on {day}]", f"are you open [on] {day}", f"are you open {day}")
+    day = f"({'|'.join(DAYS)})"
+    return (f"when are you open [on {day}]", f"are you open [on] {day}")
 
 
 def spoken(name: str) -> list[str]:

@@ -1,12 +1,13 @@
 """Wits without a language model: the agent document, followed by rule."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from app.emulators.realtime_turns import Ask, Origin, Output, Speech, ToolUse
 from app.local import stock
-from app.local.ports import NOTHING, Intent, Understood
+from app.local.ports import NOTHING, Understood
 from app.local.think import Rules
+from app.local.wording import intent_of
 from app.tools.builtin import builtin_schemas
 
 HOURS = {
@@ -29,13 +30,8 @@ PIN = {
 }
 
 
-def _read(text: str, intents: Sequence[Intent]) -> str | None:
-    """Typed text is taken for the intent that has the same first words."""
-    return next((i.name for i in intents if text in i.say_like), None)
-
-
 def _rules(*tools: Mapping[str, Any]) -> Rules:
-    rules = Rules(_read)
+    rules = Rules(intent_of)
     rules.configure({"tools": [*tools, *builtin_schemas({"human": "A person", "billing": ""})]})
     return rules
 
