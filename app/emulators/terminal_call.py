@@ -109,15 +109,13 @@ class _Witnesses:
         self._every = every
         self._call_sid = ""
         self._begun = asyncio.Event()
-        self._placed = False
 
     def happened(self, event: PhoneEvent) -> None:
         """Something happened on the phone."""
         for one in self._every:
             one.happened(event)
-        if event.name == "calling":
-            self._call_sid = str(event.fields["callSid"])
         if event.name == "start":
+            self._call_sid = str(event.fields["callSid"])
             self._begun.set()
 
     @contextlib.asynccontextmanager

@@ -264,7 +264,13 @@ def _loud(server: TinyServer) -> bool:
 
 def test_help_fits_a_terminal() -> None:
     """What is wider than 80 columns is broken in the middle of words."""
-    for words in (["--help"], ["openai", "--help"], ["call", "--help"], ["demo", "--help"]):
+    for words in (
+        ["--help"],
+        ["openai", "--help"],
+        ["call", "--help"],
+        ["demo", "--help"],
+        ["phone", "--help"],
+    ):
         done = typed(*words)
         assert done.returncode == 0
         assert max(len(line) for line in done.stdout.splitlines()) <= 80
