@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from app.companions import Companion, Programme
+from app.companions import Companion, CompanionFault, Programme
 from app.http.pages import PhoneSetup, Rung
 from app.settings import Settings, environment
 
@@ -41,6 +41,8 @@ class StandIns:
 @contextlib.contextmanager
 def stand_in(settings: Settings) -> Iterator[StandIns]:
     """Start what is missing for as long as the block lasts. Raises ``CompanionFault``."""
+    if settings.local_line and not settings.port:
+        raise CompanionFault("PORT is 0: the local line has to know it, so set one.")
     with contextlib.ExitStack() as open_:
         rungs: tuple[Rung, ...] = (_hosted(settings),)
         if settings.local_model:
