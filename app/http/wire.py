@@ -33,6 +33,9 @@ class Bounds:
     """As it comes over the wire, with the frills of chunks and trailers; routes take less."""
     body_s: float = 10
     """From the end of the head."""
+    ahead: int = 8
+    """Requests on one connection that may wait for the answer to an earlier one; nobody who
+    means well sends any."""
 
 
 class Phase(Enum):
@@ -83,12 +86,22 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self._phase is Phase.OVER:
+            return  # The parser still has what came in the packet that was refused.
         self._enter(Phase.BODY)
         super().on_headers_complete()
+        if len(self.pipeline) > self._bounds.ahead:
+            self.pipeline.clear()
+            self._refuse(429)
+
+    def on_body(self, body: bytes) -> None:
+        if self._phase is not Phase.OVER:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._enter(Phase.IDLE)
-        super().on_message_complete()
+        if self._phase is not Phase.OVER:
+            self._enter(Phase.IDLE)
+            super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
         """From here on the socket is somebody else's, with bounds of its own."""

@@ -222,3 +222,18 @@ async def test_an_upgrade_with_a_long_head_is_decided_and_not_hung(s: Stage) -> 
             line = await reader.readline()
             writer.close()
         assert line.startswith((b"HTTP/1.1 101 ", b"HTTP/1.1 4")) or line == b"", line
+
+
+async def test_requests_that_wait_for_no_answer_are_cut_off() -> None:
+    """Three thousand in one packet would all be answered before the next frame of any call."""
+    async with connected(ROOMY) as client:
+        answer = await said(client, (HOST + b"\r\n") * 3000)
+
+    assert answer.count(b"HTTP/1.1 200 ") <= 1
+
+
+async def test_a_few_requests_at_once_are_answered_in_order() -> None:
+    """The protocol allows it, and some proxies do it."""
+    few = (HOST + b"\r\n") * 4 + HOST + b"Connection: close\r\n\r\n"
+    async with connected(ROOMY) as client:
+        assert (await said(client, few)).count(b"HTTP/1.1 200 ") == 5
