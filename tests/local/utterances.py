@@ -76,6 +76,7 @@ def frames(linear: bytes) -> list[bytes]:
     return [linear[at : at + FRAME] for at in range(0, len(linear) - FRAME + 1, FRAME)]
 
 
+@cache
 def line_of_turns(noise: str, *, snr_db: float, seed: int) -> tuple[bytes, list[tuple[int, int]]]:
     """48 turns on one line, by four voices, and where they are in milliseconds."""
     chance = np.random.default_rng(seed)
