@@ -38,6 +38,8 @@ class LocalBrain(Brain):
         """The turn that has not been answered yet."""
         self._decoding: set[asyncio.Task[Understood]] = set()
         self._rate: Any = None
+        self._attending = False
+        """The caller is speaking."""
 
     def detector(self) -> Detector:
         """Energy and, where it is installed, WebRTC's judgement."""
@@ -45,7 +47,7 @@ class LocalBrain(Brain):
 
     def attend(self) -> None:
         """Expect what the caller may want next."""
-        self._rate = None
+        self._rate, self._attending = None, True
         self._hear.begin(self._think.expects())
 
     def listen(self, audio: bytes, format_name: str) -> None:
@@ -54,6 +56,7 @@ class LocalBrain(Brain):
 
     def turn_over(self, audio: bytes, format_name: str) -> None:
         """Decode the rest beside the conversation."""
+        self._attending = False
         self._turn = asyncio.create_task(self._hear.end(), name="understanding")
         self._decoding.add(self._turn)
         self._turn.add_done_callback(self._decoding.discard)
@@ -88,6 +91,9 @@ class LocalBrain(Brain):
         """The tools and instructions of the session are the think port's."""
         if event["type"] == "session.update":
             self._think.configure(event["session"])
+            if not self._attending:
+                # A grammar takes a third of a second: not when the caller begins to speak.
+                self._hear.begin(self._think.expects())
 
     def leave(self) -> None:
         """The session is over."""

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from app.audio import mulaw
+from app.local import stock
 from app.local.hear import Ears, intent_of
+from app.local.intents import COMMON
 from app.local.llm import LanguageModel
 from app.local.ports import Hear, Speak, Think
 from app.local.prompts import Prompts
@@ -49,6 +52,11 @@ class Ladder:
         self._voice = Voice(self._engines(offers), Prompts.stored())
 
     async def __aenter__(self) -> Self:
+        """Hear something once: the first turn of a call is no time to load what all share."""
+        ears = Ears().of_call()
+        ears.begin(COMMON)
+        ears.feed(mulaw.decode(await Prompts.stored().sentence(stock.GOODBYE.split(". ")[-1])))
+        await ears.end()
         return self
 
     async def __aexit__(
