@@ -1,5 +1,7 @@
 """Measures the local model's ears on all stored utterances and prints what a test cannot.
 
+    .venv/bin/python -W ignore::DeprecationWarning -m scripts.hearing_report
+
 The tests assert the same figures on parts of them; this takes minutes. Times are those of the
 processor, so that other programs on the machine disturb them less.
 """

@@ -1,5 +1,7 @@
 """Renders the sentences the local model's ears are tested with, once, by flite and espeak-ng.
 
+    .venv/bin/python -m scripts.render_corpus
+
 Every in-grammar sentence is spoken by five voices, every unrelated one by one of them in
 turn; the sound is cut to the telephone's band, brought to -20 dBFS and kept as mu-law in one
 packed file with a JSON index beside it. Rendering again with other versions of the

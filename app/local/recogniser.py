@@ -4,7 +4,7 @@ A grammar hears one of its sentences in almost anything. What it heard is theref
 only if a second decode of the whole turn, with another word penalty, means the same, and if
 its words explain the sound nearly as well as free phones do. Of 50 unrelated sentences 35 have
 an intent without that and 5 with it; of 150 expected ones 0.953 are right and 0.020 wrong
-without, 0.927 and 0.007 with it (``scripts/hearing_report``, 2026-11-21).
+without, 0.927 and 0.007 with it (``scripts/hearing_report.py``, 2026-11-21).
 """
 
 import asyncio

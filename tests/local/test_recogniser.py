@@ -1,4 +1,4 @@
-"""The bundled recogniser on 150 stored utterances. ``scripts/hearing_report`` tells more."""
+"""The bundled recogniser on 150 stored utterances. ``scripts/hearing_report.py`` tells more."""
 
 import asyncio
 import audioop
