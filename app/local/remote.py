@@ -38,7 +38,7 @@ class Remote:
         content, kind = await self._post(path, body)
         try:
             value = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise self._fault(f"answered {kind or 'something'} where JSON was expected")
@@ -60,7 +60,9 @@ class Remote:
         url = f"{self._base_url}/{path}"
         try:
             async with self._client.post(url, allow_redirects=False, **sent) as answer:
-                content = await answer.content.read(_MOST_BYTES)
+                content = await _whole(answer.content)
+                if content is None:
+                    raise self._fault(f"answered more than {_MOST_BYTES >> 20} MiB")
                 if answer.status != 200:
                     shown = content[:_SHOWN_CHARS].decode(errors="replace")
                     raise self._fault(f"answered {answer.status}: {' '.join(shown.split())}")
@@ -75,3 +77,13 @@ class Remote:
             f"{self._setting} {what}: it should be the base of an OpenAI-compatible API, such as"
             " http://127.0.0.1:8000/v1"
         )
+
+
+async def _whole(stream: aiohttp.StreamReader) -> bytes | None:
+    """The body to its end, however many pieces it comes in; None when there is too much."""
+    body = bytearray()
+    async for piece in stream.iter_any():
+        body += piece
+        if len(body) > _MOST_BYTES:
+            return None
+    return bytes(body)

@@ -49,13 +49,17 @@ class Program:
 
     async def sentence(self, text: str) -> bytes:
         """Run the program once."""
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            text,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                text,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except (OSError, ValueError) as exc:
+            # No program any more, no process left, or text that no argument can hold.
+            raise VoiceFault(f"{self.rung} cannot be run: {exc}") from exc
         try:
             async with asyncio.timeout(_LIMIT_S):
                 sound, complaint = await process.communicate()
@@ -135,8 +139,9 @@ class Voice:
         return b""
 
     def _keep(self, text: str, sound: bytes) -> bytes:
+        # Two calls may have made the same sentence at once.
+        self._kept_bytes += len(sound) - len(self._kept.get(text, b""))
         self._kept[text] = sound
-        self._kept_bytes += len(sound)
         while self._kept_bytes > _KEPT_BYTES:
             _, dropped = self._kept.popitem(last=False)
             self._kept_bytes -= len(dropped)

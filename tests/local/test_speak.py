@@ -97,3 +97,28 @@ async def test_a_program_that_fails_says_which_and_why(tmp_path: Path) -> None:
 
     with pytest.raises(VoiceFault, match="broken failed: no sound card"):
         await engine.sentence("Hello.")
+
+
+async def test_what_no_program_can_be_given_is_left_to_the_next_rung() -> None:
+    """A tool's output may hold a zero byte or half a character; the call must survive it."""
+    voice = Voice([Program("cat", ["/bin/echo"])], Prompts({}, b""))
+
+    assert await voice.say("nothing\x00here") == b""
+    assert await voice.say("half \ud83d of it") == b""
+
+
+async def test_a_program_that_was_uninstalled_is_left_to_the_next_rung(tmp_path: Path) -> None:
+    """It was there when the ladder was built."""
+    voice = Voice([Program("gone", [str(tmp_path / "gone")])], Prompts({"Hi.": (0, 2)}, b"ok"))
+
+    assert await voice.say("Hi.") == b"ok"
+
+
+async def test_the_same_sentence_of_two_calls_counts_once() -> None:
+    """Counted twice the store would believe itself full, and in the end fail for being empty."""
+    voice = Voice([Counting()], Prompts({}, b""))
+
+    voice._keep("Hello.", b"123")
+    voice._keep("Hello.", b"1234")
+
+    assert voice._kept_bytes == 4
