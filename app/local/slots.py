@@ -68,13 +68,17 @@ class Slot:
     def from_words(self, text: str) -> Any:
         """The value that the words of a turn name, None if they name none."""
         words = set(re.findall(r"[a-z']+", text.lower()))
-        named = (choice for choice in self.choices if words.issuperset(spoken(choice)))
-        return next(named, None)
+        named = {choice: len(said) for choice in self.choices if (said := spoken(choice))}
+        fits = [choice for choice in named if words.issuperset(spoken(choice))]
+        # "after sales" names "sales" too; the one that says more is meant.
+        return max(fits, key=named.__getitem__, default=None)
 
     def from_keys(self, keys: str) -> Any:
         """The value that was keyed in, None where it is no number."""
         digits = "".join(key for key in keys if key.isdigit())
         if self.kind is not Kind.KEYPAD or not digits:
+            return None
+        if self.choices and digits not in self.choices:
             return None
         if self.whole_number:
             return int(digits)
@@ -90,10 +94,14 @@ def missing(schema: Mapping[str, Any], given: Mapping[str, Any]) -> list[Slot]:
 
 def _slot(name: str, schema: Mapping[str, Any]) -> Slot:
     kind = schema.get("type")
-    if isinstance(schema.get("enum"), list):
-        return Slot(name, Kind.CHOICE, tuple(str(one) for one in schema["enum"]))
     if kind == "boolean":
         return Slot(name, Kind.YES_NO)
+    if isinstance(schema.get("enum"), list):
+        choices = tuple(str(one) for one in schema["enum"])
+        if not all(one.isdecimal() for one in choices):
+            return Slot(name, Kind.CHOICE, choices)
+        whole = kind == "integer"
+        return Slot(name, Kind.KEYPAD, choices, whole_number=whole, numeric=whole)
     if kind in ("integer", "number"):
         return Slot(name, Kind.KEYPAD, whole_number=kind == "integer", numeric=True)
     if _NUMBERS.search(name):

@@ -31,6 +31,8 @@ _PURPOSES = {
     "resume": stock.HERE_AGAIN,
     "returned": stock.NOBODY_FREE,
 }
+_NOT_LEAVING = frozenset({"repeat", "hello", "thanks", "yes"})
+"""Said to an open question: it is asked again, and the next turn may answer it."""
 _PATIENCE = 3
 """Turns not understood in a row, after which a person is called."""
 _LONGEST_CHARS = 400
@@ -129,6 +131,8 @@ class Rules:
         return self._to_intent(heard.intent, heard.text)
 
     def _to_intent(self, intent: str, text: str) -> list[Output]:
+        if self._task is not None and intent in _NOT_LEAVING:
+            return [Speech(self._task.slots[0].question)]
         self._task = None
         prefix, _, name = intent.partition(":")
         if prefix == intents.TOOL:
@@ -219,12 +223,12 @@ def readable(output: str) -> str:
     """A tool's output as words to be said."""
     try:
         value = json.loads(output)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = output
     if isinstance(value, dict):
-        if value.get("ok") is False or "error" in value:
+        if value.get("ok") is False or value.get("error"):
             return f"{stock.DID_NOT_WORK} {stock.WHAT_ELSE}"
-        shown = (one for name, one in value.items() if name != "ok")
+        shown = (one for name, one in value.items() if name not in ("ok", "error"))
         value = ", ".join(str(one) for one in shown)
     text = " ".join(str(value).split())[:_LONGEST_CHARS]
     if not text:

@@ -153,3 +153,68 @@ async def test_what_nobody_understood_of_typed_text_is_said_so() -> None:
 
     assert known == [Speech(stock.NOTED)]
     assert unknown == [Speech(stock.NOT_CAUGHT)]
+
+
+async def test_an_open_question_survives_that_it_is_asked_for_again() -> None:
+    """Whoever says "pardon?" and then answers was not understood: nothing was open any more."""
+    rules = _rules(HOURS)
+    asked = await _hears(rules, "what are your opening hours", "tool:opening_hours")
+
+    again = await _hears(rules, "pardon", "repeat")
+    answered = await _hears(rules, "monday", "value:monday")
+
+    assert again == asked
+    assert answered == [ToolUse("opening_hours", {"day": "monday"})]
+
+
+async def test_no_leaves_an_open_question() -> None:
+    """It is the way out of one that nobody can answer."""
+    rules = _rules(HOURS)
+    await _hears(rules, "what are your opening hours", "tool:opening_hours")
+
+    assert await _hears(rules, "no", "no") == [Speech(stock.NOTED)]
+    assert "tool:opening_hours" in {intent.name for intent in rules.expects()}
+
+
+async def _keys(rules: Rules, keys: str) -> list[Output]:
+    content = [{"type": "input_text", "text": f"[keypad] The caller pressed: {keys}"}]
+    item: dict[str, Any] = {"type": "message", "role": "user", "content": content}
+    return list(await rules.reply(_ask("client", purpose="digits", **item), None))
+
+
+def _choosing(schema: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": {"table": schema}, "required": ["table"]}
+    return {"type": "function", "name": "reserve_table", "parameters": parameters}
+
+
+async def test_a_choice_of_numbers_is_keyed_in_and_never_made_up() -> None:
+    """No words name a number, and no words are in every sentence: the first was taken."""
+    rules = _rules(_choosing({"type": "integer", "enum": [2, 4]}))
+
+    asked = await _hears(rules, "reserve a table", "tool:reserve_table")
+    wrong = await _keys(rules, "3 #")
+    right = await _keys(rules, "4 #")
+
+    question = "Please key in the table, and then press the hash key."
+    assert asked == [Speech(question)]
+    assert wrong == [Speech(f"{stock.NOT_CAUGHT} {question}")]
+    assert right == [ToolUse("reserve_table", {"table": 4})]
+
+
+async def test_of_two_choices_the_one_that_says_more_is_meant() -> None:
+    """ "After sales" has all the words of "sales"."""
+    rules = _rules(_choosing({"type": "string", "enum": ["sales", "after sales"]}))
+
+    said = await _hears(rules, "a table for after sales please", "tool:reserve_table")
+
+    assert said == [ToolUse("reserve_table", {"table": "after sales"})]
+
+
+async def test_a_result_without_an_error_is_no_failure() -> None:
+    """Many services name the field where there is none."""
+    rules = _rules(HOURS)
+    output = '{"error": null, "ok": true, "hours": "nine to five"}'
+
+    said = await rules.reply(_ask("client", type="function_call_output", output=output), None)
+
+    assert said == [Speech("nine to five. Is there anything else?")]
