@@ -7,7 +7,6 @@ to anybody else the page says that Patchline runs, and how to see more.
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from html import escape
-from ipaddress import IPv6Address, ip_address
 from string import Template
 from typing import Annotated, Any
 
@@ -17,12 +16,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 
 from app.http.checklist import Checklist
-from app.http.pages import LOCAL_NAMES, PLAIN, STATIC, Asset, PhoneSetup, same_origin
+from app.http.pages import PLAIN, STATIC, Asset, PhoneSetup, opened_here, same_origin
 from app.http.problems import described
 from app.http.steps import Calls, Place, Step
 
 ASSETS = ("home.css", "home.js", "icon.svg", "phone.css", "setup.js")
-_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 _STATES = {"ok": "Done", "todo": "To do", "failed": "Not working", "unknown": "Not sure"}
 _MARKS = {"ok": "✓", "failed": "!", "unknown": "?"}
 _PARTS = {"hears": "Hears", "thinks": "Thinks", "speaks": "Speaks"}
@@ -173,26 +171,6 @@ class Home:
             return found.answer(request)
 
         return router
-
-
-def opened_here(request: Request) -> bool:
-    """Whether a browser on this machine asks, under a name of this machine.
-
-    A name somebody pointed at 127.0.0.1 is none of them, and what a proxy passes on came
-    from elsewhere, whatever ``Host`` it wrote.
-    """
-    if any(name in request.headers for name in _FORWARDED):
-        return False
-    return request.url.hostname in LOCAL_NAMES and _is_near(request)
-
-
-def _is_near(request: Request) -> bool:
-    try:
-        peer = ip_address(request.client.host if request.client is not None else "")
-    except ValueError:
-        return False
-    mapped = peer.ipv4_mapped if isinstance(peer, IPv6Address) else None
-    return (mapped or peer).is_loopback
 
 
 def wants_html(request: Request) -> bool:

@@ -3,12 +3,14 @@
 No build step and no outside host: the browser is given a policy that lets the page talk to
 this server and to the local telephone line, and to nobody else. The one rule: the ticket of the
 line leaves only in an answer to a page that was opened on this machine, which the request's
-``Host`` tells; a name that somebody pointed at 127.0.0.1 is not one of its names.
+``Host`` and its sender tell; a name that somebody pointed at 127.0.0.1 is not one of its names,
+and a stranger of the network may write any ``Host``.
 """
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 STATIC = Path(__file__).parent / "static"
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -101,8 +104,8 @@ def of_local_line(setup: Callable[[], PhoneSetup | None]) -> Callable[[Request],
 
 
 def require_local(request: Request, line: str) -> None:
-    """Raise 403, with the way on, unless the page was opened under a name of this machine."""
-    if request.url.hostname in LOCAL_NAMES and same_origin(request):
+    """Raise 403, with the way on, unless the page was opened on this machine, by its name."""
+    if opened_here(request) and same_origin(request):
         return
     port, line_port = request.url.port or 80, urlsplit(line).port
     raise HTTPException(
@@ -111,6 +114,26 @@ def require_local(request: Request, line: str) -> None:
         f" http://localhost:{port}/phone there. From afar, first:"
         f" ssh -L {port}:localhost:{port} -L {line_port}:localhost:{line_port} that-machine",
     )
+
+
+def opened_here(request: Request) -> bool:
+    """Whether a browser on this machine asks, under a name of this machine.
+
+    A name somebody pointed at 127.0.0.1 is none of them, and what a proxy passes on came
+    from elsewhere, whatever ``Host`` it wrote.
+    """
+    if any(name in request.headers for name in _FORWARDED):
+        return False
+    return request.url.hostname in LOCAL_NAMES and _is_near(request)
+
+
+def _is_near(request: Request) -> bool:
+    try:
+        peer = ip_address(request.client.host if request.client is not None else "")
+    except ValueError:
+        return False
+    mapped = peer.ipv4_mapped if isinstance(peer, IPv6Address) else None
+    return (mapped or peer).is_loopback
 
 
 def same_origin(request: Request) -> bool:

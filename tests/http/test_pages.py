@@ -14,12 +14,16 @@ SETUP = PhoneSetup(
 )
 
 
-def client(setup: PhoneSetup | None = SETUP, origin: str = "http://localhost:5050") -> TestClient:
-    """A browser that opened the server under ``origin``."""
+def client(
+    setup: PhoneSetup | None = SETUP,
+    origin: str = "http://localhost:5050",
+    address: str = "127.0.0.1",
+) -> TestClient:
+    """A browser at ``address`` that opened the server under ``origin``."""
     app = FastAPI()
     problems.install(app)
     app.include_router(routes(lambda: setup))
-    return TestClient(app, base_url=origin)
+    return TestClient(app, base_url=origin, client=(address, 50_000))
 
 
 @pytest.fixture
@@ -107,6 +111,23 @@ def test_a_name_somebody_pointed_here_gets_no_ticket(origin: str) -> None:
     assert "the-ticket" not in answer.text
     assert "http://localhost:5050/phone" in answer.json()["detail"]
     assert "6060" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("address", ["192.168.1.7", "::ffff:10.0.0.3", "not an address"])
+def test_a_stranger_of_the_network_who_says_localhost_gets_no_ticket(address: str) -> None:
+    """Anybody can write any Host, and the server listens to the whole network."""
+    answer = client(address=address).get("/phone/setup.json")
+
+    assert answer.status_code == 403
+    assert "the-ticket" not in answer.text
+
+
+def test_what_a_proxy_passes_on_gets_no_ticket(local: TestClient) -> None:
+    """A tunnel's requests come from this machine, and its visitors do not."""
+    answer = local.get("/phone/setup.json", headers={"X-Forwarded-For": "203.0.113.9"})
+
+    assert answer.status_code == 403
+    assert "the-ticket" not in answer.text
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
