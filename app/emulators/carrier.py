@@ -186,5 +186,6 @@ class _Dialler:
 def pages_of(server_url: str) -> frozenset[str]:
     """The origins under which a browser on this machine may have opened the server's pages."""
     port = urlsplit(server_url).port
-    suffix = f":{port}" if port is not None else ""
-    return frozenset({f"http://localhost{suffix}", f"http://{_LOOPBACK}{suffix}"})
+    # A browser leaves the usual port out of an origin.
+    suffix = "" if port in (None, 80) else f":{port}"
+    return frozenset(f"http://{name}{suffix}" for name in ("localhost", _LOOPBACK, "[::1]"))

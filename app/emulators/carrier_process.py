@@ -72,8 +72,11 @@ def carrier(
     try:
         asyncio.run(serve(made, sys.stdout, ticket=None if ticket else given))
     except OSError as fault:
-        typer.echo(f"The carrier cannot listen: {fault}", err=True)
+        typer.echo(f"The carrier cannot listen: {fault}. {_OTHER_PORT}", err=True)
         raise typer.Exit(1) from None
+
+
+_OTHER_PORT = "End the program that has the port (another Patchline?), or set LOCAL_LINE_PORT."
 
 
 async def serve(carrier: LocalCarrier, out: TextIO, *, ticket: str | None = None) -> None:

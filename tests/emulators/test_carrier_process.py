@@ -133,4 +133,5 @@ def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
 
             assert second.returncode == 1
             assert complaints.startswith("The carrier cannot listen: ")
+            assert "LOCAL_LINE_PORT" in complaints
             assert "Traceback" not in complaints

@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from app.audio.tones import tone
-from app.emulators.carrier import Account, LocalCarrier
+from app.emulators.carrier import Account, LocalCarrier, pages_of
 from app.emulators.carrier_voice import StudioVoice
 from app.emulators.demo_voice import AGENT, Studio
 from app.emulators.phone import TOLERANCE_FRAMES, FrameClock
@@ -70,6 +70,19 @@ async def test_pages_of_the_server_and_programs_get_in(carrier: LocalCarrier, or
     """A browser says which page asks; a program says nothing."""
     async with telephone(carrier, origin=origin) as phone:
         assert phone.events == ["ready"]
+
+
+@pytest.mark.parametrize("port", ["", ":80"])
+def test_a_page_on_the_webs_own_port_may_use_the_phone(port: str) -> None:
+    """A browser writes no :80; the ticket was given, and the socket refused."""
+    origins = pages_of(f"http://127.0.0.1{port}")
+
+    assert origins == {"http://localhost", "http://127.0.0.1", "http://[::1]"}
+
+
+def test_a_page_under_the_long_loopback_address_may_use_the_phone() -> None:
+    """It is given the ticket under that name too."""
+    assert "http://[::1]:5050" in pages_of("http://[::1]:5050")
 
 
 async def test_the_newest_phone_of_a_line_wins(carrier: LocalCarrier) -> None:
