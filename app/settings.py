@@ -342,8 +342,10 @@ def load_settings(env_file: str | Path | None = ".env") -> Settings:
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:
     """This process's environment for one beside it, without its settings, and with ``more``."""
-    ours = set(setting_names())
-    return {name: value for name, value in os.environ.items() if name not in ours} | dict(more)
+    ours = {name.upper() for name in setting_names()}
+    # Settings are read in either case, and a secret in lower case is as secret.
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in ours}
+    return kept | dict(more)
 
 
 def setting_names() -> tuple[str, ...]:

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from app.settings import EXAMPLE_AGENT, Settings, SettingsFault, load_settings, setting_names
+from app.settings import (
+    EXAMPLE_AGENT,
+    Settings,
+    SettingsFault,
+    environment,
+    load_settings,
+    setting_names,
+)
 
 ROOT = Path(__file__).parents[1]
 SID = "AC" + "0123456789abcdef" * 2
@@ -542,3 +549,14 @@ def test_a_dialect_without_a_model_to_speak_it_is_refused(tmp_path: Path) -> Non
     fault = fault_of(tmp_path, REALTIME_DIALECT="localai")
 
     assert fault.startswith("OPENAI_API_KEY is missing")
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "openai_api_key", "OpenAI_Api_Key"])
+def test_a_setting_in_any_case_stays_with_this_process(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It is read in any case, so in any case it is a secret that no companion needs."""
+    monkeypatch.setenv(name, "sk-mine")
+
+    assert environment({"PHONE_TICKET": "t"}).get(name) is None
+    assert environment({"OPENAI_API_KEY": "own"})["OPENAI_API_KEY"] == "own"
