@@ -19,7 +19,7 @@ from app.emulators.realtime_turns import Ask, Output, Speech, ToolUse
 from app.local import stock
 from app.local.ports import Intent, Understood
 from app.local.slots import Kind, Slot
-from app.local.think import Rules, pressed, readable
+from app.local.think import Rules, pressed, readable, written
 
 PREFIX = "scenario:"
 _DIGITS = "{digits}"
@@ -119,6 +119,8 @@ class Scripted:
 
     def __init__(self, scenario: Scenario, rules: Rules) -> None:
         self._scenario = scenario
+        wishes = scenario.intents.items()
+        self._own = [Intent(f"{PREFIX}{name}", wish.say_like) for name, wish in wishes]
         self._rules = rules
         self._offered: set[str] | None = None
         self._keying: Wish | None = None
@@ -135,10 +137,8 @@ class Scripted:
                 log.warning("tool_not_offered", scenario=self._scenario.name, tool=name)
 
     def expects(self) -> Sequence[Intent]:
-        """The scenario's intents before those of the tools."""
-        wishes = self._scenario.intents.items()
-        own = [Intent(f"{PREFIX}{name}", wish.say_like) for name, wish in wishes]
-        return [*own, *self._rules.expects()]
+        """The scenario's intents before those of the tools; none where any words may come."""
+        return [] if self._rules.wants_words else [*self._own, *self._rules.expects()]
 
     async def reply(self, ask: Ask, heard: Understood | None) -> Sequence[Output]:
         """What the scenario says, or the rules."""
@@ -148,15 +148,26 @@ class Scripted:
         keys = pressed(last)
         if self._keying is not None and keys is not None:
             return self._to_keys(self._keying, keys)
-        if heard is not None and (heard.intent or "").startswith(PREFIX):
-            self._missed = 0
-            return self._to_wish((heard.intent or "").removeprefix(PREFIX))
-        if heard is not None and heard.intent is None and self._scenario.fallback:
+        understood = heard if heard is not None else self._typed(last, keys)
+        intent = understood.intent if understood is not None else None
+        if intent is not None and intent.startswith(PREFIX):
+            return self._to_wish(intent.removeprefix(PREFIX))
+        lost = understood is not None and intent is None and not self._rules.wants_words
+        if lost and self._scenario.fallback:
             return self._to_nothing()
+        if intent is not None:
+            self._keying = None
         self._missed = 0
         return await self._rules.reply(ask, heard)
 
+    def _typed(self, last: Mapping[str, Any], keys: str | None) -> Understood | None:
+        """A turn of the caller's that came in writing; None for anything else."""
+        text = written(last) if last.get("role") == "user" and keys is None else None
+        return None if text is None else Understood(text, self._rules.read(text, self.expects()))
+
     def _to_wish(self, name: str) -> list[Output]:
+        self._missed = 0
+        self._rules.forget()
         wish = self._scenario.intents[name]
         self._keying = wish if wish.ask else None
         if wish.ask:

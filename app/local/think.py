@@ -69,6 +69,19 @@ class Rules:
             self._offered = {tool["name"]: tool.get("parameters") or {} for tool in functions}
             self._intents = intents.of_session(functions)
 
+    @property
+    def wants_words(self) -> bool:
+        """The open question is one that any words may answer."""
+        return self._task is not None and self._task.slots[0].kind is Kind.WORDS
+
+    def forget(self) -> None:
+        """Nothing is asked any more: something else was answered."""
+        self._task = None
+
+    def read(self, text: str, intents: Sequence[Intent]) -> str | None:
+        """The intent of a written sentence, None where none fits."""
+        return self._read(text, intents)
+
     def expects(self) -> Sequence[Intent]:
         """The answers to the open question, or everything the caller may want."""
         if self._task is None:
@@ -97,16 +110,16 @@ class Rules:
             return [Speech(readable(str(last.get("output", ""))))]
         if ask.origin == "idle":
             return [Speech(stock.STILL_THERE)]
-        if (written := _written(last)) is not None:
-            return self._to_text(written)
+        if (text := written(last)) is not None:
+            return self._to_text(text)
         if heard is None and ask.origin == "client":
             return [Speech(stock.HELLO)]
         return self._to_turn(heard or NOTHING)
 
-    def _to_text(self, written: str) -> list[Output]:
-        if keys := _KEYPAD.search(written):
+    def _to_text(self, text: str) -> list[Output]:
+        if keys := _KEYPAD.search(text):
             return self._to_keys(_keys(keys))
-        return self._to_turn(Understood(written, self._read(written, self.expects())))
+        return self._to_turn(Understood(text, self._read(text, self.expects())))
 
     def _to_keys(self, keys: str) -> list[Output]:
         if self._task is not None:
@@ -203,7 +216,7 @@ class Rules:
 
 def pressed(item: Mapping[str, Any]) -> str | None:
     """The keys of a turn that came by keypad, None for any other."""
-    keys = _KEYPAD.search(_written(item) or "")
+    keys = _KEYPAD.search(written(item) or "")
     return _keys(keys) if keys else None
 
 
@@ -211,7 +224,7 @@ def _keys(found: re.Match[str]) -> str:
     return found["keys"].replace(" ", "")
 
 
-def _written(item: Mapping[str, Any]) -> str | None:
+def written(item: Mapping[str, Any]) -> str | None:
     """The text of a typed turn, None for anything else."""
     if item.get("role") not in ("user", "system"):
         return None

@@ -11,6 +11,7 @@ from app.local import stock
 from app.local.ports import Intent, Understood
 from app.local.scenario_file import ScenarioFault, Scripted, load
 from app.local.think import Rules
+from app.local.wording import intent_of
 
 CLINIC = """
 name: clinic
@@ -126,3 +127,83 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A path that was mistyped is the first mistake anybody makes."""
     with pytest.raises(ScenarioFault, match=r"nowhere\.yaml cannot be read"):
         load(tmp_path / "nowhere.yaml")
+
+
+MEMBERS = """
+intents:
+  hours: {say_like: ["when are you open"], reply: "Nine to five."}
+  pin:
+    say_like: ["check my membership"]
+    ask: "Please key in your PIN."
+    keypad: {}
+    tool: {name: verify_pin, args: {pin: "{digits}"}}
+fallback: ["Pardon?"]
+"""
+NAME = {
+    "type": "function",
+    "name": "leave_message",
+    "parameters": {
+        "type": "object",
+        "properties": {"text": {"type": "string"}},
+        "required": ["text"],
+    },
+}
+ORDER = {
+    "type": "function",
+    "name": "cancel_order",
+    "parameters": {
+        "type": "object",
+        "properties": {"order_number": {"type": "string"}},
+        "required": ["order_number"],
+    },
+}
+
+
+def _reading(tmp_path: Path) -> Scripted:
+    """Wits that understand what is typed."""
+    file = tmp_path / "members.yaml"
+    file.write_text(MEMBERS)
+    scripted = Scripted(load(file), Rules(intent_of))
+    verify = {"type": "function", "name": "verify_pin", "parameters": {}}
+    scripted.configure({"tools": [verify, NAME, ORDER]})
+    return scripted
+
+
+def _typed(text: str) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+
+async def test_what_is_typed_means_what_is_said(tmp_path: Path) -> None:
+    """Where nothing can hear, typing is all there is, and the scenario was not read."""
+    scripted = _reading(tmp_path)
+
+    assert await _says(scripted, None, _typed("When are you open?")) == [Speech("Nine to five.")]
+    assert await _says(scripted, None, _typed("cucumber")) == [Speech("Pardon?")]
+
+
+async def test_an_answer_in_any_words_is_no_misunderstanding(tmp_path: Path) -> None:
+    """With a fallback in the scenario no question of the rules could be answered in words."""
+    scripted = _reading(tmp_path)
+    asked = await _says(scripted, "tool:leave_message")
+
+    expected = list(scripted.expects())
+    answered = await _says(scripted, None)
+
+    assert asked == [Speech("What is the text?")]
+    assert expected == []
+    assert answered == [ToolUse("leave_message", {"text": "words"})]
+
+
+async def test_keys_go_to_the_question_that_was_asked_last(tmp_path: Path) -> None:
+    """A caller who changes their mind must not have an order's number taken for a PIN."""
+    scripted = _reading(tmp_path)
+
+    await _says(scripted, "scenario:pin")
+    await _says(scripted, "tool:cancel_order")
+    order = await _says(scripted, None, _keys("77#"))
+    await _says(scripted, "tool:cancel_order")
+    await _says(scripted, "scenario:hours")
+    nothing = await _says(scripted, None, _keys("77#"))
+
+    assert order == [ToolUse("cancel_order", {"order_number": "77"})]
+    assert nothing == [Speech(stock.NOT_CAUGHT)]

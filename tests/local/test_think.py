@@ -140,7 +140,7 @@ async def test_no_to_anything_else_ends_the_call() -> None:
 
 async def test_what_nobody_understood_of_typed_text_is_said_so() -> None:
     """A typed line goes the way of a spoken one."""
-    typed = {
+    typed: dict[str, Any] = {
         "type": "message",
         "role": "user",
         "content": [{"type": "input_text", "text": "no"}],
