@@ -83,7 +83,8 @@ class Connecting:
         again = self._parts.link.refused(event)
         if again is not None:
             return [again]
-        return self._departure.fail(now_ms) if self._parts.link.state is Link.GONE else []
+        gone = self._parts.link.state is Link.GONE
+        return self._departure.model_gone(now_ms) if gone else []
 
     def lost(self, _event: e.ModelLineLost | None, now_ms: int) -> list[c.Command]:
         """The line is gone: another one, or the failure treatment."""
@@ -96,7 +97,7 @@ class Connecting:
         out = self._parts.playout.finish() if self._parts.live else []
         again = self._parts.link.lost(now_ms)
         if again is None:
-            return out + self._departure.fail(now_ms)
+            return out + self._departure.model_gone(now_ms)
         self._parts.patience.line_lost(now_ms)
         return [*out, c.CloseModel(), again]
 
@@ -104,5 +105,5 @@ class Connecting:
         """The line owes words and brings none: another one, unless that has been tried already."""
         sent, self._sent_when_mute = self._sent_when_mute, self._parts.playout.ever_sent
         if sent == self._sent_when_mute and self._parts.phase is not Phase.LEAVING:
-            return self._departure.out_of_patience(now_ms)
+            return self._departure.model_gone(now_ms)
         return self.lost(None, now_ms)

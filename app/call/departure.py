@@ -99,10 +99,16 @@ class Departure:
         self._parts.leaving.failure = reason
         return self.leave([c.CloseModel(), c.FailOver()], now_ms)
 
-    def out_of_patience(self, now_ms: int) -> list[c.Command]:
-        """The caller hears nothing any more; who was to be put through or let go is so now."""
+    def model_gone(self, now_ms: int) -> list[c.Command]:
+        """Nothing more will be said; who was to be put through or let go is so all the same."""
+        if not self._parts.live:
+            return self.fail(now_ms)
         acts = self._parts.transfer.overdue() + self._parts.farewell.overdue()
-        return self.leave(acts, now_ms) if acts and self._parts.live else self.fail(now_ms)
+        if not acts:
+            return self.fail(now_ms)
+        self._parts.link.give_up()
+        self.line_gone()
+        return self.leave([c.CloseModel(), *acts], now_ms)
 
     def failover_ordered(self, event: e.FailoverOrdered, now_ms: int) -> list[c.Command]:
         """This process cannot keep the call."""

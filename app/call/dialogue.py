@@ -142,7 +142,7 @@ class Dialogue:
         self._parts.tools.response_ended(event.response_id, silent=silent)
         out = self._finish() + out
         if finished.failed and event.reason in FATAL:
-            return out + self._departure.fail(now_ms)
+            return out + self._departure.model_gone(now_ms)
         if self._parts.phase is Phase.LEAVING:
             return out
         owed = self._owed_after(event, finished)
@@ -183,7 +183,7 @@ class Dialogue:
         """An error: most mean nothing (``faults``)."""
         match severity(event.code, event.event_id):
             case Severity.FATAL:
-                return self._departure.fail(now_ms)
+                return self._departure.model_gone(now_ms)
             case Severity.COLLISION:
                 self._parts.responses.already_active(now_ms)
             case Severity.REFUSED:
@@ -210,7 +210,7 @@ class Dialogue:
         if busy_until_ms > now_ms:
             parts.patience.lasts(busy_until_ms)
             return []
-        return self._departure.out_of_patience(now_ms)
+        return self._departure.model_gone(now_ms)
 
     def _another_chance(self, owed: Owed, now_ms: int) -> list[c.Command]:
         match owed:

@@ -5,7 +5,7 @@ import pytest
 from app.call.faults import FATAL
 from app.call.leaving import PARKED_MS, STOP_MS
 from app.call.machine import CallMachine
-from app.call.model_link import ATTEMPT_MS, MOST_REOPENINGS
+from app.call.model_link import ATTEMPT_MS, MOST_ATTEMPTS, MOST_REOPENINGS
 from app.call.patience import PATIENCE_MS
 from app.call.plan import CallPlan, Memory, ToolPlan
 from app.call.prompts import RESUMED
@@ -46,6 +46,45 @@ def test_the_first_word_is_ready_when_the_caller_is() -> None:
         c.PlayAudio(second.payload_b64, 1200),
         c.SendMark("g0:2", 150),
     ]
+
+
+@pytest.mark.parametrize("refusal", [NEVER, LATER])
+@pytest.mark.parametrize(
+    ("wish", "act"),
+    [
+        (tool_call("transfer_call", arguments='{"target":"billing"}'), c.Transfer("billing")),
+        (tool_call("end_call"), c.HangUp()),
+    ],
+)
+def test_what_was_announced_is_done_where_the_line_does_not_come_back(
+    wish: e.Event, act: c.Command, refusal: e.Event
+) -> None:
+    """Neither needs a word more of the model's, and the failure treatment is somebody else."""
+    machine = on_the_phone(CallPlan(targets=("billing",)))
+    machine.handle(started(), 0)
+    say(machine, 1_000, 0)
+    machine.handle(wish, 100)
+    machine.handle(done(), 200)
+    assert machine.handle(LOST, 300) == [c.CloseModel(), OPEN]
+
+    out: list[c.Command] = []
+    for at_ms in range(400, 400 + 100 * MOST_ATTEMPTS, 100):
+        out = out or machine.handle(refusal, at_ms)
+        out = [] if out == [OPEN] else out
+
+    assert out == [c.CloseModel(), act]
+
+
+def test_what_was_announced_is_done_where_too_many_lines_were_lost() -> None:
+    """The last line goes while the caller hears that they are put through."""
+    machine = on_the_phone(CallPlan(targets=("billing",)))
+    for n in range(MOST_REOPENINGS):
+        machine.handle(LOST, 100 * n)
+        machine.handle(e.ModelReady(f"sess_{n}"), 100 * n + 50)
+    machine.handle(started("R", "resume"), 400)
+    machine.handle(tool_call("transfer_call", arguments='{"target":"billing"}'), 410)
+
+    assert machine.handle(LOST, 500) == [c.CloseModel(), c.Transfer("billing")]
 
 
 def test_nothing_is_asked_before_the_line_is_ready() -> None:

@@ -149,13 +149,23 @@ def test_a_refusal_after_the_model_is_gone_is_the_failure_treatment() -> None:
     assert machine.handle(e.StreamStopped(), 1_700) == [c.EndStream("model_failed")]
 
 
-def test_a_model_that_fails_during_the_announcement_has_failed() -> None:
-    """The record must not say that the caller was put through."""
+def test_a_model_that_fails_during_the_announcement_keeps_nobody_from_a_person() -> None:
+    """The caller was promised a person, and needs no words of the model's for that."""
     machine, _ = announced()
 
-    assert machine.handle(e.ModelError("insufficient_quota"), 300) == [c.CloseModel(), c.FailOver()]
-    assert machine.wake(WATCHDOG_MS + 150) == [c.VerifyCall()]
-    assert machine.handle(e.StreamStopped(), 10_200) == [c.EndStream("model_failed")]
+    failure = e.ModelError("insufficient_quota")
+    assert machine.handle(failure, 300) == [c.CloseModel(), c.Transfer("billing")]
+    assert machine.handle(e.TransferAccepted(), 400) == []
+    assert machine.handle(e.StreamStopped(), 500) == [c.EndStream("transferring")]
+
+
+def test_a_model_that_fails_before_a_refused_transfer_has_failed() -> None:
+    """Nobody is left to tell the caller about it."""
+    machine, _ = announced()
+    machine.handle(e.ModelError("insufficient_quota"), 300)
+
+    assert c.FailOver() in machine.handle(e.TransferRefused("busy"), 400)
+    assert machine.handle(e.StreamStopped(), 500) == [c.EndStream("model_failed")]
 
 
 @pytest.mark.parametrize(
