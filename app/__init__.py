@@ -58,6 +58,7 @@ A line of code about ... belongs in ...
     how a stream is waited for and left              `app/call/leaving.py`
     opening the model again, and giving up           `app/call/model_link.py`
     how long the caller may listen to nothing        `app/call/patience.py`
+    whether the model is still there at all          `app/call/pulse.py`
     which model errors matter                        `app/call/faults.py`
     what we ask the model to say                     `app/call/prompts.py`
     who said what, as heard                          `app/call/transcript.py`

@@ -21,6 +21,8 @@ class Alarm(Enum):
     """The line went quiet in the middle of a caller's sentence."""
     OWED = auto()
     """The model owes a response, or the rest of one."""
+    PULSE = auto()
+    """Nothing has been heard of the model for long."""
     FILLER = auto()
     """A tool is taking its time."""
     DIGITS = auto()

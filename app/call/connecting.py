@@ -10,6 +10,7 @@ from app.call.departure import Departure
 from app.call.model_link import Link
 from app.call.parts import Parts, Phase
 from app.call.prompts import RESUMED, greeting, welcome_back
+from app.call.pulse import Sign
 from app.protocol import commands as c
 from app.protocol import events as e
 
@@ -61,6 +62,7 @@ class Connecting:
             self._parts.transcript.note(
                 f"The caller is back with you: {self._parts.plan.returning}.", now_ms
             )
+        self._parts.pulse.begins(now_ms)
         memories = conversation.remember(self._parts.plan.memories, self._parts.transcript.entries)
         out = conversation.seed(memories)
         out += self._parts.hearing.model_ready()
@@ -107,3 +109,16 @@ class Connecting:
         if sent == self._sent_when_mute and self._parts.phase is not Phase.LEAVING:
             return self._departure.model_gone(now_ms)
         return self.lost(None, now_ms)
+
+    def pulse_due(self, now_ms: int) -> list[c.Command]:
+        """Nothing has been heard of the model for long: is it there?"""
+        if not self._parts.live:
+            self._parts.pulse.begins(now_ms)
+            return []
+        match self._parts.pulse.due(now_ms, last_speech_ms=self._parts.responses.last_sign_ms):
+            case Sign.ASK:
+                return [c.AskAlive()]
+            case Sign.MUTE:
+                return self.mute(now_ms)
+            case Sign.ALIVE:
+                return []

@@ -166,4 +166,5 @@ class Departure:
         self._parts.barge_in.line_lost()
         self._parts.responses.line_lost()
         self._parts.tools.line_lost()
+        self._parts.pulse.ends()
         self._parts.hearing.model_gone()

@@ -20,6 +20,7 @@ from app.call.dialogue import Dialogue
 from app.call.model_link import Link
 from app.call.parts import Parts, Phase
 from app.call.plan import CallPlan
+from app.call.pulse import Pulse
 from app.call.transcript import Transcript
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -43,7 +44,9 @@ class CallMachine:
             e.CallerAudio: self._parts.hearing.frame,
             e.StreamStarted: self._stream_started,
             e.CallStillUp: _nothing,
-            **_model_handlers(self._connecting, self._dialogue),
+            **_spoken_handlers(self._dialogue),
+            **_signs(self._parts.pulse, _model_handlers(self._connecting, self._dialogue)),
+            e.ToolDone: self._dialogue.tool_done,
             **_leaving_handlers(self._dialogue, self._departure),
         }
         self._wakers = self._all_wakers()
@@ -66,6 +69,7 @@ class CallMachine:
             Alarm.MEDIA: self._media_due,
             Alarm.STALL: self._parts.hearing.stalled,
             Alarm.OWED: dialogue.owed_due,
+            Alarm.PULSE: self._connecting.pulse_due,
             Alarm.FILLER: dialogue.filler_due,
             Alarm.DIGITS: dialogue.digits_due,
             Alarm.ANNOUNCED: departure.announcement_due,
@@ -125,9 +129,8 @@ def _model_handlers(connecting: Connecting, dialogue: Dialogue) -> dict[type, Ha
         e.ModelReady: connecting.ready,
         e.ModelRefused: connecting.refused,
         e.ModelLineLost: connecting.lost,
-        e.SpeechAudio: dialogue.speech_audio,
+        e.ModelAlive: _nothing,
         e.SpeechAudioDone: dialogue.speech_done,
-        e.SpeechText: dialogue.speech_text,
         e.SpeechStarted: dialogue.speech_started,
         e.SpeechStopped: dialogue.speech_stopped,
         e.CallerTurnCommitted: dialogue.turn_committed,
@@ -136,8 +139,25 @@ def _model_handlers(connecting: Connecting, dialogue: Dialogue) -> dict[type, Ha
         e.ResponseDone: dialogue.response_done,
         e.ModelError: dialogue.model_error,
         e.ToolCalled: dialogue.tool_called,
-        e.ToolDone: dialogue.tool_done,
     }
+
+
+def _spoken_handlers(dialogue: Dialogue) -> dict[type, Handler]:
+    """On the audio path; they keep their own signs of life."""
+    return {e.SpeechAudio: dialogue.speech_audio, e.SpeechText: dialogue.speech_text}
+
+
+def _signs(pulse: Pulse, handlers: dict[type, Handler]) -> dict[type, Handler]:
+    """The same handlers, whose events are a sign of life, too."""
+
+    def noticed(handler: Handler) -> Handler:
+        def notice(event: e.Event, now_ms: int) -> list[c.Command]:
+            pulse.sign(now_ms)
+            return handler(event, now_ms)
+
+        return notice
+
+    return {kind: noticed(handler) for kind, handler in handlers.items()}
 
 
 def _leaving_handlers(dialogue: Dialogue, departure: Departure) -> dict[type, Handler]:

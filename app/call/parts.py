@@ -17,6 +17,7 @@ from app.call.overture import Overture
 from app.call.patience import Patience
 from app.call.plan import CallPlan
 from app.call.playout import Playout
+from app.call.pulse import Pulse
 from app.call.responses import Responses
 from app.call.toolbook import Toolbook
 from app.call.transcript import Transcript
@@ -51,6 +52,7 @@ class Parts:
         self.hearing = Hearing(self.alarms)
         self.overture = Overture()
         self.link = ModelLink()
+        self.pulse = Pulse(self.alarms)
         self.tools = Toolbook(self.alarms)
         self.transfer = TransferDesk(self.alarms, plan.targets)
         self.farewell = Farewell(self.alarms)

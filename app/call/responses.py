@@ -111,6 +111,11 @@ class Responses:
         return self._turn_open or self._gate is not Gate.IDLE or bool(self._waiting)
 
     @property
+    def last_sign_ms(self) -> int:
+        """When speech or its words came last, or a response began."""
+        return self._last_sign_ms
+
+    @property
     def busy_until_ms(self) -> int:
         """Until when the response in progress counts as at work; 0 if it has only begun."""
         at_work = self._gate is Gate.ACTIVE and self._last_sign_ms > self._began_ms

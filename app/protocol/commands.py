@@ -100,6 +100,11 @@ class AddToolOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class AskAlive:
+    """Ask the model for any event at all; answered by ModelAlive, and it changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenModel:
     """Open a model line; answered by ModelReady or ModelRefused."""
 
@@ -160,6 +165,7 @@ ToModel = (
     | AddMessage
     | AddToolCall
     | AddToolOutput
+    | AskAlive
 )
 Effect = OpenModel | CloseModel | RunTool | Transfer | FailOver | HangUp | VerifyCall | EndStream
 Command = ToCaller | ToModel | Effect

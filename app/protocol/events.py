@@ -105,6 +105,11 @@ class ModelLineLost:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelAlive:
+    """``session.updated`` on a line that was ready: the answer to ``AskAlive``."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechStarted:
     """The model's voice activity detection heard the caller begin."""
 
@@ -299,6 +304,7 @@ Event = (
     | ModelReady
     | ModelRefused
     | ModelLineLost
+    | ModelAlive
     | SpeechStarted
     | SpeechStopped
     | CallerTurnCommitted

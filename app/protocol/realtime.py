@@ -58,7 +58,7 @@ class SessionCreated:
 
 @dataclass(frozen=True, slots=True)
 class SessionUpdated:
-    """The whole effective session, echoed."""
+    """The effective session, echoed: the whole of it, or what was changed."""
 
     input_format: str
     """Empty where it is not told, as the other one."""
@@ -66,9 +66,14 @@ class SessionUpdated:
     input_rate_hz: int | None = None
     output_rate_hz: int | None = None
 
+    @property
+    def names_formats(self) -> bool:
+        """Whether it says anything about audio at all."""
+        return bool(self.input_format or self.output_format)
+
     def confirms(self, dialect: Dialect) -> bool:
         """Both directions are what was asked for; anything else would be loud static."""
-        if not (self.input_format or self.output_format or dialect.echoes_format):
+        if not (self.names_formats or dialect.echoes_format):
             return True
         heard = dialect.audio_in.confirmed_by(self.input_format, self.input_rate_hz)
         return heard and dialect.audio_out.confirmed_by(self.output_format, self.output_rate_hz)
@@ -144,8 +149,8 @@ def _session_created(fields: _Fields) -> SessionCreated:
 
 
 def _session_updated(fields: _Fields) -> SessionUpdated:
-    audio = fields["session"]["audio"]
-    heard, said = _format(audio["input"]), _format(audio["output"])
+    audio = fields["session"].get("audio") or {}
+    heard, said = _format(audio.get("input") or {}), _format(audio.get("output") or {})
     return SessionUpdated(heard[0], said[0], heard[1], said[1])
 
 
@@ -319,7 +324,7 @@ def reader(dialect: Dialect) -> Callable[[bytes | memoryview | str], Message]:
 
 
 def session_update(config: SessionConfig, dialect: Dialect = OPENAI) -> str:
-    """The one ``session.update`` of a line's life, in the shape and format of ``dialect``."""
+    """What a line is set up with, once in its life, in the shape and format of ``dialect``."""
     detection = _detection(config, dialect)
     heard: dict[str, Any] = {
         "format": dialect.audio_in.wire(),
@@ -457,6 +462,12 @@ def _cancel(command: c.CancelResponse) -> str:
     return _dump({"type": "response.cancel", "response_id": command.response_id})
 
 
+def _ask_alive(_command: c.AskAlive) -> str:
+    """An update that names no field changes none, and is answered like any other."""
+    session = {"type": "realtime"}
+    return _dump({"type": "session.update", "event_id": "alive", "session": session})
+
+
 def _dump(message: dict[str, Any]) -> str:
     return orjson.dumps(message).decode()
 
@@ -470,4 +481,5 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     c.AddMessage: _message,
     c.AddToolCall: _tool_call,
     c.AddToolOutput: _tool_output,
+    c.AskAlive: _ask_alive,
 }

@@ -34,7 +34,7 @@ from app.protocol import realtime as codec
 from app.protocol.commands import AppendAudio, AppendSilence, ToModel, TruncateItem
 from app.protocol.dialect import OPENAI, Dialect, Truncate
 from app.protocol.errors import Malformed
-from app.protocol.events import Event, ModelError, ModelLineLost, SpeechAudio
+from app.protocol.events import Event, ModelAlive, ModelError, ModelLineLost, SpeechAudio
 from app.protocol.realtime import APPEND_HEAD, APPEND_TAIL
 from app.protocol.units import FRAME_MS, chars_of_bytes
 from app.transports.frames import (
@@ -220,7 +220,8 @@ class ModelLine(WSListener):
         self._write(codec.session_update(self._config, self._dialect))
 
     def _updated(self, updated: codec.SessionUpdated) -> None:
-        if not updated.confirms(self._dialect):
+        asked = self._state is Setup.READY and not updated.names_formats
+        if not (asked or updated.confirms(self._dialect)):
             log.error(
                 "wrong_audio_format", input=updated.input_format, output=updated.output_format
             )
@@ -230,6 +231,8 @@ class ModelLine(WSListener):
             self._state = Setup.READY
             if not self._confirmed.done():
                 self._confirmed.set_result(None)
+        elif self._state is Setup.READY:
+            self.feed(ModelAlive())
 
     def _setup_refused(self, error: ModelError) -> None:
         """Speech goes on without a transcript rather than not at all."""

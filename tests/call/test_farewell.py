@@ -63,7 +63,7 @@ def test_a_caller_who_speaks_during_the_goodbye_stays() -> None:
         c.TruncateItem("A", 0, 198),
         c.AddMessage("system", INTERRUPTED),
     ]
-    assert machine.wake(60_000) == [c.VerifyCall()]
+    assert machine.wake(60_000) == [c.VerifyCall(), c.AskAlive()]
 
 
 @pytest.mark.parametrize("status", ["completed", "cancelled"])

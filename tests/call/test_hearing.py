@@ -265,6 +265,7 @@ def test_a_silent_line_is_asked_about_every_ten_seconds() -> None:
     assert machine.deadline_ms() == 3_000 + MEDIA_MS
     assert machine.wake(3_000 + MEDIA_MS) == [c.VerifyCall()]
     assert machine.handle(e.CallStillUp(), 13_100) == []
+    machine.handle(e.ModelAlive(), 13_100)
     assert machine.wake(3_000 + 2 * MEDIA_MS) == [c.VerifyCall()]
     assert machine.handle(e.CallEnded("completed"), 23_100) == [c.EndStream("caller_hangup")]
 

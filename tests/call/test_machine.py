@@ -24,6 +24,7 @@ EVERYTHING: list[e.Event] = [
     e.ModelRefused("timeout", retryable=True),
     e.ModelRefused("http_401", retryable=False),
     e.ModelLineLost(1000, "ok"),
+    e.ModelAlive(),
     e.SpeechStarted("U"),
     e.SpeechStopped("U"),
     e.CallerTurnCommitted("U"),

@@ -16,8 +16,13 @@ FAILOVER = [c.CloseModel(), c.FailOver()]
 PUTS_THROUGH = CallPlan(targets=("billing",))
 
 
-def mute(machine: CallMachine, until_ms: int, *, ready_after_ms: int = 100) -> int | None:
-    """A model that accepts every line and says nothing: when the failure treatment came."""
+def mute(
+    machine: CallMachine, until_ms: int, *, ready_after_ms: int = 100, alive: bool = False
+) -> int | None:
+    """A model that accepts every line and says nothing: when the failure treatment came.
+
+    ``alive``: it says so when it is asked.
+    """
     ready_at_ms: int | None = None
     while True:
         moments = [at for at in (machine.deadline_ms(), ready_at_ms) if at is not None]
@@ -31,6 +36,8 @@ def mute(machine: CallMachine, until_ms: int, *, ready_after_ms: int = 100) -> i
             out = machine.wake(now_ms)
         if c.FailOver() in out:
             return now_ms
+        if alive and c.AskAlive() in out:
+            machine.handle(e.ModelAlive(), now_ms)
         if any(isinstance(command, c.OpenModel) for command in out):
             ready_at_ms = now_ms + ready_after_ms
 
@@ -213,7 +220,7 @@ def test_a_slow_tool_is_not_a_mute_model() -> None:
     machine.handle(done("F"), 6_110)
     machine.handle(e.MarkReturned(names[-1]), 6_200)
 
-    assert mute(machine, 40_000) is None
+    assert mute(machine, 40_000, alive=True) is None
     machine.handle(e.ToolDone("T1", "42", ok=True), 40_000)
     assert mute(machine, 90_000) == 40_000 + ANSWER_MS
 

@@ -43,6 +43,9 @@ class StrictServer:
                 self.cut()
             case c.CreateResponse():
                 self._create(command, now_ms)
+            case c.AskAlive():
+                if self.open:
+                    self.pending.append(e.ModelAlive())
             case c.CancelResponse(response_id=response_id) if response_id == self.active:
                 self._end("cancelled", "client_cancelled")
             case _:

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.call.machine import CallMachine
-from app.call.patience import ANSWER_MS
+from app.call.patience import ANSWER_MS, PATIENCE_MS
 from app.call.plan import CallPlan, ToolPlan
+from app.call.pulse import PROBE_AFTER_MS, PROBE_ANSWER_MS
 from app.call.responses import STALLED_MS
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -90,6 +91,10 @@ class Call:
         self.frames = 0
         self.tools = 0
         self.rest: list[e.Event] = []
+        self.begun: set[str] = set()
+        self.spoken_over: set[str] = set()
+        """Responses that had begun when the caller last spoke."""
+        self.wished = {"end_call": False, "transfer_call": False}
         self.obey(self.machine.begin(0))
 
     def feed(self, event: e.Event) -> None:
@@ -97,11 +102,22 @@ class Call:
             self.streaming = True
         elif isinstance(event, e.SpeechStarted | e.SpeechStopped):
             self.speaking = self.streaming and isinstance(event, e.SpeechStarted)
+        self._listen(event)
         commands = self.machine.handle(event, self.now_ms)
         if isinstance(event, e.SpeechAudio) and self.speaking:
             put_through = self.machine._parts.transfer.under_way
             assert put_through or not commands, "something is said into the caller's sentence"
         self.obey(commands)
+
+    def _listen(self, event: e.Event) -> None:
+        """Keep the model's wishes to let the caller go, as the caller lets them stand."""
+        if isinstance(event, e.ResponseStarted):
+            self.begun.add(event.response_id)
+        elif isinstance(event, e.SpeechStarted) and not self.machine._parts.leaving_soon:
+            self.spoken_over |= self.begun
+            self.wished["end_call"] = False
+        elif isinstance(event, e.ToolCalled) and event.name in self.wished:
+            self.wished[event.name] |= event.response_id not in self.spoken_over
 
     def wait(self, elapsed_ms: int) -> None:
         """Time passes; alarms ring when they are due, marks return when they were played."""
@@ -149,9 +165,12 @@ class Call:
             case c.RunTool():
                 self.running.append(command.tool_call_id)
             case c.Transfer():
+                assert self.wished["transfer_call"], "put through without an open wish"
+                self.wished["transfer_call"] = False
                 self.rest += [e.TransferAccepted(), e.TransferRefused("busy")]
                 self.rest.append(e.TransferUnclear("timed_out"))
             case c.HangUp():
+                assert self.wished["end_call"], "let go after speaking over the goodbye"
                 self.rest += [e.HangUpDone(accepted=True), e.HangUpDone(accepted=False)]
             case c.FailOver():
                 self.rest += [e.FailoverDone(accepted=True), e.FailoverDone(accepted=False)]
@@ -331,14 +350,17 @@ def test_a_silent_world_ends_every_wait(plan: CallPlan, script: list[Step]) -> N
 @QUICK
 @given(PLANS, scripts())
 def test_a_mute_model_leaves_nobody_in_silence(plan: CallPlan, script: list[Step]) -> None:
-    """Who is owed words hears them, or somebody else, within one budget and one stall."""
+    """Who is owed words hears them, or somebody else, within one budget and one stall.
+
+    Who speaks, or says nothing, is owed none, and learns it after a question and one budget.
+    """
     call = Call(plan)
     call.feed(e.StreamStarted("MZ1"))
     for step in script:
         step(call)
     deliver(call, 1_000)
     parts = call.machine._parts
-    owed = parts.live and parts.responses.owes and not call.speaking
+    there, owed = parts.live, parts.live and parts.responses.owes and not call.speaking
     call.server.dumb = True
     call.server.pending.clear()
     call.rest.clear()
@@ -346,6 +368,25 @@ def test_a_mute_model_leaves_nobody_in_silence(plan: CallPlan, script: list[Step
     call.wait(parts.playout.unheard_ms(call.now_ms) + ANSWER_MS + STALLED_MS)
 
     assert not owed or not parts.live
+    call.wait(parts.playout.unheard_ms(call.now_ms) + PROBE_AFTER_MS + PROBE_ANSWER_MS)
+    call.wait(PATIENCE_MS)
+    assert not there or not parts.live
+
+
+@QUICK
+@given(PLANS, scripts())
+def test_nobody_who_has_spoken_over_a_goodbye_is_let_go(plan: CallPlan, script: list[Step]) -> None:
+    """A hang-up or a transfer needs a wish of the model's that the caller has not spoken over.
+
+    A transfer that is being announced is not called off: it is what the caller asked for.
+    """
+    call = Call(plan)
+    call.feed(e.StreamStarted("MZ1"))
+
+    for step in script:
+        step(call)
+
+    assert call.ends <= 1
 
 
 @QUICK

@@ -258,6 +258,7 @@ SAMPLES: dict[type, c.ToModel] = {
         c.AddMessage("user", "Hello."),
         c.AddToolCall("c", "look_up", "{}"),
         c.AddToolOutput("c", "42"),
+        c.AskAlive(),
     )
 }
 

@@ -418,6 +418,10 @@ WRITTEN: list[tuple[c.ToModel, dict[str, Any]]] = [
             "item": {"type": "function_call_output", "call_id": "call_1", "output": "42"},
         },
     ),
+    (
+        c.AskAlive(),
+        {"type": "session.update", "event_id": "alive", "session": {"type": "realtime"}},
+    ),
 ]
 
 
