@@ -20,9 +20,9 @@ from app.local.intents import COMMON
 from app.local.llm import LanguageModel
 from app.local.ports import Hear, Speak, Think
 from app.local.prompts import Prompts
-from app.local.remote import Remote
+from app.local.remote import ANSWER_S, Remote
 from app.local.scenario_file import Scenario, Scripted, load
-from app.local.speak import Engine, Server, Voice, espeak, flite
+from app.local.speak import SENTENCE_S, Engine, Server, Voice, espeak, flite
 from app.local.think import Rules
 
 
@@ -94,13 +94,15 @@ class Ladder:
 
     def _engines(self, offers: Offers) -> Sequence[Engine]:
         url, key, model, voice = offers.speak
-        remote = self._remote("TTS_BASE_URL", url, key)
+        remote = self._remote("TTS_BASE_URL", url, key, SENTENCE_S)
         server = Server(remote, model, voice) if remote is not None else None
         return [engine for engine in (server, flite(), espeak()) if engine is not None]
 
-    def _remote(self, setting: str, url: str, key: str) -> Remote | None:
+    def _remote(
+        self, setting: str, url: str, key: str, within_s: float = ANSWER_S
+    ) -> Remote | None:
         if not url:
             return None
-        remote = Remote(setting, url, key)
+        remote = Remote(setting, url, key, within_s=within_s)
         self._remotes.append(remote)
         return remote

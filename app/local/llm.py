@@ -14,6 +14,7 @@ import structlog
 from app.emulators.realtime_turns import Ask, Output, Speech, ToolUse
 from app.local.ports import Intent, Think, Understood
 from app.local.remote import Remote, RemoteFault
+from app.local.think import verbatim
 
 _NOTE = (
     "You are heard over a telephone. Answer in one or two short spoken sentences, without"
@@ -22,6 +23,8 @@ _NOTE = (
 )
 _LONGEST_CHARS = 600
 _REMEMBERED = 30
+_GREETING_S = 3
+"""A call whose model says nothing at first is given up after four."""
 
 log = structlog.get_logger("think")
 
@@ -50,6 +53,8 @@ class LanguageModel:
 
     async def reply(self, ask: Ask, heard: Understood | None) -> Sequence[Output]:
         """The server's answer, or that of the rules when it fails."""
+        if verbatim(ask) is not None:
+            return await self._instead.reply(ask, heard)
         body: dict[str, Any] = {
             "model": self._model,
             "messages": messages(ask, heard),
@@ -58,8 +63,10 @@ class LanguageModel:
         offered = [tool for tool in self._tools if tool["function"]["name"] in ask.tools]
         if offered:
             body["tools"] = offered
+        within_s = _GREETING_S if ask.metadata.get("purpose") == "greeting" else None
         try:
-            outputs = _outputs(await self._remote.json("chat/completions", body), ask.tools)
+            answer = await self._remote.json("chat/completions", body, within_s=within_s)
+            outputs = _outputs(answer, ask.tools)
         except RemoteFault as fault:
             self._tell(str(fault))
             return await self._instead.reply(ask, heard)

@@ -1,15 +1,19 @@
 """An OpenAI-compatible server of the operator's, reached over HTTP.
 
 Rule: whatever it answers that is not what was asked for becomes one sentence that names the
-setting and the fix; the port that asked goes on without it.
+setting and the fix; the port that asked goes on without it. One that did not answer in time is
+left alone for a while: a caller waits for it once, and not at every turn.
 """
 
 import json
+from time import monotonic
 from typing import Any
 
 import aiohttp
 
-ANSWER_S = 8
+ANSWER_S = 5
+"""The call gives its model up 8 s after a turn, and at its beginning after 4."""
+REST_S = 30
 _MOST_BYTES = 16 * 1024 * 1024
 _SHOWN_CHARS = 120
 
@@ -21,8 +25,12 @@ class RemoteFault(Exception):
 class Remote:
     """One base URL. Enter it before use; ``setting`` is its name in ``.env``."""
 
-    def __init__(self, setting: str, base_url: str, key: str = "") -> None:
+    def __init__(
+        self, setting: str, base_url: str, key: str = "", *, within_s: float = ANSWER_S
+    ) -> None:
         self._setting = setting
+        self._within_s = within_s
+        self._rests_until_s = 0.0
         self._base_url = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client: aiohttp.ClientSession | None = None
@@ -33,9 +41,9 @@ class Remote:
             await self._client.close()
             self._client = None
 
-    async def json(self, path: str, body: Any) -> dict[str, Any]:
+    async def json(self, path: str, body: Any, *, within_s: float | None = None) -> dict[str, Any]:
         """POST ``body`` (JSON, or a form); the JSON object of the answer. Raises RemoteFault."""
-        content, kind = await self._post(path, body)
+        content, kind = await self._post(path, body, within_s or self._within_s)
         try:
             value = json.loads(content)
         except (ValueError, RecursionError):
@@ -46,20 +54,23 @@ class Remote:
 
     async def sound(self, path: str, body: Any) -> bytes:
         """POST ``body``; the WAV of the answer. Raises RemoteFault."""
-        content, kind = await self._post(path, body)
+        content, kind = await self._post(path, body, self._within_s)
         if content[:4] != b"RIFF":
             raise self._fault(f"answered {kind or 'something'} where a WAV was expected")
         return content
 
-    async def _post(self, path: str, body: Any) -> tuple[bytes, str]:
+    async def _post(self, path: str, body: Any, within_s: float) -> tuple[bytes, str]:
+        if monotonic() < self._rests_until_s:
+            raise self._fault(f"is left alone for {REST_S} s, because it did not answer")
         if self._client is None:
-            self._client = aiohttp.ClientSession(
-                headers=self._headers, timeout=aiohttp.ClientTimeout(total=ANSWER_S)
-            )
+            self._client = aiohttp.ClientSession(headers=self._headers)
         sent = {"data": body} if isinstance(body, aiohttp.FormData) else {"json": body}
         url = f"{self._base_url}/{path}"
         try:
-            async with self._client.post(url, allow_redirects=False, **sent) as answer:
+            limit = aiohttp.ClientTimeout(total=within_s)
+            async with self._client.post(
+                url, allow_redirects=False, timeout=limit, **sent
+            ) as answer:
                 content = await _whole(answer.content)
                 if content is None:
                     raise self._fault(f"answered more than {_MOST_BYTES >> 20} MiB")
@@ -68,7 +79,8 @@ class Remote:
                     raise self._fault(f"answered {answer.status}: {' '.join(shown.split())}")
                 return content, answer.content_type
         except TimeoutError:
-            raise self._fault(f"did not answer within {ANSWER_S} s") from None
+            self._rests_until_s = monotonic() + REST_S
+            raise self._fault(f"did not answer within {within_s:g} s") from None
         except aiohttp.ClientError as exc:
             raise self._fault(f"cannot be reached ({type(exc).__name__})") from exc
 

@@ -22,6 +22,8 @@ from app.local.remote import Remote, RemoteFault
 
 PAUSE_MS = 180
 """Between two sentences: shorter than what ends a turn."""
+SENTENCE_S = 2.5
+"""A server that needs longer for one leaves a greeting no time for the next rung."""
 _KEPT_BYTES = 16 * 1024 * 1024
 _LIMIT_S = 10
 _LONGEST_CHARS = 600

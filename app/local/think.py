@@ -102,8 +102,8 @@ class Rules:
     def _reply(self, ask: Ask, heard: Understood | None) -> list[Output]:
         last = ask.items[-1] if ask.items else {}
         purpose = ask.metadata.get("purpose", "")
-        if given := _VERBATIM.search(ask.instructions):
-            return [Speech(given["words"].strip())]
+        if (given := verbatim(ask)) is not None:
+            return [Speech(given)]
         if purpose in _PURPOSES:
             return [Speech(_PURPOSES[purpose])]
         if last.get("type") == "function_call_output":
@@ -212,6 +212,12 @@ class Rules:
         if self._targets():
             about.append("a person")
         return f"Ask me for {', or '.join(about)}." if about else stock.WHAT_ELSE
+
+
+def verbatim(ask: Ask) -> str | None:
+    """What is to be said word for word, None where nothing is."""
+    given = _VERBATIM.search(ask.instructions)
+    return given["words"].strip() if given else None
 
 
 def pressed(item: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,6 @@ Rule: it is waited for as long as a caller waits, and whatever goes wrong is one
 the next rung's turn.
 """
 
-import asyncio
 import audioop
 import io
 import wave
@@ -14,7 +13,7 @@ import aiohttp
 from app.local.remote import Remote, RemoteFault
 from app.protocol.units import SAMPLE_RATE_HZ
 
-WITHIN_S = 5
+WITHIN_S = 4
 _WIDE_HZ = 2 * SAMPLE_RATE_HZ
 _MOST_CHARS = 2000
 
@@ -26,11 +25,7 @@ async def transcribed(remote: Remote, model: str, linear: bytes) -> str:
     form.add_field("model", model or "whisper-1")
     form.add_field("language", "en")
     form.add_field("response_format", "json")
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            answer = await remote.json("audio/transcriptions", form)
-    except TimeoutError:
-        raise RemoteFault(f"STT_BASE_URL did not answer within {WITHIN_S} s") from None
+    answer = await remote.json("audio/transcriptions", form, within_s=WITHIN_S)
     text = answer.get("text")
     if not isinstance(text, str):
         raise RemoteFault('STT_BASE_URL answered JSON without a "text"')
