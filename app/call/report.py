@@ -232,12 +232,21 @@ class Report:
         """The caller had left when Twilio was asked for the latest transfer."""
         return bool(self.transfers) and self.transfers[-1].outcome == "refused:call_over"
 
+    @property
+    def transfer_unclear(self) -> bool:
+        """Nobody knows whether Twilio took the latest redirect."""
+        return bool(self.transfers) and self.transfers[-1].outcome.startswith("unclear:")
+
     def ended(self, reason: str, now_ms: int) -> bool:
         """The call is over. False if it was already: a record closes exactly once."""
         if self.ending is not None:
             return False
         self.ending, self.ended_at_ms = reason, now_ms
         return True
+
+    def corrected(self, reason: str, now_ms: int) -> None:
+        """The call that seemed over was not, and ended like this."""
+        self.ending, self.ended_at_ms = reason, now_ms
 
     def lines(self) -> list[dict[str, object]]:
         """The turns: what the caller said and what they heard after it."""

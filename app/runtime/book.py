@@ -244,6 +244,8 @@ class Book:
         if not call.report.ended(reason, call.now_ms()):
             return
         self._calls.pop(call.facts.call_sid, None)
+        if call.report.transfer_unclear:
+            self._dials.outlive(call)
         self._left_carrier(call)
         self._ended[call.facts.call_sid] = _Ended(call.call_id, reason)
         while len(self._ended) > MOST_ENDED:
@@ -325,12 +327,17 @@ class Book:
         """
         call = self._dials.call(dial_token, call_sid)
         if call is None or call.dial is None:
+            if connected:
+                self._correct(dial_token, call_sid, talk_s)
             # Of a process before this one, or of a redirect that was given up and took effect.
             there = not (connected or call_over)
             late = self.failure() if there else self._line.scripts.hang_up()
             return self._dials.answer(dial_token, call_sid) or late
         target = call.dial.target
         self._left_carrier(call)
+        # The redirect was taken, whatever the answer to it said: nobody is on a stream of ours.
+        self._retire(call)
+        CALLS_ACTIVE.set(self.live)
         if connected:
             call.report.transfer_ended("connected", talk_s)
             self._close(call, "transferred")
@@ -341,6 +348,17 @@ class Book:
             call.gone = call.gone or call_over
             twiml = self._nobody_reached(call, target, status)
         return self._dials.answered(dial_token, call_sid, twiml)
+
+    def _correct(self, dial_token: str, call_sid: str, talk_s: int | None) -> None:
+        """A redirect that was given up took effect after all: the closed record says so."""
+        call = self._dials.late(dial_token, call_sid)
+        if call is None:
+            return
+        call.report.transfer_ended("connected", talk_s)
+        call.report.corrected("transferred", call.now_ms())
+        self._ended[call_sid] = _Ended(call.call_id, "transferred")
+        self._store.put(call.record())
+        log.info("call_corrected", call_id=call.call_id, call_sid=call_sid, reason="transferred")
 
     def _nobody_reached(self, call: LiveCall, target: str, status: str) -> str:
         """The caller was not put through: what becomes of them, in TwiML."""

@@ -14,6 +14,9 @@ TOKEN_BYTES = 32
 MOST_ANSWERED = 1_000
 """Answers that are remembered, for results that come again; the oldest are let go of."""
 
+MOST_LATE = 100
+"""Calls that ended in doubt about their redirect; a result comes when the talk is over."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
@@ -27,6 +30,7 @@ class Dials:
     def __init__(self) -> None:
         self._open: dict[str, LiveCall] = {}
         self._answered: OrderedDict[str, _Answered] = OrderedDict()
+        self._late: OrderedDict[str, LiveCall] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -48,6 +52,19 @@ class Dials:
         """The call whose transfer has this token; None where it is over or was never drawn."""
         call = self._open.get(token)
         return call if call is not None and call.facts.call_sid == call_sid else None
+
+    def outlive(self, call: LiveCall) -> None:
+        """The call is over for us, and Twilio may yet put the caller through."""
+        if call.dial is None:
+            return
+        self._late[call.dial.token] = call
+        while len(self._late) > MOST_LATE:
+            self._late.popitem(last=False)
+
+    def late(self, token: str, call_sid: str) -> LiveCall | None:
+        """The ended call whose redirect this result proves, once; None where there is none."""
+        call = self._late.get(token)
+        return self._late.pop(token) if call and call.facts.call_sid == call_sid else None
 
     def answered(self, token: str, call_sid: str, twiml: str) -> str:
         """Remember what a result was answered with, and answer it."""

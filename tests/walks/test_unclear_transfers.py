@@ -9,6 +9,7 @@ from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Expect, Reply, Scenario, ToolUse
 from app.emulators.twilio import DialOutcome, Pace
 from app.services import twilio_rest
+from tests.waiting import until
 from tests.walks.stage import VOICE, heard_tone, stage
 from tests.walks.steps import ask, finish, orders
 
@@ -116,3 +117,47 @@ async def test_a_redirect_without_effect_is_told_to_the_model(
         assert call.dialled == []
         assert record["transfers"][0]["outcome"] == f"unclear:{reason}"
         assert record["end_reason"] == "caller_hangup"
+
+
+async def test_a_dial_result_retires_what_still_waits_for_the_redirect(tmp_path: Path) -> None:
+    """The person has been talked to: no model line has to be paid for any longer."""
+    script = Scenario([GREETING, THROUGH])
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
+        s.twilio.fail_next("/Calls/", 503)
+        call = await ask(s)
+        await until(lambda: bool(orders(s)))
+        live = s.board.book.call(call.call_sid)
+        assert live is not None
+        assert live.dial is not None
+        await until(lambda: live.report.transfers[-1].outcome == "unclear:server_error")
+        talked = {"DialCallStatus": "completed", "DialBridged": "true", "CallSid": call.call_sid}
+
+        path = f"/twilio/dial-result/{live.dial.token}"
+        await s.post(path, talked | {"CallStatus": "completed"})
+
+        assert s.board.book.live == 0
+        await s.session.until_closed(timeout_s=1)
+        assert (await s.record(call))["end_reason"] == "transferred"
+
+
+async def test_a_redirect_that_takes_effect_after_it_was_given_up_corrects_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream that ended looked like a hang-up; the dial result knows better."""
+    monkeypatch.setattr(leaving, "STOP_MS", 100)
+    script = Scenario([GREETING, THROUGH, SORRY])
+    slow = {"pace": Pace(redirect_delay_ms=1_000)}
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT, twilio=slow) as s:
+        s.twilio.fail_next("/Calls/", 503, after=True)
+        call = await ask(s, answers={NUMBER: DialOutcome("bridged", talk_ms=500)})
+        early = await s.record(call)
+        await call.ended()
+
+        late = s.board.book.record(call.call_sid)
+
+        assert early["end_reason"] == "caller_hangup"
+        assert early["transfers"][0]["outcome"] == "unclear:server_error"
+        assert late is not None
+        assert late["end_reason"] == "transferred"
+        assert late["transfers"][0]["outcome"] == "connected"
+        assert late["timestamps"]["ended_at"] > early["timestamps"]["ended_at"]
