@@ -11,6 +11,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 
 from app.errors import ModelFault
+from app.protocol.commands import AskAlive
+from app.protocol.events import Event, ModelAlive, ModelLineLost
 from app.protocol.realtime import SessionConfig
 from app.transports.model import STALE_AFTER_MS, Endpoint, ModelLine
 from tests.call.words import b64
@@ -178,3 +180,47 @@ async def test_who_is_cancelled_when_the_session_is_confirmed_leaves_none() -> N
 
         async with asyncio.timeout(5):
             await ended.wait()
+
+
+async def told_after_ready(*sessions: object) -> list[Event]:
+    """What a ready line makes of further ``session.updated``; the last one ends the wait."""
+    events: list[Event] = []
+    told = asyncio.Event()
+
+    async def serve(line: ServerConnection) -> None:
+        await line.send(json.dumps({"type": "session.created", "session": {"id": "sess_1"}}))
+        await line.recv()
+        await line.send(json.dumps({"type": "session.updated", "session": SESSION}))
+        asked = json.loads(await line.recv())
+        assert asked["type"] == "session.update"
+        assert asked["session"] == {"type": "realtime"}
+        for session in sessions:
+            await line.send(json.dumps({"type": "session.updated", "session": session}))
+        await line.wait_closed()
+
+    def feed(event: Event) -> None:
+        events.append(event)
+        if len(events) == len(sessions):
+            told.set()
+
+    async with serve_websocket(serve, "127.0.0.1", 0, ping_interval=None) as server:
+        port = server.sockets[0].getsockname()[1]
+        line = ModelLine(CONFIG, feed)
+        await line.open(Endpoint(f"ws://127.0.0.1:{port}/realtime", ()), timeout_ms=5_000)
+        line.send(AskAlive())
+        async with asyncio.timeout(5):
+            await told.wait()
+        line.close()
+    return events
+
+
+async def test_an_update_of_a_ready_line_is_a_sign_of_life() -> None:
+    """Some servers echo the whole session and some what was changed, which is nothing."""
+    assert await told_after_ready(SESSION, {}, {"audio": {}}) == [ModelAlive()] * 3
+
+
+async def test_a_ready_line_whose_format_has_changed_is_lost() -> None:
+    """The answer to a harmless question may still tell of static."""
+    other = {"audio": {side: {"format": {"type": "audio/pcm"}} for side in ("input", "output")}}
+
+    assert await told_after_ready(other) == [ModelLineLost(1006, "wrong_format")]
