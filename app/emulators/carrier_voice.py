@@ -26,6 +26,8 @@ _FLITE: Final = "flite"
 _LIMIT_S = 10.0
 _PAUSE_MS = 180
 """Between two sentences; turns end after half a second of silence."""
+_CANNOT_BE_SAID: Final = (VoiceFault, TimeoutError, OSError, ValueError)
+"""The last two: a program that is gone, and text that no argument can hold."""
 
 
 class StudioVoice:
@@ -42,7 +44,7 @@ class StudioVoice:
             return b""
         try:
             return await self._studio.say(text, self._speaker)
-        except (VoiceFault, TimeoutError):
+        except _CANNOT_BE_SAID:
             return b""
 
 
@@ -58,7 +60,7 @@ class FliteVoice:
         """``text`` as mu-law; empty when it cannot be said."""
         try:
             said = [await self._sentence(one) for one in sentences(text)]
-        except (VoiceFault, TimeoutError):
+        except _CANNOT_BE_SAID:
             return b""
         return mulaw.silence(_PAUSE_MS).join(said)
 
