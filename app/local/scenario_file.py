@@ -85,6 +85,7 @@ class Scenario(_Strict):
 
     name: str = "scenario"
     greeting: str | None = None
+    """Said in place of the agent document's."""
     intents: dict[str, Wish] = Field(default_factory=dict)
     on_tool_result: dict[str, Results] = Field(default_factory=dict)
     fallback: tuple[str | _Fallback, ...] = ()
@@ -143,6 +144,8 @@ class Scripted:
     async def reply(self, ask: Ask, heard: Understood | None) -> Sequence[Output]:
         """What the scenario says, or the rules."""
         last = ask.items[-1] if ask.items else {}
+        if self._scenario.greeting and ask.metadata.get("purpose") == "greeting":
+            return [Speech(self._scenario.greeting)]
         if last.get("type") == "function_call_output":
             return await self._to_result(ask, last)
         keys = pressed(last)

@@ -207,3 +207,12 @@ async def test_keys_go_to_the_question_that_was_asked_last(tmp_path: Path) -> No
 
     assert order == [ToolUse("cancel_order", {"order_number": "77"})]
     assert nothing == [Speech(stock.NOT_CAUGHT)]
+
+
+async def test_a_greeting_of_the_scenario_is_said(tmp_path: Path) -> None:
+    """It was read, checked and then never heard."""
+    scripted = _scripted(tmp_path, 'greeting: "Clinic here."')
+    words = 'Say exactly this, word for word, and nothing else: "Hello."'
+    ask = Ask("client", False, words, (), {"purpose": "greeting"}, ())
+
+    assert list(await scripted.reply(ask, None)) == [Speech("Clinic here.")]
