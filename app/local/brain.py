@@ -16,6 +16,7 @@ import structlog
 from app.audio import mulaw
 from app.emulators.realtime_turns import Ask, Brain, Heard, Output, Plan, Speech
 from app.local.detector import best_detector
+from app.local.hear import Deaf
 from app.local.ports import NOTHING, Detector, Hear, Speak, Think, Understood
 from app.protocol.units import BYTES_PER_MS, SAMPLE_RATE_HZ
 
@@ -96,9 +97,10 @@ class LocalBrain(Brain):
                 self._hear.begin(self._think.expects())
 
     def leave(self) -> None:
-        """The session is over."""
+        """The session is over; it may be remembered, and its decoders are large."""
         for task in self._decoding:
             task.cancel()
+        self._hear = Deaf()
 
     def _linear(self, audio: bytes, format_name: str) -> bytes:
         """16-bit, 8 kHz, whatever the session appends."""

@@ -1,6 +1,8 @@
 """Ears, wits and voice together: what waits for what, and what happens when one has nothing."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -166,3 +168,16 @@ async def test_the_end_of_a_session_ends_its_decoding() -> None:
     await asyncio.wait({transcript})
 
     assert transcript.cancelled()
+
+
+async def test_the_ears_of_a_call_end_with_it() -> None:
+    """Closed sessions are remembered, and eight of them kept their decoders for weeks."""
+    ears = Ears()
+    gone = weakref.ref(ears)
+    brain = LocalBrain(ears, Wits(), Mouth())
+    del ears
+
+    brain.leave()
+    gc.collect()
+
+    assert gone() is None
