@@ -264,10 +264,10 @@ class Settings(BaseSettings):
     @field_validator("host")
     @classmethod
     def _interface(cls, value: str) -> str:
-        if re.search(r"[\s/@]", value) or value.count(":") == 1:
+        if re.search(r"[\s/@\[\]]", value) or value.count(":") == 1:
             raise SettingsFault(
                 'HOST must be an address to listen on, such as "0.0.0.0":'
-                " remove the scheme, and put the port into PORT."
+                " remove scheme and brackets, and put the port into PORT."
             )
         return value
 

@@ -208,7 +208,7 @@ SID_SHAPE = (
 )
 HOST_SHAPE = (
     'HOST must be an address to listen on, such as "0.0.0.0":'
-    " remove the scheme, and put the port into PORT."
+    " remove scheme and brackets, and put the port into PORT."
 )
 
 
@@ -307,6 +307,7 @@ HOST_SHAPE = (
         ),
         ("HOST", "http://0.0.0.0", HOST_SHAPE),
         ("HOST", "0.0.0.0:5050", HOST_SHAPE),
+        ("HOST", "[::1]", HOST_SHAPE),
         ("PORT", "http", "PORT must be a whole number from 0 to 65535."),
         ("PORT", "65536", "PORT must be a whole number from 0 to 65535."),
         ("PORT", "50.5", "PORT must be a whole number from 0 to 65535."),
