@@ -135,6 +135,8 @@ class Rules:
             if value is None:
                 value = task.slots[0].from_words(heard.text)
             if value is None and task.slots[0].kind is Kind.WORDS:
+                if (leaving := self._leaves(heard.text)) is not None:
+                    return self._to_intent(leaving, heard.text)
                 value = heard.text or None
             if value is not None:
                 return self._filled(task, value)
@@ -142,6 +144,13 @@ class Rules:
             return self._not_understood()
         self._missed = 0
         return self._to_intent(heard.intent, heard.text)
+
+    def _leaves(self, text: str) -> str | None:
+        """Whether words that may be an answer ask for a person, or for the end."""
+        ways = (intents.TRANSFER, intents.END)
+        return self._read(
+            text, [one for one in self._intents if one.name.partition(":")[0] in ways]
+        )
 
     def _to_intent(self, intent: str, text: str) -> list[Output]:
         if self._task is not None and intent in _NOT_LEAVING:

@@ -218,3 +218,19 @@ async def test_a_result_without_an_error_is_no_failure() -> None:
     said = await rules.reply(_ask("client", type="function_call_output", output=output), None)
 
     assert said == [Speech("nine to five. Is there anything else?")]
+
+
+async def test_a_question_that_any_words_answer_can_be_left() -> None:
+    """Whoever asked for a person was taken for one of that name."""
+    text = {"type": "string"}
+    schema = {"type": "object", "properties": {"text": text}, "required": ["text"]}
+    tool = {"type": "function", "name": "leave_message", "parameters": schema}
+    rules = _rules(tool)
+
+    await _hears(rules, "leave a message", "tool:leave_message")
+    person = await _hears(rules, "I want to speak to a human please", None)
+    await _hears(rules, "leave a message", "tool:leave_message")
+    message = await _hears(rules, "tell them goodbye from uncle bob", None)
+
+    assert person[-1] == ToolUse("transfer_call", {"target": "human", "reason": "asked for"})
+    assert message == [ToolUse("leave_message", {"text": "tell them goodbye from uncle bob"})]
