@@ -83,12 +83,30 @@ def messages(ask: Ask, heard: Understood | None) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = [
         {"role": "system", "content": f"{ask.instructions}\n\n{_NOTE}".strip()}
     ]
-    out.extend(filter(None, map(_message, ask.items[-_REMEMBERED:])))
+    for message in filter(None, map(_message, ask.items[-_REMEMBERED:])):
+        _add(out, message)
     if heard is not None:
         out.append({"role": "user", "content": heard.text or "(nothing that was understood)"})
     elif len(out) == 1:
         out.append({"role": "user", "content": "(the caller is on the line)"})
     return out
+
+
+def _add(out: list[dict[str, Any]], message: dict[str, Any]) -> None:
+    """Put it behind the others as strict servers want it.
+
+    Calls that were made together are one message, and no output is without its call: that may
+    be older than what is remembered.
+    """
+    calls = message.get("tool_calls")
+    if calls and out[-1].get("tool_calls"):
+        out[-1]["tool_calls"] += calls
+    elif message["role"] != "tool" or _called(out, message["tool_call_id"]):
+        out.append(message)
+
+
+def _called(out: Sequence[Mapping[str, Any]], call_id: str) -> bool:
+    return any(call["id"] == call_id for one in out for call in one.get("tool_calls") or ())
 
 
 def _message(item: Mapping[str, Any]) -> dict[str, Any] | None:

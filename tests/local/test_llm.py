@@ -8,7 +8,7 @@ import pytest
 
 from app.emulators.realtime_turns import Ask, Speech, ToolUse
 from app.local import stock
-from app.local.llm import LanguageModel
+from app.local.llm import LanguageModel, messages
 from app.local.ports import Intent, Understood
 from app.local.remote import Remote
 from app.local.think import Rules
@@ -116,3 +116,22 @@ async def test_a_server_that_is_not_there_is_no_silence_either() -> None:
         outputs = await model.reply(_ask(), Understood("", None))
 
     assert outputs == [Speech(stock.NOT_CAUGHT)]
+
+
+def test_calls_made_together_are_one_message_and_none_is_half_remembered() -> None:
+    """Strict servers refuse a call whose result does not follow, and a result without a call."""
+
+    def call(number: int) -> dict[str, Any]:
+        name = f"c{number}"
+        return {"type": "function_call", "call_id": name, "name": "look_up", "arguments": "{}"}
+
+    def output(number: int) -> dict[str, Any]:
+        return {"type": "function_call_output", "call_id": f"c{number}", "output": "x"}
+
+    said = {"type": "message", "role": "assistant", "content": [{"transcript": "Hello."}]}
+    together = messages(_ask(call(1), call(2), output(1), output(2)), None)
+    cut = messages(_ask(call(1), output(1), *[said] * 29), None)
+
+    assert [one["role"] for one in together] == ["system", "assistant", "tool", "tool"]
+    assert [one["id"] for one in together[1]["tool_calls"]] == ["c1", "c2"]
+    assert {one["role"] for one in cut[1:]} == {"assistant"}
