@@ -22,7 +22,7 @@ from app.emulators.preflight import NotReady
 
 USUAL = "http://127.0.0.1:5050"
 KEY_FILE = Path("data") / "api_key"
-_LIMIT_S = 5.0
+_LIMIT_S = 15.0
 _RECORD_S = 5.0
 _UNTOLD_S = 2.0
 """What takes longer is told."""
