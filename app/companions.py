@@ -22,7 +22,7 @@ import structlog
 
 READY_WITHIN_S = 20
 END_WITHIN_S = 5
-FIRST_PAUSE_S = 0.5
+FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 30.0
 HEALTHY_S = 60
 _ROOT = Path(__file__).parents[1]

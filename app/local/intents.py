@@ -15,7 +15,9 @@ TRANSFER = "transfer"
 TOOL = "tool"
 VALUE = "value"
 END = "end"
-"""Prefixes of intent names: ``transfer:billing``, ``tool:opening_hours``, ``value:monday``."""
+SOMEBODY = "somebody"
+"""Prefixes of intent names: ``transfer:billing``, ``tool:opening_hours``, ``value:monday``;
+``somebody`` where there is nobody to be put through to."""
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PLEASE = "[please]"
@@ -52,6 +54,9 @@ def of_session(tools: Iterable[Mapping[str, Any]]) -> list[Intent]:
     found: list[Intent] = []
     for tool in tools:
         found += _of_tool(str(tool.get("name", "")), tool.get("parameters") or {})
+    if not any(one.name.startswith(TRANSFER) for one in found):
+        # Callers ask for one all the same, and must not be asked to say it again.
+        found.append(Intent(SOMEBODY, _SOMEBODY))
     return [*found, *COMMON]
 
 
@@ -74,6 +79,15 @@ _GOODBYES = (
 )
 
 
+_SOMEBODY = (
+    f"{_WANT} (to speak|speak|to talk|talk) to {_PERSON} {_PLEASE}",
+    f"(speak|talk) to {_PERSON} {_PLEASE}",
+    f"[please] (put|connect) me [through] to {_PERSON}",
+    "operator [please]",
+    "representative [please]",
+)
+
+
 def _transfers(targets: Sequence[str]) -> list[Intent]:
     """Whoever asks for a person gets the first one; the others have to be named."""
     out: list[Intent] = []
@@ -85,13 +99,7 @@ def _transfers(targets: Sequence[str]) -> list[Intent]:
             f"[please] (put|connect) me [through] to [the] {words}",
         ]
         if index == 0:
-            phrases += [
-                f"{_WANT} (to speak|speak|to talk|talk) to {_PERSON} {_PLEASE}",
-                f"(speak|talk) to {_PERSON} {_PLEASE}",
-                f"[please] (put|connect) me [through] to {_PERSON}",
-                "operator [please]",
-                "representative [please]",
-            ]
+            phrases += _SOMEBODY
         out.append(Intent(f"{TRANSFER}:{target}", tuple(phrases)))
     return out
 

@@ -168,6 +168,7 @@ class Rules:
         answers = {
             "repeat": self._last_said or stock.NOTHING_TO_REPEAT,
             "hello": stock.HELLO,
+            intents.SOMEBODY: stock.NOBODY_HERE,
             "thanks": stock.YOU_ARE_WELCOME,
         }
         return [Speech(answers.get(intent, stock.NOTED))]

@@ -234,3 +234,14 @@ async def test_a_question_that_any_words_answer_can_be_left() -> None:
 
     assert person[-1] == ToolUse("transfer_call", {"target": "human", "reason": "asked for"})
     assert message == [ToolUse("leave_message", {"text": "tell them goodbye from uncle bob"})]
+
+
+async def test_where_nobody_can_be_reached_that_is_said() -> None:
+    """The example agent has no target: the first thing a newcomer tries must be understood."""
+    rules = Rules(intent_of)
+    rules.configure({"tools": builtin_schemas({})})
+    wish = "i want to speak to a human please"
+
+    said = await _hears(rules, wish, intent_of(wish, rules.expects()))
+
+    assert said == [Speech(stock.NOBODY_HERE)]
