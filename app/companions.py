@@ -65,9 +65,16 @@ class Companion:
         self.ready: dict[str, Any] = {}
         """What it said of itself when it first was ready."""
 
+    def begin(self) -> Self:
+        """Start it without waiting; ``with`` must follow."""
+        self._process = self._spawn(self._programme.arguments)
+        return self
+
     def __enter__(self) -> Self:
-        """Start it and wait until it is ready. Raises ``CompanionFault``."""
-        self.ready = self._start(self._programme.arguments)
+        """Start it, unless that was done, and wait until it is ready. Raises ``CompanionFault``."""
+        process = self._process or self._spawn(self._programme.arguments)
+        self._process = process
+        self.ready = self._first_word(process)
         self._watch = threading.Thread(
             target=self._keep, name=f"companion-{self._programme.name}", daemon=True
         )
@@ -91,8 +98,8 @@ class Companion:
         """Of the process that runs now."""
         return self._process.pid if self._process is not None else None
 
-    def _start(self, arguments: Sequence[str]) -> dict[str, Any]:
-        self._process = subprocess.Popen(
+    def _spawn(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -101,7 +108,6 @@ class Companion:
             env=dict(self._programme.environment),
             start_new_session=True,  # Ctrl-C is for the server, which drains first
         )
-        return self._first_word(self._process)
 
     def _first_word(self, process: subprocess.Popen[str]) -> dict[str, Any]:
         """The line that says it is ready; the rest of its output is not kept."""
@@ -153,7 +159,8 @@ class Companion:
 
     def _start_again(self) -> None:
         try:
-            self._start(self._programme.with_port(self.ready))
+            self._process = self._spawn(self._programme.with_port(self.ready))
+            self._first_word(self._process)
         except (CompanionFault, OSError) as fault:
             log.warning("companion_not_started", name=self._programme.name, reason=str(fault))
             self._process = None

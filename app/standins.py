@@ -45,9 +45,13 @@ def stand_in(settings: Settings) -> Iterator[StandIns]:
         raise CompanionFault("PORT is 0: the local line has to know it, so set one.")
     with contextlib.ExitStack() as open_:
         rungs: tuple[Rung, ...] = (_hosted(settings),)
+        account, key = _Account.drawn(), secrets.token_urlsafe(24)
+        model, carrier = Companion(_model(settings, key)), Companion(_carrier(settings, account))
+        for companion, wanted in ((model, settings.local_model), (carrier, settings.local_line)):
+            if wanted:  # both at once: each takes a second
+                companion.begin()
         if settings.local_model:
-            key = secrets.token_urlsafe(24)
-            model = open_.enter_context(Companion(_model(settings, key)))
+            open_.enter_context(model)
             rungs = _rungs(model.ready)
             settings = settings.model_copy(
                 update={
@@ -58,8 +62,7 @@ def stand_in(settings: Settings) -> Iterator[StandIns]:
         if not settings.local_line:
             yield StandIns(settings, lambda: None)
             return
-        account = _Account.drawn()
-        carrier = open_.enter_context(Companion(_carrier(settings, account)))
+        open_.enter_context(carrier)
         rungs = (*rungs, Rung("carrier", "local carrier", _CARRIER_SENTENCE, _REAL_CALLS))
         phone = PhoneSetup(f"ws://localhost:{carrier.ready['port']}/phone", account.ticket, rungs)
         yield StandIns(_with_account(settings, account, carrier.ready), lambda: phone)

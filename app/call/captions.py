@@ -34,7 +34,8 @@ class Caption:
     sent_ms: int | None = None
     """Of a cut line: how much of how much was heard."""
     latency_ms: int | None = None
-    """From the caller's last word to the first audio heard; to the first sent, until it is."""
+    """From the end of the caller's turn, which some silence precedes, to the first audio heard;
+    to the first sent, until it is."""
 
 
 class Captions:

@@ -176,9 +176,14 @@ class Runner:
         self._changed()
         if event.__class__ is SpeechText:
             return
+        self._measured(event)
+        self._rearm(now_ms)
+
+    def _measured(self, event: Event) -> None:
         if event.__class__ is MarkReturned:
             self._tell_turn()
-        self._rearm(now_ms)
+        elif event.__class__ is SpeechStarted:
+            self._fed_at_us = None  # It interrupted nothing; a key that does is another matter.
 
     def _tell_turn(self) -> None:
         turn = self._report.take_turn()

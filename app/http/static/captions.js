@@ -83,7 +83,7 @@ export class Captions {
     if (typeof latency_ms !== "number") return;
     const entry = this.#entry(id, "agent");
     entry.latency.textContent = `after ${(latency_ms / 1000).toFixed(2)} s`;
-    entry.latency.title = "from the end of your words to the first sound of the answer";
+    entry.latency.title = "from the moment your turn was taken to be over to the first sound of the answer";
   }
 
   #entry(id, kind) {
