@@ -50,3 +50,7 @@ class OurFault(PatchlineFault):
 
 class ToolFault(OurFault):
     """A tool cannot be offered as it is written; the message names it and the fix."""
+
+
+class StoreFault(OurFault):
+    """What is kept about calls cannot be reached just now; it may be in a moment."""

@@ -37,3 +37,16 @@ def loudest(audio: bytes, frequencies_hz: list[float], *, at_least: float = 0.5)
     """The frequency that dominates mu-law ``audio``, or None when none of them does."""
     best = max(frequencies_hz, key=lambda frequency: strength(audio, frequency))
     return best if strength(audio, best) >= at_least else None
+
+
+def soft(frequency_hz: float, length_ms: int, *, amplitude: int) -> bytes:
+    """Mu-law of a sine that swells to its peak ``amplitude`` of 32,767 and dies away."""
+    count = length_ms * SAMPLE_RATE_HZ // 1000
+    step = 2 * math.pi * frequency_hz / SAMPLE_RATE_HZ
+    swell = (math.sin(math.pi * n / count) ** 2 for n in range(count))
+    samples = array("h", (round(amplitude * s * math.sin(step * n)) for n, s in enumerate(swell)))
+    return mulaw.encode(samples.tobytes())
+
+
+COMFORT_TONE = soft(425, 180, amplitude=1500)
+"""What somebody hears who is held, at 27 dB below full scale: the pitch of European exchanges."""

@@ -31,6 +31,11 @@ class ClearPlayback:
     """Throw away everything the caller has not heard yet, here and at Twilio."""
 
 
+@dataclass(frozen=True, slots=True)
+class PlayComfort:
+    """Let the caller hear that the line lives although nobody speaks; nothing waits for it."""
+
+
 @dataclass(slots=True)
 class AppendAudio:
     """Let the model hear caller audio. Not frozen: fifty a second a call."""
@@ -117,6 +122,27 @@ class CloseModel:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSpare:
+    """Open a model line beside the one in use; answered by SpareReady or SpareRefused."""
+
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSpare:
+    """Close the spare line, or stop opening it; nothing is expected back."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchModel:
+    """The spare line is the model line from now on; the one before it is closed.
+
+    Nothing more comes of that one, not even what was on its way: its ids mean nothing to the
+    new one.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class RunTool:
     """Run a tool beside the audio; answered by ToolDone, whatever happens."""
 
@@ -167,5 +193,18 @@ ToModel = (
     | AddToolOutput
     | AskAlive
 )
-Effect = OpenModel | CloseModel | RunTool | Transfer | FailOver | HangUp | VerifyCall | EndStream
+Effect = (
+    PlayComfort
+    | OpenModel
+    | CloseModel
+    | OpenSpare
+    | CloseSpare
+    | SwitchModel
+    | RunTool
+    | Transfer
+    | FailOver
+    | HangUp
+    | VerifyCall
+    | EndStream
+)
 Command = ToCaller | ToModel | Effect

@@ -76,6 +76,16 @@ class CallEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class PickedUp:
+    """Twilio's detection says who picked up a call that we placed. May come late, or never."""
+
+    who: str
+    """human, machine, fax or unknown."""
+    records: bool = False
+    """A machine's greeting is over: it takes a message now."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallStillUp:
     """REST confirms that the call is in progress although no media arrives."""
 
@@ -85,6 +95,8 @@ class ModelReady:
     """``session.updated`` confirmed ``audio/pcmu`` both ways: the model line may carry audio."""
 
     session_id: str
+    life_ms: int | None = None
+    """How long the server grants the session from now; None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,38 @@ class ModelLineLost:
 
     code: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpareReady:
+    """A spare model line may carry audio, as ``ModelReady`` says of the one in use."""
+
+    session_id: str
+    life_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpareRefused:
+    """An attempt to open a spare line failed; the one in use goes on."""
+
+    reason: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpareLost:
+    """A spare line ended before it was used."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwapOrdered:
+    """Somebody wants another model line in place of this one, at a quiet moment."""
+
+    reason: str
+    """Short and stable, for the log: what another line is needed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +309,8 @@ class FailoverDone:
     """The failure treatment was asked for by REST."""
 
     accepted: bool
+    unclear: bool = False
+    """Not accepted as far as we know, but the answer got lost: Twilio may have taken it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,10 +346,15 @@ Event = (
     | StreamReportedOver
     | CallerLineLost
     | CallEnded
+    | PickedUp
     | CallStillUp
     | ModelReady
     | ModelRefused
     | ModelLineLost
+    | SpareReady
+    | SpareRefused
+    | SpareLost
+    | SwapOrdered
     | ModelAlive
     | SpeechStarted
     | SpeechStopped

@@ -22,6 +22,7 @@ from app.protocol.twilio_signature import (
 __all__ = [
     "FINAL_STATUSES",
     "CallStatus",
+    "Detection",
     "DialResult",
     "FormPairs",
     "IncomingCall",
@@ -116,6 +117,28 @@ class CallStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Detection:
+    """Who picked up a call that was placed, as answering machine detection found out."""
+
+    call_sid: str
+    answered_by: str
+    """human, machine_start, machine_end_beep, machine_end_silence, machine_end_other, fax or
+    unknown."""
+    took_ms: int | None = None
+
+    @property
+    def who(self) -> str:
+        """human, machine, fax or unknown; what Twilio may say tomorrow is unknown."""
+        kind = self.answered_by.partition("_")[0]
+        return kind if kind in {"human", "machine", "fax"} else "unknown"
+
+    @property
+    def records(self) -> bool:
+        """The greeting of a machine is over."""
+        return self.answered_by.startswith("machine_end_")
+
+
+@dataclass(frozen=True, slots=True)
 class StreamStatus:
     """A stream's status callback; the only word there is about a refused upgrade."""
 
@@ -193,6 +216,16 @@ def parse_call_status(form: FormPairs) -> CallStatus:
         duration_s=_whole(fields, "CallDuration"),
         sip_response_code=_whole(fields, "SipResponseCode"),
         answered_by=fields.get("AnsweredBy") or None,
+    )
+
+
+def parse_detection(form: FormPairs) -> Detection:
+    """Read the asynchronous callback of answering machine detection. Raises MalformedForm."""
+    fields = _fields(form)
+    return Detection(
+        call_sid=_sid(fields, "CallSid"),
+        answered_by=_word(fields, "AnsweredBy"),
+        took_ms=_whole(fields, "MachineDetectionDuration"),
     )
 
 

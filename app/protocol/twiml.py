@@ -47,6 +47,8 @@ class Fallback:
     """+E.164, ``tel:``, ``sip:`` or ``client:``; None to hang up."""
     ring_timeout_s: int = 20
     """How long the person is rung, 5 to 600."""
+    caller_id: str | None = None
+    """None: the person sees the caller's own number."""
 
 
 def destination_noun(destination: str) -> tuple[Noun, str]:
@@ -144,6 +146,15 @@ def say_and_hangup(text: str) -> str:
     return failure(Fallback(say=text))
 
 
+def elsewhere(url: str, *, pause_s: int) -> str:
+    """Ask ``url`` instead, after a pause in which an unanswered call goes on ringing."""
+    response = _builders.VoiceResponse()
+    if pause_s:
+        response.pause(length=pause_s)
+    response.redirect(_absolute(url), method="POST")
+    return str(response)
+
+
 def reject(reason: Literal["rejected", "busy"]) -> str:
     """Decline a call that has not been answered; it costs nothing and connects nothing."""
     response = _builders.VoiceResponse()
@@ -164,7 +175,9 @@ def fits_rest(twiml: str) -> bool:
 def _fall_back(response: Any, fallback: Fallback) -> None:
     _say(response, fallback.say)
     if fallback.dial is not None:
-        verb = _builders.Dial(answer_on_bridge=True, timeout=fallback.ring_timeout_s)
+        verb = _builders.Dial(
+            answer_on_bridge=True, timeout=fallback.ring_timeout_s, caller_id=fallback.caller_id
+        )
         _add_noun(verb, fallback.dial)
         response.append(verb)
         _say(response, FAREWELL)

@@ -120,6 +120,14 @@ class CallerLine(WSListener):
         else:
             self._cancel_deadline()
 
+    def hand_to(self, feed: Feed | None) -> None:
+        """From now on events go there; None: nobody wants the stream, which is closed."""
+        if self._feed is None:
+            return  # The socket is gone; what was kept tells that, too.
+        self._feed = feed
+        if feed is None:
+            self.close(POLICY_VIOLATION)
+
     def _malformed(self, reason: str) -> None:
         times = count(self.ignored, reason)
         if times == 1:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
+from time import time
 
 import structlog
 from picows import (
@@ -30,12 +31,25 @@ from picows import (
 
 from app.call.faults import FATAL
 from app.errors import ModelFault
-from app.protocol import realtime as codec
 from app.protocol.commands import AppendAudio, AppendSilence, ToModel, TruncateItem
 from app.protocol.dialect import OPENAI, Dialect, Truncate
 from app.protocol.errors import Malformed
 from app.protocol.events import Event, ModelAlive, ModelError, ModelLineLost, SpeechAudio
-from app.protocol.realtime import APPEND_HEAD, APPEND_TAIL
+from app.protocol.realtime_client_events import (
+    APPEND_HEAD,
+    APPEND_TAIL,
+    SessionConfig,
+    session_update,
+    write,
+    writer,
+)
+from app.protocol.realtime_server_events import (
+    Message,
+    SessionCreated,
+    SessionUpdated,
+    Unknown,
+    reader,
+)
 from app.protocol.units import FRAME_MS, chars_of_bytes
 from app.transports.frames import (
     ABNORMAL,
@@ -53,15 +67,17 @@ PING_AFTER_S = 2
 PONG_WITHIN_S = 2
 """A model line that is a black hole must be noticed while the caller still waits."""
 READ_BUFFER_BYTES = 8 * 1024
-STALE_AFTER_MS = 5_000
-"""More caller audio than this does not wait for a server that does not read."""
+STALE_AFTER_MS = 35_000
+"""More caller audio than this does not wait for a server that does not read: the 30 s that a
+new line may be given at once (``call.hearing``), of which no word may be lost, and 5 s."""
 OK = 1000
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-_FATAL_CLOSE = frozenset({3000, 4000})
+_FATAL_CLOSE = frozenset({1008, 3000, 4000})
+"""Against the server's policy, a wrong key, a wrong request: another attempt meets the same."""
 TRUNCATE_NOT_EXACT = "truncate_not_exact"
 """The model's memory of an interrupted answer is not what the caller heard."""
 
-_ABOUT_THE_SESSION = (codec.SessionCreated, codec.SessionUpdated)
+_ABOUT_THE_SESSION = (SessionCreated, SessionUpdated)
 _WHOLE = WSMsgType.TEXT
 _TEXT = (WSMsgType.TEXT, WSMsgType.CONTINUATION)
 
@@ -83,6 +99,16 @@ def _waiting_chars(dialect: Dialect) -> int:
     return STALE_AFTER_MS // FRAME_MS * (len(APPEND_HEAD) + frame + len(APPEND_TAIL))
 
 
+def _life_ms(expires_at_s: int | None) -> int | None:
+    """How long the session lasts from now, by our clock, which need not be the server's.
+
+    An end in the past is a clock of theirs or ours that is wrong, and tells nothing; one that
+    is too far away is for whoever knows the longest session there is.
+    """
+    left_s = 0.0 if expires_at_s is None else expires_at_s - time()
+    return round(left_s * 1000) if left_s > 0 else None
+
+
 class Setup(Enum):
     """How far the line has come."""
 
@@ -97,14 +123,14 @@ class ModelLine(WSListener):
 
     def __init__(
         self,
-        config: codec.SessionConfig,
+        config: SessionConfig,
         feed: Callable[[Event], None],
         dialect: Dialect = OPENAI,
     ) -> None:
         self._config = config
         self._dialect = dialect
-        self._parse = codec.reader(dialect)
-        self._text_of = codec.writer(dialect)
+        self._parse = reader(dialect)
+        self._text_of = writer(dialect)
         self.feed = feed
         """Where events go; may be replaced."""
         self._state = Setup.CONNECTING
@@ -114,7 +140,8 @@ class ModelLine(WSListener):
         self._confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._abort: asyncio.TimerHandle | None = None
         self.session_id = ""
-        self.expires_at_s: int | None = None
+        self.life_ms: int | None = None
+        """What the server grants the session, from its beginning; None if it did not say."""
         self.ignored: Counter[str] = Counter()
         """Server events that were not needed or not understood, by type or reason; once
         closed, also ``stale_audio``, which the server did not read in time."""
@@ -199,27 +226,27 @@ class ModelLine(WSListener):
             if count(self.ignored, exc.reason) == 1:
                 log.warning("message_ignored", reason=exc.reason, session_id=self.session_id)
 
-    def _take(self, message: codec.Message) -> None:
-        if isinstance(message, codec.Unknown):
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Unknown):
             count(self.ignored, message.kind)
         elif self._state is Setup.READY and not isinstance(message, _ABOUT_THE_SESSION):
             self.feed(message)
-        elif isinstance(message, codec.SessionCreated):
+        elif isinstance(message, SessionCreated):
             self._created(message)
-        elif isinstance(message, codec.SessionUpdated):
+        elif isinstance(message, SessionUpdated):
             self._updated(message)
         elif isinstance(message, ModelError):
             self._setup_refused(message)
 
-    def _created(self, created: codec.SessionCreated) -> None:
+    def _created(self, created: SessionCreated) -> None:
         if self._state is not Setup.CONNECTING:
             return
         self._state = Setup.CONFIGURING
         self.session_id = created.session_id
-        self.expires_at_s = created.expires_at_s
-        self._write(codec.session_update(self._config, self._dialect))
+        self.life_ms = _life_ms(created.expires_at_s)
+        self._write(session_update(self._config, self._dialect))
 
-    def _updated(self, updated: codec.SessionUpdated) -> None:
+    def _updated(self, updated: SessionUpdated) -> None:
         asked = self._state is Setup.READY and not updated.names_formats
         if not (asked or updated.confirms(self._dialect)):
             log.error(
@@ -239,7 +266,7 @@ class ModelLine(WSListener):
         if error.param and "transcription" in error.param and self._config.transcription:
             log.warning("transcription_refused", code=error.code)
             self._config = replace(self._config, transcription=None)
-            self._write(codec.session_update(self._config, self._dialect))
+            self._write(session_update(self._config, self._dialect))
             return
         retryable = error.code not in FATAL and "server_error" in error.code
         self._lost(ABNORMAL, f"setup_{error.code}", retryable=retryable)
@@ -262,7 +289,7 @@ class ModelLine(WSListener):
         if isinstance(command, AppendAudio):
             self.append(command.payload_b64)
         elif isinstance(command, AppendSilence):
-            self._outbox.audio(codec.write(command))
+            self._outbox.audio(write(command))
         elif text := self._text_of(command):
             self._outbox.control(text)
         if isinstance(command, TruncateItem) and self._dialect.truncate is not Truncate.EXACT:

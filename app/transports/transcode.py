@@ -13,7 +13,7 @@ from app.audio import mulaw
 from app.protocol.commands import AppendAudio, AppendSilence, ToModel
 from app.protocol.dialect import AudioFormat, Dialect
 from app.protocol.events import Event, SpeechAudio
-from app.protocol.realtime import SessionConfig
+from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.units import SAMPLE_RATE_HZ
 from app.transports.model import Endpoint, ModelLine
 
@@ -77,6 +77,7 @@ class TranscodedLine:
         """Where events go; may be replaced."""
         self._line = ModelLine(config, self._heard, dialect)
         self.session_id = ""
+        self.life_ms: int | None = None
         self.ignored = self._line.ignored
         self.warnings = self._line.warnings
         self._dialect = dialect
@@ -88,6 +89,7 @@ class TranscodedLine:
         """As ``ModelLine.open``."""
         await self._line.open(endpoint, timeout_ms)
         self.session_id = self._line.session_id
+        self.life_ms = self._line.life_ms
 
     def append(self, payload_b64: str) -> None:
         """Caller audio, mu-law as base64. On the audio path."""

@@ -18,16 +18,13 @@ from app.protocol.dialect import (
     AudioFormat,
     Dialect,
 )
-from app.protocol.realtime import (
-    SessionConfig,
+from app.protocol.realtime_client_events import SessionConfig, session_update, write, writer
+from app.protocol.realtime_server_events import (
     SessionCreated,
     SessionUpdated,
     Unknown,
     parse,
     reader,
-    session_update,
-    write,
-    writer,
 )
 from app.settings import Settings
 from tests.call.words import b64

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from app.protocol import commands as c
 from app.protocol import events as e
-from app.protocol import realtime
 from app.protocol.errors import Malformed
+from app.protocol.realtime_client_events import append
 from app.protocol.twilio_stream import Connected, Message, Start, Unknown, Writer, parse
 from tests.protocol.hostile import survives, variants
 
@@ -179,7 +179,7 @@ def test_whatever_passes_is_one_message_on_the_model_line(payload: str) -> None:
         return
     assert isinstance(audio, e.CallerAudio)
 
-    text = realtime.append(c.AppendAudio(audio.payload_b64))
+    text = append(c.AppendAudio(audio.payload_b64))
 
     assert orjson.loads(text) == {"type": "input_audio_buffer.append", "audio": payload}
 

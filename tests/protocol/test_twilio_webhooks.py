@@ -22,6 +22,7 @@ from app.protocol.twilio_webhooks import (
     Verdict,
     is_call_sid,
     parse_call_status,
+    parse_detection,
     parse_dial_result,
     parse_incoming_call,
     parse_stream_ended,
@@ -572,6 +573,35 @@ def test_a_number_that_is_none_is_left_out(number: str) -> None:
     assert parse_call_status(form).duration_s is None
 
 
+DETECTED = [
+    ("AccountSid", "AC" + "0" * 32),
+    ("CallSid", CALL_SID),
+    ("AnsweredBy", "machine_end_beep"),
+    ("MachineDetectionDuration", "4100"),
+]
+
+
+@pytest.mark.parametrize(
+    ("answered_by", "who", "records"),
+    [
+        ("human", "human", False),
+        ("machine_start", "machine", False),
+        ("machine_end_beep", "machine", True),
+        ("machine_end_silence", "machine", True),
+        ("machine_end_other", "machine", True),
+        ("fax", "fax", False),
+        ("unknown", "unknown", False),
+        ("android", "unknown", False),
+    ],
+)
+def test_a_detection_is_read(answered_by: str, who: str, records: bool) -> None:
+    """What Twilio may say tomorrow is nothing that somebody is hung up on for."""
+    found = parse_detection([*DETECTED[:2], ("AnsweredBy", answered_by), DETECTED[3]])
+
+    assert (found.call_sid, found.took_ms) == (CALL_SID, 4100)
+    assert (found.who, found.records) == (who, records)
+
+
 def fault_of(parse: Callable[[Any], object], pairs: list[tuple[str, str]]) -> str | None:
     """The field a parser complains about; None when it does not."""
     try:
@@ -584,6 +614,7 @@ def fault_of(parse: Callable[[Any], object], pairs: list[tuple[str, str]]) -> st
 PARSERS: list[tuple[Callable[[Any], object], list[tuple[str, str]], list[str]]] = [
     (parse_incoming_call, INCOMING, ["CallSid", "AccountSid"]),
     (parse_call_status, STATUS, ["CallSid", "CallStatus"]),
+    (parse_detection, DETECTED, ["CallSid", "AnsweredBy"]),
     (parse_stream_status, STREAM_STATUS, ["CallSid", "StreamSid", "StreamEvent"]),
     (parse_stream_ended, INCOMING, ["CallSid"]),
     (parse_dial_result, DIAL, ["CallSid", "DialCallStatus"]),

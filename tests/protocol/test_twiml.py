@@ -62,6 +62,15 @@ def test_the_failure_treatment() -> None:
     assert twiml.failure(PERSON) == (f"{HEAD}<Response><Say>One moment.</Say>{RING}</Response>")
 
 
+def test_the_person_behind_a_failing_call_sees_the_number_that_was_chosen() -> None:
+    """A trunk that takes no foreign caller ids would refuse the call nobody else can take."""
+    person = Fallback(say="", dial="+33612345678", caller_id="+15005550006")
+
+    assert '<Dial answerOnBridge="true" callerId="+15005550006" timeout="20">' in twiml.failure(
+        person
+    )
+
+
 def test_a_transfer_reports_back() -> None:
     """`D-PT-8`: without an action nobody learns that the person did not answer."""
     document = twiml.dial(
@@ -200,6 +209,18 @@ def test_a_stream_url_twilio_would_refuse_is_refused_here(url: str) -> None:
             status_url="https://h.test/s",
             fallback=PERSON,
         )
+
+
+def test_a_call_for_another_process_asks_again_by_post() -> None:
+    """With GET its parameters would be in the address, and the signature over another one."""
+    url = "https://x.test/incoming-call?elsewhere=1"
+    redirect = f'<Redirect method="POST">{url}</Redirect>'
+
+    assert twiml.elsewhere(url, pause_s=0) == f"{HEAD}<Response>{redirect}</Response>"
+    assert (
+        twiml.elsewhere(url, pause_s=1)
+        == f'{HEAD}<Response><Pause length="1" />{redirect}</Response>'
+    )
 
 
 def test_a_relative_callback_is_refused() -> None:

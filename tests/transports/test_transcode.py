@@ -16,7 +16,7 @@ from app.errors import ModelFault
 from app.protocol import commands as c
 from app.protocol.dialect import DIALECTS, HF_SPEECH_TO_SPEECH, LOCALAI, MULAW, AudioFormat, Dialect
 from app.protocol.events import Event, SpeechAudio, SpeechAudioDone
-from app.protocol.realtime import SessionConfig
+from app.protocol.realtime_client_events import SessionConfig
 from app.transports.model import TRUNCATE_NOT_EXACT, Endpoint
 from app.transports.transcode import TranscodedLine, from_format, to_format
 from tests.waiting import until
