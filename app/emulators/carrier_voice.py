@@ -4,7 +4,6 @@ flite first: a local recogniser understands it, and espeak-ng hardly (measured: 
 of the words wrong). Rule: text is never taken for an option of the program that says it.
 """
 
-import asyncio
 import shutil
 from typing import Final
 
@@ -21,13 +20,12 @@ from app.emulators.demo_voice import (
     trimmed,
 )
 from app.emulators.phone import Voice as PhoneVoice
+from app.emulators.voice_program import sound_of
 
 _FLITE: Final = "flite"
 _LIMIT_S = 10.0
 _PAUSE_MS = 180
 """Between two sentences; turns end after half a second of silence."""
-_CANNOT_BE_SAID: Final = (VoiceFault, TimeoutError, OSError, ValueError)
-"""The last two: a program that is gone, and text that no argument can hold."""
 
 
 class StudioVoice:
@@ -44,7 +42,7 @@ class StudioVoice:
             return b""
         try:
             return await self._studio.say(text, self._speaker)
-        except _CANNOT_BE_SAID:
+        except VoiceFault:
             return b""
 
 
@@ -60,25 +58,12 @@ class FliteVoice:
         """``text`` as mu-law; empty when it cannot be said."""
         try:
             said = [await self._sentence(one) for one in sentences(text)]
-        except _CANNOT_BE_SAID:
+        except VoiceFault:
             return b""
         return mulaw.silence(_PAUSE_MS).join(said)
 
     async def _sentence(self, text: str) -> bytes:
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            text,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            async with asyncio.timeout(_LIMIT_S):
-                sound, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        sound = await sound_of(_FLITE, (*self._command, text), within_s=_LIMIT_S)
         return trimmed(telephone(sound))
 
 

@@ -1,15 +1,15 @@
 """The server that the demonstration calls: one of its own, started for it, or one that runs.
 
-Its own is the real thing, `python -m app serve` in a process of its own and an empty folder,
-between the two emulators instead of the two companies. Rule: it knows the server only by its
-command line, its environment, its HTTP routes and the files it writes.
+Its own is the real thing, `python -m app serve` in a process of its own (which ends with ours:
+`app/emulators/demo_tether.py`) and an empty folder, between the two emulators instead of the two
+companies. Rule: it knows the server only by its command line, its environment, its HTTP routes
+and the files it writes.
 """
 
 import asyncio
 import contextlib
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -129,6 +129,7 @@ async def own_server(
 async def running(folder: Path, url: str, environment: Mapping[str, str]) -> AsyncIterator[None]:
     """The program in ``folder``, with exactly this environment, once ``url`` takes calls.
 
+    ``folder`` is a temporary one: it is removed with all it holds if this process is killed.
     Raises ``ServerFault`` with the end of its log when it does not start.
     """
     log = folder / "server.log"
@@ -167,12 +168,13 @@ async def _process(
 
     output = await asyncio.to_thread(opened)
     try:
-        # Not in our process group: Ctrl-C is ours, and we tell the server in good order.
+        # Not in our process group: Ctrl-C is ours, and we tell the server in good order. The
+        # pipe stays open for as long as we live: a server does not outlive who is killed.
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app", "serve"),
+            *(sys.executable, "-m", "app.emulators.demo_tether", str(folder), "serve"),
             cwd=folder,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=output,
             stderr=output,
             start_new_session=True,

@@ -5,7 +5,6 @@ it. Rule: what comes out is telephone audio (mu-law, 8,000 samples a second), at
 with no pause inside it that an ear could take for the end of a turn.
 """
 
-import asyncio
 import audioop
 import io
 import re
@@ -15,7 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.audio import mulaw, tones
+from app.emulators.voice_program import VoiceFault, sound_of
 from app.protocol.units import FRAME_BYTES, FRAME_MS, SAMPLE_RATE_HZ
+
+__all__ = [
+    "AGENT",
+    "CALLER",
+    "PROGRAM",
+    "Studio",
+    "Voice",
+    "VoiceFault",
+    "levelled",
+    "read_caller",
+    "sentences",
+    "stereo_wav",
+    "telephone",
+    "trimmed",
+]
 
 PROGRAM = "espeak-ng"
 _SPEAKING_LIMIT_S = 20
@@ -26,10 +41,6 @@ _QUIET_RMS = 150
 _PAUSE_MS = 180
 """Between two sentences; turns end after half a second of silence."""
 _SAMPLE_BYTES = 2
-
-
-class VoiceFault(Exception):
-    """espeak-ng is installed and does not speak; the message says what it said instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +82,9 @@ class Studio:
     async def _sentence(self, text: str, voice: Voice) -> bytes:
         if self._program is None:
             return _beeps(text, voice.beep_hz)
-        options = ["--stdout", "-v", voice.name, "-s", str(voice.words_per_minute), "--", text]
-        process = await asyncio.create_subprocess_exec(
-            self._program,
-            *options,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(_SPEAKING_LIMIT_S):
-                sound, complaint = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode or not sound:
-            raise VoiceFault(f"{PROGRAM} failed: {complaint.decode(errors='replace').strip()}")
+        options = ("--stdout", "-v", voice.name, "-s", str(voice.words_per_minute), "--", text)
+        command = (self._program, *options)
+        sound = await sound_of(PROGRAM, command, within_s=_SPEAKING_LIMIT_S)
         return trimmed(telephone(sound))
 
 

@@ -80,8 +80,10 @@ class Phone(Protocol):
         """Whether it can ring or dial."""
         ...
 
-    def ring(self, leg: Leg, *, call_sid: str, from_: str, to: str) -> "asyncio.Future[Answer]":
-        """Ring a free phone; once answered it talks on ``leg``."""
+    def ring(
+        self, leg: Leg, *, call_sid: str, from_: str, to: str, sentence: str
+    ) -> "asyncio.Future[Answer]":
+        """Ring a free phone; once answered it talks on ``leg``. ``sentence`` says who calls."""
         ...
 
     def over(self, leg: Leg, by: str, reason: str) -> None:

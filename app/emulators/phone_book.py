@@ -51,6 +51,10 @@ class PhoneBook:
     unattended_ms: int = 6_000
     """How long an extension without a phone rings, where nobody may be expected to come."""
 
+    def called_at(self, number: str) -> Extension:
+        """Whom a call of the agent's rings: the person at their number, else the caller."""
+        return self.person if number == self.person.number else self.caller
+
     def reached_by(self, destination: str) -> Extension | None:
         """Whom a <Dial> rings: the person, or nobody."""
         numbers = self.persons_numbers
@@ -64,6 +68,7 @@ async def rung(
     call_sid: str,
     from_: str,
     to: str,
+    sentence: str,
     patience_ms: float,
     unattended_ms: float = 6_000,
 ) -> Rung:
@@ -84,7 +89,11 @@ async def rung(
             if not phone.free:
                 return Answer.DECLINED, None
             async with asyncio.timeout(max(0.0, deadline_ms - monotonic_ms()) / 1000):
-                answer = await _answer(phone, leg, call_sid=call_sid, from_=from_, to=to)
+                answer = await _answer(
+                    phone,
+                    leg,
+                    phone.ring(leg, call_sid=call_sid, from_=from_, to=to, sentence=sentence),
+                )
         except TimeoutError:
             return None, None
         if answer is not Answer.GONE:
@@ -92,8 +101,7 @@ async def rung(
         alone_until_ms = monotonic_ms() + unattended_ms
 
 
-async def _answer(phone: Phone, leg: Leg, *, call_sid: str, from_: str, to: str) -> Answer:
-    ringing = phone.ring(leg, call_sid=call_sid, from_=from_, to=to)
+async def _answer(phone: Phone, leg: Leg, ringing: "asyncio.Future[Answer]") -> Answer:
     answer: Answer | None = None
     try:
         answer = await ringing

@@ -170,9 +170,11 @@ class ScriptedPhone:
         """It makes its own call and takes none."""
         return False
 
-    def ring(self, _leg: Leg, *, call_sid: str, from_: str, to: str) -> "asyncio.Future[Answer]":
+    def ring(
+        self, _leg: Leg, *, call_sid: str, from_: str, to: str, sentence: str
+    ) -> "asyncio.Future[Answer]":
         """Nobody is there to answer."""
-        self.tell("ring", callSid=call_sid, **{"from": from_}, to=to)
+        self.tell("ring", callSid=call_sid, **{"from": from_}, to=to, sentence=sentence)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         answer.set_result(Answer.DECLINED)
         return answer

@@ -10,7 +10,8 @@
     mark.name                   played up to here,    stop      the stream is over, the call may
                                 or it was cleared               go on
     say.text                    the carrier's voice   said      text: a <Say> begins, audio as media
-                                says it for them      ring      callSid, from, to; ringing-over
+                                says it for them      ring      callSid, from, to; who calls, as a
+                                                                sentence; ringing-over
                                                       dialling  to; then bridged: media both ways
                                                       sms       from, to, body
                                                       hungup    by caller, agent, person, carrier;

@@ -78,14 +78,16 @@ class TabPhone:
         """Whether it can ring or dial."""
         return self._state is _State.FREE
 
-    def ring(self, leg: Leg, *, call_sid: str, from_: str, to: str) -> "asyncio.Future[Answer]":
+    def ring(
+        self, leg: Leg, *, call_sid: str, from_: str, to: str, sentence: str
+    ) -> "asyncio.Future[Answer]":
         """Ring; the future says what became of it. A phone that is not free declines."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         if not self.free:
             answer.set_result(Answer.DECLINED)
             return answer
         self._state, self._leg, self._ringing = _State.RINGING, leg, answer
-        self.tell("ring", callSid=call_sid, **{"from": from_}, to=to)
+        self.tell("ring", callSid=call_sid, **{"from": from_}, to=to, sentence=sentence)
         return answer
 
     def take_up(self, leg: Leg) -> None:

@@ -48,6 +48,11 @@ def read(file: Path) -> bytes:
         content = file.read_bytes()
     except OSError as exc:
         raise VoiceFault(f"{file} cannot be read: {exc.strerror}.") from exc
+    return heard_in(file, content)
+
+
+def heard_in(file: Path | str, content: bytes) -> bytes:
+    """What is in the content of a WAV file, as mu-law. Raises ``VoiceFault`` that names it."""
     layout, samples = _chunks(file, content)
     audio = _telephone(layout, _linear(file, layout, samples))
     if not audio:
@@ -61,7 +66,7 @@ def silent(audio: bytes) -> bool:
     return all(mulaw.rms(piece) <= QUIET_RMS for piece in pieces)
 
 
-def _chunks(file: Path, content: bytes) -> tuple[_Layout, bytes]:
+def _chunks(file: Path | str, content: bytes) -> tuple[_Layout, bytes]:
     """The layout and the samples. What a broken header promises and is not there is left out."""
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise VoiceFault(f"{file} is not a WAV file.")
@@ -88,7 +93,7 @@ def _layout(chunk: bytes) -> _Layout:
     return _Layout(code, number(2, 2), number(4, 4), number(14, 2))
 
 
-def _linear(file: Path, layout: _Layout, samples: bytes) -> bytes:
+def _linear(file: Path | str, layout: _Layout, samples: bytes) -> bytes:
     """16-bit samples of every channel."""
     decode = _DECODERS.get((layout.code, layout.bits))
     if decode is None:
@@ -112,7 +117,7 @@ _SLOWEST_HZ = 4_000
 _FASTEST_HZ = 192_000
 
 
-def _too_long(file: Path) -> str:
+def _too_long(file: Path | str) -> str:
     return f"{file} is longer than {LONGEST_MIN} minutes: cut it."
 
 

@@ -17,6 +17,9 @@ _ITEM_ADDED = "conversation.item.added"
 _STRICT_RATE_HZ = 24_000
 _HF_RATE_HZ = 16_000
 
+LOCALAI_EVENT_ID = "event_TODO"
+"""What LocalAI writes as the id of every event (core/http/endpoints/openai/realtime.go)."""
+
 
 class Deviation:
     """None: strict GA."""
@@ -128,7 +131,7 @@ class LocalAiLike(Deviation):
     def tell(self, event: Json) -> list[Json]:
         """No format in the echo, no item of speech, no end of an item, errors nobody knows."""
         kind = event["type"]
-        event = event | {"event_id": "event_TODO"}
+        event = event | {"event_id": LOCALAI_EVENT_ID}
         if kind == "conversation.item.done":
             return []
         if kind in ("session.created", "session.updated"):
@@ -139,7 +142,7 @@ class LocalAiLike(Deviation):
             event = event | {"item_id": ""}
         if kind == "input_audio_buffer.committed":
             error = {"type": "invalid_request_error", "code": "speaker_unknown", "param": ""}
-            error |= {"message": "Failed to identify the speaker", "event_id": "event_TODO"}
+            error |= {"message": "Failed to identify the speaker", "event_id": LOCALAI_EVENT_ID}
             return [event, {"type": "error", "event_id": "", "error": error}]
         return [event]
 

@@ -27,8 +27,19 @@ class StepFault(Exception):
     """A step that cannot be done; the message is a sentence."""
 
 
+class _Typed(typer.Context):
+    """Help and usage errors name the command as it is documented, not the one behind it."""
+
+    @property
+    def command_path(self) -> str:
+        """What is typed."""
+        return "python -m app call --local"
+
+
 class InOrder(TyperCommand):
     """A command that remembers the order of its steps, in ``ctx.meta[ORDER]``."""
+
+    context_class = _Typed
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As ever, and with the name of each step that was met."""

@@ -10,12 +10,23 @@ from math import inf
 from typing import Any, Final
 
 from app.audio import mulaw
+from app.emulators.phone_client import LOST
 from app.emulators.phone_script import CallRecording, PhoneEvent
 from app.emulators.phone_wav import QUIET_RMS
 from app.protocol.units import BYTES_PER_MS, FRAME_MS
 
-GOOD_ENDS: Final = frozenset({"caller_hangup", "assistant_hangup", "transferred", "operator_ended"})
+GOOD_ENDS: Final = frozenset(
+    {
+        *("caller_hangup", "assistant_hangup", "transferred", "operator_ended"),
+        *("voicemail_left", "voicemail_hangup", "canceled"),  # of calls that a server places
+    }
+)
 _END: Final = "The call ended: "
+_LOST: Final = {
+    "replaced": "another telephone took the line, which ended the call",
+    LOST: "the line to the carrier broke off",
+}
+"""By the carrier's reasons: what the server takes for a caller who hung up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,12 @@ class Findings:
         return texts[-1].removeprefix(_END) if texts else None
 
     @property
+    def line_lost(self) -> str | None:
+        """How the phone lost its line while the call went on; None: it kept it."""
+        reasons = (str(one.fields.get("reason")) for one in self.events if one.name == "hungup")
+        return next((_LOST[one] for one in reasons if one in _LOST), None)
+
+    @property
     def reached(self) -> bool:
         """Whether the agent was ever on the line."""
         return any(one.name in ("start", "bridged") for one in self.events)
@@ -131,7 +148,7 @@ def judged(found: Findings, expected: Expected) -> list[Check]:
 
 
 def _checks(found: Findings, expected: Expected) -> Iterator[Check]:
-    yield _ended(found.end_reason, expected.end)
+    yield _ended(found, expected.end)
     for name in expected.tools:
         used = ", ".join(found.tools) or "none"
         yield Check(
@@ -147,12 +164,14 @@ def _checks(found: Findings, expected: Expected) -> Iterator[Check]:
         yield _quick(found.latencies_ms, expected.max_latency_ms)
 
 
-def _ended(reason: str | None, wanted: str | None) -> Check:
-    if wanted is not None:
-        return Check(f"the call ends with {wanted}", None if reason == wanted else f"{reason}")
-    if reason in GOOD_ENDS:
-        return Check("the call ends well")
-    return Check("the call ends well", reason or "the server did not tell how it ended")
+def _ended(found: Findings, wanted: str | None) -> Check:
+    what = "the call ends well" if wanted is None else f"the call ends with {wanted}"
+    reason = found.end_reason
+    if found.line_lost is not None:
+        return Check(what, found.line_lost)
+    if reason in (GOOD_ENDS if wanted is None else {wanted}):
+        return Check(what)
+    return Check(what, reason or "the server did not tell how it ended")
 
 
 def _missing(text: str, lines: Sequence[str], verb: str) -> str | None:

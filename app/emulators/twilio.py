@@ -15,6 +15,7 @@ it; a call that is still up then is dropped without a word.
 """
 
 import contextlib
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -25,7 +26,14 @@ from app.emulators.phone_book import PhoneBook
 from app.emulators.twilio_call import CallbackWish, EmulatedCall, Fetch
 from app.emulators.twilio_exchange import Exchange
 from app.emulators.twilio_media import EmulatedStream
-from app.emulators.twilio_rest import DROPPED, UNANSWERED, Desk, Failure, rest_application
+from app.emulators.twilio_rest import (
+    DROPPED,
+    KEPT_MESSAGES,
+    UNANSWERED,
+    Desk,
+    Failure,
+    rest_application,
+)
 from app.emulators.twilio_run import Carrier, http_method
 from app.emulators.twilio_tasks import OwnedTasks
 from app.emulators.twilio_webhooks import PublicOrigin, Webhooks
@@ -35,6 +43,7 @@ from app.emulators.twilio_words import (
     EmulatorViolations,
     Faults,
     Pace,
+    PickUp,
     SharedKey,
     Violation,
 )
@@ -48,12 +57,14 @@ __all__ = [
     "EmulatorViolations",
     "Faults",
     "Pace",
+    "PickUp",
     "SharedKey",
     "TwilioEmulator",
     "Violation",
 ]
 
-_KEPT_CALLS = 10_000
+KEPT_CALLS = 1_000
+"""Calls that are over are forgotten beyond that, oldest first; one that lives never is."""
 _GRACE_S = 0.2
 """How long the REST server waits for requests under way when the emulator is left."""
 
@@ -85,6 +96,7 @@ class TwilioEmulator:
         fallback_path: str | None = None,
         keep_audio: bool = True,
         phones: PhoneBook | None = None,
+        kept_calls: int = KEPT_CALLS,
     ) -> None:
         self.account_sid = account_sid
         self.auth_token = auth_token
@@ -93,13 +105,14 @@ class TwilioEmulator:
         self.pace = pace or Pace()
         self.answers: Answers = answers if answers is not None else {}
         self.calls: dict[str, EmulatedCall] = {}
-        self.messages: list[dict[str, Any]] = []
+        self.messages: deque[dict[str, Any]] = deque(maxlen=KEPT_MESSAGES)
         self.api_url = ""
         """Base of the REST API; empty until the emulator was entered."""
         self._api_address = (api_host, api_port)
         self._status_path = status_path
         self._fallback_path = fallback_path
         self._keep_audio = keep_audio
+        self._kept_calls = kept_calls
         self._tasks = OwnedTasks()
         self._webhooks = Webhooks(
             origin=self.origin,
@@ -123,6 +136,7 @@ class TwilioEmulator:
             auth_token=auth_token,
             api_keys=dict(api_keys or {}),
             calls=self.calls,
+            remember=self._remember,
             messages=self.messages,
             place=self._exchange.place,
             pace=self.pace,
@@ -175,7 +189,6 @@ class TwilioEmulator:
         Returns at once. ``extra_params`` go with the voice webhook only; with a ``phone`` the
         caller hears and speaks there, and not by the methods of the call.
         """
-        self._forget_old_calls()
         call = EmulatedCall(
             account_sid=self.account_sid,
             from_=from_,
@@ -186,7 +199,7 @@ class TwilioEmulator:
             keep_audio=self._keep_audio,
             phone=phone,
         )
-        self.calls[call.call_sid] = call
+        self._remember(call)
         source = Fetch(
             self.origin.absolute(voice_path), http_method(method), dict(extra_params or {})
         )
@@ -228,8 +241,8 @@ class TwilioEmulator:
             return None
         return CallbackWish(self.origin.absolute(self._status_path))
 
-    def _forget_old_calls(self) -> None:
-        if len(self.calls) < _KEPT_CALLS:
-            return
-        for call_sid in [sid for sid, call in self.calls.items() if call.settled]:
-            del self.calls[call_sid]
+    def _remember(self, call: EmulatedCall) -> None:
+        over = (sid for sid, one in self.calls.items() if one.settled)
+        if len(self.calls) >= self._kept_calls and (oldest := next(over, None)) is not None:
+            del self.calls[oldest]
+        self.calls[call.call_sid] = call

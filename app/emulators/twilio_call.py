@@ -1,8 +1,9 @@
 """A call on the local Twilio: what happened to it, and what the caller can do.
 
-Tests hold this object. Its lists are the story, in order; its methods are the caller's
-hand, mouth and patience. Rule: the caller asks and the exchange acts, so that a caller who
-hangs up, a REST update and a dying stream meet in one place and one order.
+Tests hold this object. Its lists are the story, in order (the newest thousand of what goes on
+and on: a call may last for days); its methods are the caller's hand, mouth and patience. Rule:
+the caller asks and the exchange acts, so that a caller who hangs up, a REST update and a dying
+stream meet in one place and one order.
 """
 
 import asyncio
@@ -31,6 +32,8 @@ from app.protocol.units import BYTES_PER_MS, MULAW_SILENCE
 _KEPT_VIOLATIONS = 1000
 _WAITING_ORDERS = 64
 _KEY_MS = 200
+RING_LIMIT_MS = 60_000
+"""What Twilio rings for where a request says nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,13 @@ class EmulatedCall:
     """The phone the caller is talking to, while put through to one."""
     left_by_person = False
     """Whether the person the caller was put through to hung up, and nothing came after."""
+    parent_call_sid: str | None = None
+    """Of the call this is the dialled leg of."""
+    answered_by: str | None = None
+    """What answering machine detection found; None where nobody asked, or not yet."""
+    ring_limit_ms = RING_LIMIT_MS
+    on_star: Callable[[], object] | None = None
+    """What the star key does while put through; None: it is heard over there."""
 
     def __init__(
         self,
@@ -106,7 +116,7 @@ class EmulatedCall:
         account_sid: str,
         from_: str,
         to: str,
-        direction: Literal["inbound", "outbound-api"] = "inbound",
+        direction: Literal["inbound", "outbound-api", "outbound-dial"] = "inbound",
         answers: Answers | None = None,
         callback: CallbackWish | None = None,
         fallback_url: str | None = None,
@@ -208,6 +218,7 @@ class EmulatedCall:
             "To": self.to,
             "ToCity": "",
             "ToCountry": "US",
+            **({} if self.parent_call_sid is None else {"ParentCallSid": self.parent_call_sid}),
         }
 
     def resource(self) -> dict[str, str | None]:
@@ -225,7 +236,7 @@ class EmulatedCall:
             "to": self.to,
             "to_formatted": self.to,
             "direction": self.direction,
-            "answered_by": None,
+            "answered_by": self.answered_by,
             "parent_call_sid": None,
             "forwarded_from": None,
             "caller_name": None,
@@ -273,6 +284,8 @@ class EmulatedCall:
         """Press one key (``0-9 * # A-D``): to the stream if there is one, else to <Gather>."""
         if self.streams and self.streams[-1].live:
             await self.streams[-1].press(digit)
+        elif digit == "*" and self.on_star is not None:
+            self.on_star()
         elif self.other_party is not None:
             self.other_party.play(keys(digit, _KEY_MS))
         else:

@@ -8,16 +8,22 @@ answered and was never connected reports ``completed``: only ``DialBridged`` say
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urljoin
 from xml.etree.ElementTree import Element
 
 from app.emulators.carrier_dial import PersonsPhone
-from app.emulators.twilio_call import Fetch
+from app.emulators.carrier_room import Member
+from app.emulators.phone import Phone
+from app.emulators.twilio_call import EmulatedCall, Fetch
 from app.emulators.twilio_run import Ended, Run, Step, number
 from app.emulators.twilio_twiml import Document, parse, words_of
 from app.emulators.twilio_words import DialOutcome, Violation, monotonic_ms, new_sid
 
 _DIAL_TIMEOUT_S = 30
+_DIAL_LIMIT_S = 14_400
 _KEY_THAT_ACCEPTS = "1"
 _SCREEN_DOCUMENTS = 10
 
@@ -28,31 +34,62 @@ async def dial(run: Run, verb: Element) -> Step:
     if conference is not None:
         return await _confer(run, verb, conference)
     child_sid = new_sid("CA")
+    run.call.far_end_left.clear()
     run.owe_action(verb, {"DialCallStatus": "canceled", "DialCallSid": child_sid})
     noun, party = _party(run, verb, child_sid)
     patience_ms = number(verb, "timeout", _DIAL_TIMEOUT_S) * 1000 * run.carrier.pace.pause_factor
     try:
         outcome = await party.ring(patience_ms)
         if outcome.status == "completed" and noun.get("url"):
-            outcome = await _screen(run, noun, outcome, child_sid)
+            outcome = await party.screen(run, noun, outcome)
         run.call.dial_results.append(outcome)
         run.call.pulse.beat()
         result = _result(outcome, child_sid)
         run.owe_action(verb, result)
-        await _talk_for(party, outcome, result)
+        await _talk_for(party, outcome, result, _limits(run, verb))
     finally:
         party.leave()
     return run.action(verb, result)
 
 
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What ends a conversation though nobody puts the receiver down."""
+
+    call: EmulatedCall
+    seconds: float
+    star: bool
+
+    async def around(self, talking: Coroutine[Any, Any, None]) -> bool:
+        """Until ``talking`` is over, or the star key ends it; True when the time was up first."""
+        talk = asyncio.create_task(talking, name="conversation")
+        self.call.on_star = talk.cancel if self.star else None
+        try:
+            await asyncio.wait({talk}, timeout=self.seconds)
+            if talk.done() and not talk.cancelled():
+                talk.result()
+            return not talk.done()
+        finally:
+            self.call.on_star = None
+            talk.cancel()
+            await asyncio.wait({talk})
+
+
+def _limits(run: Run, verb: Element) -> _Limits:
+    seconds = number(verb, "timeLimit", _DIAL_LIMIT_S) * run.carrier.pace.pause_factor
+    return _Limits(run.call, seconds, verb.get("hangupOnStar", "false").lower() == "true")
+
+
 async def _talk_for(
-    party: "_Actor | PersonsPhone", outcome: DialOutcome, result: dict[str, str]
+    party: "_Actor | PersonsPhone", outcome: DialOutcome, result: dict[str, str], limits: _Limits
 ) -> None:
     """The conversation, and how long it was, which is told even if the caller ends it."""
     began = monotonic_ms()
     try:
         if outcome.kind == "bridged":
-            await party.talk()
+            time_is_up = await limits.around(party.talk())
+            if time_is_up:
+                party.leave("carrier", "time_limit")
     finally:
         if outcome.status == "completed":
             result["DialCallDuration"] = str(round((monotonic_ms() - began) / 1000))
@@ -61,9 +98,10 @@ async def _talk_for(
 class _Actor:
     """A destination that behaves as the test said."""
 
-    def __init__(self, run: Run, outcome: DialOutcome) -> None:
+    def __init__(self, run: Run, outcome: DialOutcome, child_sid: str) -> None:
         self._run = run
         self._outcome = outcome
+        self._child_sid = child_sid
 
     async def ring(self, patience_ms: float) -> DialOutcome:
         """Ring as long as the outcome says, or until patience is out."""
@@ -73,11 +111,15 @@ class _Actor:
         await self._run.take(outcome.ring_ms)
         return outcome
 
+    async def screen(self, run: Run, noun: Element, outcome: DialOutcome) -> DialOutcome:
+        """Listen to what <Number url> says, and do what the outcome says."""
+        return await _screen(run, noun, outcome, self._child_sid)
+
     async def talk(self) -> None:
         """Until the time is over or the test lets it hang up."""
         await _talk(self._run, self._outcome)
 
-    def leave(self) -> None:
+    def leave(self, by: str = "", reason: str = "") -> None:
         """It holds nothing."""
 
 
@@ -100,7 +142,7 @@ def _party(run: Run, verb: Element, child_sid: str) -> tuple[Element, _Actor | P
                 unattended_ms=phones.unattended_ms,
             )
     noun, outcome = _first_to_answer(run, verb)
-    return noun, _Actor(run, outcome)
+    return noun, _Actor(run, outcome, child_sid)
 
 
 async def refer(run: Run, verb: Element) -> Step:
@@ -132,6 +174,7 @@ async def enqueue(run: Run, verb: Element) -> Step:
     """Put the caller on hold; only an outcome for ``queue:name`` brings somebody."""
     name = verb.get("workflowSid") or words_of(verb)
     run.call.enqueued.append(words_of(verb))
+    run.call.far_end_left.clear()
     run.call.pulse.beat()
     ids = {"QueueSid": new_sid("QU"), "QueueTime": "0"}
     run.owe_action(verb, {"QueueResult": "hangup", **ids})
@@ -149,15 +192,32 @@ async def enqueue(run: Run, verb: Element) -> Step:
 async def _confer(run: Run, verb: Element, conference: Element) -> Step:
     name = words_of(conference)
     run.call.conferences.append(name)
+    run.call.far_end_left.clear()
     run.call.pulse.beat()
     extra = {"DialCallStatus": "answered", "DialBridged": "true"}
     run.owe_action(verb, extra)
+    if run.call.phone is not None:
+        await _limits(run, verb).around(_meet(run, conference, name, run.call.phone))
+        return run.action(verb, extra)
     outcome = run.outcome(f"conference:{name}")
     if outcome is None:
         await run.stay()
         return None
     await _talk(run, outcome)
     return run.action(verb, extra)
+
+
+async def _meet(run: Run, conference: Element, name: str, phone: Phone) -> None:
+    """Be in a room with another telephone, or wait there for one."""
+    member = Member(
+        run.call,
+        phone,
+        starts=conference.get("startConferenceOnEnter", "true").lower() != "false",
+        ends=conference.get("endConferenceOnExit", "false").lower() == "true",
+    )
+    if not await run.carrier.rooms.attend(name, member):
+        run.call.complain(Violation(16020, "the conference is full: two telephones meet here"))
+        run.note("The conference is full: on the local carrier two telephones meet.")
 
 
 def _first_to_answer(run: Run, verb: Element) -> tuple[Element, DialOutcome]:
@@ -189,7 +249,6 @@ def _result(outcome: DialOutcome, child_sid: str) -> dict[str, str]:
 async def _talk(run: Run, outcome: DialOutcome) -> None:
     """Until the far end hangs up, or the time is over."""
     limit_s = None if outcome.talk_ms is None else outcome.talk_ms / 1000
-    run.call.far_end_left.clear()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit_s):
             await run.call.far_end_left.wait()

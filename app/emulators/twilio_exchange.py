@@ -7,21 +7,23 @@ which is the race of a server that closes its socket too early.
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
 from app.emulators.phone import Answer
 from app.emulators.phone_book import PhoneBook, rung
-from app.emulators.twilio_call import EmulatedCall, HungUp, Order, Redirected, Source
+from app.emulators.twilio_call import EmulatedCall, Fetch, HungUp, Order, Redirected, Source
+from app.emulators.twilio_detection import Detection, form_of, judge, verdict
 from app.emulators.twilio_run import Carrier, Ended, Run
-from app.emulators.twilio_words import FINAL_STATUSES, DialOutcome, monotonic_ms
+from app.emulators.twilio_words import FINAL_STATUSES, DialOutcome, PickUp, monotonic_ms
 from app.emulators.twiml_interpreter import interpret
 
 _EVENTS = {"in-progress": "answered"}
 """Status callbacks are asked for by event and speak of statuses."""
-_OUTBOUND_PATIENCE_MS = 60_000
-"""What Twilio rings for where a request says nothing else."""
+_RANG_OUT = 487
+"""SipResponseCode of a call that nobody picked up in time."""
 _ENDED_BY = {
     "caller": "caller",
     "rest": "agent",
@@ -41,19 +43,22 @@ class Exchange:
         """Begin an inbound call whose number is answered by ``source``."""
         self._carrier.tasks.start(self._inbound(call, source), name=f"call {call.call_sid}")
 
-    def place(self, call: EmulatedCall, source: Source) -> None:
+    def place(self, call: EmulatedCall, source: Source, detection: Detection | None = None) -> None:
         """Begin an outbound call that runs ``source`` once it is answered."""
-        self._carrier.tasks.start(self._outbound(call, source), name=f"call {call.call_sid}")
+        work = self._outbound(call, source, detection)
+        self._carrier.tasks.start(work, name=f"call {call.call_sid}")
 
     async def _inbound(self, call: EmulatedCall, source: Source) -> None:
-        run = Run(call, self._carrier)
+        run = Run(call, self._carrier, interpret)
         try:
             await self._settle(run, await self._live(run, source))
         finally:
             _release_phone(call)
 
-    async def _outbound(self, call: EmulatedCall, source: Source) -> None:
-        run = Run(call, self._carrier)
+    async def _outbound(
+        self, call: EmulatedCall, source: Source, detection: Detection | None
+    ) -> None:
+        run = Run(call, self._carrier, interpret)
         for status in ("initiated", "ringing"):
             call.status = status
             self._progress(run)
@@ -63,10 +68,44 @@ class Exchange:
                 call.status = "in-progress"
                 call.answered_at_ms = monotonic_ms()
                 self._progress(run)
-                ended = await self._live(run, source)
+                ended = await self._picked_up(run, source, detection)
             await self._settle(run, ended)
         finally:
             _release_phone(call)
+
+    async def _picked_up(self, run: Run, source: Source, detection: Detection | None) -> Ended:
+        """Run ``source`` with whoever picked up, and find out who that is if somebody asked."""
+        call, who = run.call, self._outcome(run).pick_up
+        call.voice.say(who.says)
+        if detection is None:
+            return await self._live(run, source)
+        judge(call, detection)
+        if not detection.beside:
+            call.answered_by = await verdict(call, detection, who)
+            if isinstance(source, Fetch):
+                told = {**source.extra, "AnsweredBy": call.answered_by}
+                source = replace(source, extra=told)
+            return await self._live(run, source)
+        finding = self._carrier.tasks.start(
+            self._find_out(run, detection, who), name=f"detection {call.call_sid}"
+        )
+        try:
+            return await self._live(run, source)
+        finally:
+            await _cancelled(finding)
+
+    async def _find_out(self, run: Run, detection: Detection, who: PickUp) -> None:
+        """The verdict beside the call; a call that ends first has none."""
+        run.call.answered_by = await verdict(run.call, detection, who)
+        if detection.callback:
+            form = form_of(run.call, run.call.answered_by)
+            run.deliver(
+                run.late("amd", run.callback(detection.callback, form, detection.method)),
+                "callback amd",
+            )
+
+    def _outcome(self, run: Run) -> DialOutcome:
+        return run.outcome(run.call.to) or DialOutcome(ring_ms=self._carrier.pace.ring_ms)
 
     async def _ring(self, run: Run) -> Ended | None:
         """None when the call is answered."""
@@ -74,19 +113,19 @@ class Exchange:
         phones = self._carrier.phones
         if phones is not None:
             return await self._ring_phone(run, phones)
-        outcome = run.outcome(run.call.to) or DialOutcome(ring_ms=self._carrier.pace.ring_ms)
-        return await self._pretend_to_ring(run, outcome)
+        return await self._pretend_to_ring(run, self._outcome(run))
 
     async def _ring_phone(self, run: Run, phones: PhoneBook) -> Ended | None:
         call = run.call
         ringing = asyncio.create_task(
             rung(
-                phones.caller,
+                phones.called_at(call.to),
                 call,
                 call_sid=call.call_sid,
                 from_=call.from_,
                 to=call.to,
-                patience_ms=_OUTBOUND_PATIENCE_MS,
+                sentence=f"The agent is calling you from {call.from_}",
+                patience_ms=call.ring_limit_ms,
                 unattended_ms=phones.unattended_ms,
             ),
             name=f"ringing {call.call_sid}",
@@ -107,13 +146,16 @@ class Exchange:
                 await _cancelled(task)
 
     async def _pretend_to_ring(self, run: Run, outcome: DialOutcome) -> Ended | None:
+        limit_ms = run.call.ring_limit_ms
         try:
-            async with asyncio.timeout(outcome.ring_ms / 1000):
+            async with asyncio.timeout(min(outcome.ring_ms, limit_ms) / 1000):
                 while True:
                     order = await run.call.orders.get()
                     if isinstance(order, HungUp):
                         return Ended(order.ended_by, "canceled")
         except TimeoutError:
+            if outcome.ring_ms > limit_ms:
+                return Ended("not_answered", "no-answer", _RANG_OUT)
             if outcome.status == "completed":
                 return None
             return Ended("not_answered", outcome.status, outcome.sip_response_code)

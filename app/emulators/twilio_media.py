@@ -1,25 +1,19 @@
-"""One media socket, Twilio's end of it: it dials, sends frames, plays, and can die.
+"""One media stream, Twilio's end of it: it dials, sends frames, plays, and can die.
 
-The messages are written out literally: nothing of the server's own codecs is used, so that
-a mistake there is found here and not shared. Rule: frames are due by one absolute clock
-that began with ``start``; what is late is caught up and what is lost leaves a gap in
-``timestamp``, never a shift. Where a phone is at the other end, its time takes the place of the
-clock: frames are sent as it brings them, and marks return when it has played up to them.
+What is said on the socket is written in `app/emulators/twilio_wire.py`. Rule: frames are due by
+one absolute clock that began with ``start``; what is late is caught up and what is lost leaves a
+gap in ``timestamp``, never a shift. Where a phone is at the other end, its time takes the place of
+the clock: frames are sent as it brings them, and marks return when it has played up to them.
 
     dialling -> streaming -> over          over: by the server, by the call, or by a death
 """
 
 import asyncio
-import base64
 import contextlib
-import json
 import random
-import socket
-import struct
 from collections.abc import Callable
 from typing import Any, Literal
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from app.emulators.phone import FrameClock, Line, Phone
@@ -28,6 +22,7 @@ from app.emulators.twilio_judge import ClearMessage, MarkMessage, MediaMessage, 
 from app.emulators.twilio_tasks import Pulse
 from app.emulators.twilio_upgrade import open_socket
 from app.emulators.twilio_webhooks import PublicOrigin
+from app.emulators.twilio_wire import UNREAD_LIMIT_BYTES, Wire
 from app.emulators.twilio_words import (
     AfterDeath,
     Faults,
@@ -35,16 +30,14 @@ from app.emulators.twilio_words import (
     Violation,
     monotonic_ms,
     new_sid,
+    remember,
 )
 from app.protocol.units import FRAME_BYTES, FRAME_MS, MULAW_SILENCE
 
-UNREAD_LIMIT_BYTES = 64 * 1024
-"""Caller audio is discarded (31930) while this much waits for the server to read."""
 _CLOSE_LIMIT_S = 10.0
 _LONG_MS = 3_600_000
 _STOP_LIMIT_S = 0.5
 _SILENCE = bytes([MULAW_SILENCE]) * FRAME_BYTES
-_SILENCE_B64 = base64.b64encode(_SILENCE).decode()
 _OUR_FAULT_CODES = {1002, 1007, 1009}
 """What the socket library closes with when the server broke the WebSocket protocol."""
 
@@ -128,15 +121,11 @@ class EmulatedStream:
         self._phone = phone
         self._clock: FrameClock | None = None
         """Numbers what the phone says, as long as the stream takes it."""
-        self._socket: ClientConnection | None = None
+        self._wire = Wire(self.stream_sid, faults=faults, complain=complain)
         self._over: asyncio.Future[StreamEnd] | None = None
         self._wake = asyncio.Event()
         self._reading = asyncio.Event()
         self._reading.set()
-        self._sequence = 0
-        self._chunk = 0
-        self._skip = 0
-        self._warned_slow = False
         self._random = random.Random(self.stream_sid)
 
     @property
@@ -156,7 +145,7 @@ class EmulatedStream:
         if isinstance(opened, Violation):
             self.refused = opened
         else:
-            self._socket = opened
+            self._wire.attach(opened)
         return self.refused
 
     async def run(self) -> StreamEnd:
@@ -196,18 +185,14 @@ class EmulatedStream:
 
     async def close(self, limit_s: float, code: int = 1000) -> None:
         """The closing handshake, cut short by an abort after ``limit_s``."""
-        if self._socket is None:
-            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
-                await self._socket.close(code)
-                await self._socket.wait_closed()
-        self._socket.transport.abort()
+                await self._wire.close(code)
+        self._wire.abort()
 
     def abort(self) -> None:
         """Drop the socket at once, whatever state it is in."""
-        if self._socket is not None:
-            self._socket.transport.abort()
+        self._wire.abort()
 
     async def take_frame(self, mulaw: bytes) -> None:
         """Send 20 ms the phone says now; dropped when the stream is not there, or has too much."""
@@ -217,11 +202,11 @@ class EmulatedStream:
 
     async def press(self, digit: str) -> None:
         """Tell the server about a key the caller pressed."""
-        await self._send("dtmf", f'"dtmf":{{"track":"inbound_track","digit":{json.dumps(digit)}}}')
+        await self._wire.dtmf(digit)
 
     def skip_frames(self, count: int) -> None:
         """Lose the next frames on the way: a gap in ``timestamp``."""
-        self._skip += count
+        self._wire.skip(count)
 
     def stall_reads(self) -> None:
         """Read nothing more: the server's writes fill up. ``resume_reads`` ends it."""
@@ -233,8 +218,7 @@ class EmulatedStream:
 
     def die_half_open(self, then: AfterDeath = "stay") -> None:
         """Neither read nor write any more, and never close: the peer sees only silence."""
-        if self._socket is not None:
-            self._socket.transport.pause_reading()
+        self._wire.pause_reading()
         self._die(then)
 
     def break_off(self, then: AfterDeath = "hang_up") -> None:
@@ -257,48 +241,22 @@ class EmulatedStream:
 
     def reset(self, then: AfterDeath = "hang_up") -> None:
         """Reset the TCP connection: no close frame, no FIN."""
-        if self._socket is not None:
-            raw = self._socket.transport.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._socket.transport.abort()
+        self._wire.reset()
         self._die(then)
 
     def _die(self, then: AfterDeath) -> None:
         if self._over is not None and not self._over.done():
             self._over.set_result(StreamEnd(then))
+            self._wire.fall_silent()
 
     async def _say_stop(self) -> None:
-        ids = f'"accountSid":"{self._account_sid}","callSid":"{self._call_sid}"'
-        self.stopped = await self._send("stop", f'"stop":{{{ids}}}')
-
-    async def _send(self, event: str, body: str) -> bool:
-        """Send one numbered message; False when the socket is gone or half-open."""
-        if self._socket is None or (self._over is not None and self._over.done()):
-            return False
-        self._sequence += 1
-        try:
-            await self._socket.send(
-                f'{{"event":"{event}","sequenceNumber":"{self._sequence}",'
-                f'"streamSid":"{self.stream_sid}",{body}}}'
-            )
-        except ConnectionClosed:
-            return False
-        return True
+        self.stopped = await self._wire.stop(self._account_sid, self._call_sid)
 
     async def _begin(self) -> float:
-        if self._socket is None:
-            raise RuntimeError("dial before running a stream")
-        with contextlib.suppress(ConnectionClosed):
-            await self._socket.send('{"event":"connected","protocol":"Call","version":"1.0.0"}')
+        await self._wire.connected()
         now = monotonic_ms()
         self.line = self._line(now)
-        await self._send(
-            "start",
-            f'"start":{{"accountSid":"{self._account_sid}","streamSid":"{self.stream_sid}",'
-            f'"callSid":"{self._call_sid}","tracks":["inbound"],"mediaFormat":'
-            '{"encoding":"audio/x-mulaw","sampleRate":8000,"channels":1},'
-            f'"customParameters":{json.dumps(self.parameters)}}}',
-        )
+        await self._wire.start(self._account_sid, self._call_sid, self.parameters)
         self.started_at_ms = now
         self._pulse.beat()
         return now
@@ -339,31 +297,7 @@ class EmulatedStream:
             missing = index * FRAME_BYTES - len(self.spoken)
             self.spoken += _SILENCE[:1] * missing + (frame or _SILENCE)
         self._pulse.beat()
-        if self._lost(index):
-            return
-        self._chunk += 1
-        payload = _SILENCE_B64 if frame is None else base64.b64encode(frame).decode()
-        await self._send(
-            "media",
-            f'"media":{{"track":"inbound","chunk":"{self._chunk}",'
-            f'"timestamp":"{index * FRAME_MS}","payload":"{payload}"}}',
-        )
-
-    def _lost(self, index: int) -> bool:
-        if self._skip > 0:
-            self._skip -= 1
-            return True
-        every = self._faults.drop_every
-        if self._faults.silent_media or (every > 0 and (index + 1) % every == 0):
-            return True
-        if self._socket is None:
-            return True
-        if self._socket.transport.get_write_buffer_size() < UNREAD_LIMIT_BYTES:
-            return False
-        if not self._warned_slow:
-            self._warned_slow = True
-            self._complain(Violation(31930, "caller audio discarded: the server does not read"))
-        return True
+        await self._wire.media(index, frame)
 
     async def _wait_until(self, deadline_ms: float) -> None:
         """Return marks as they fall due until the moment comes."""
@@ -381,18 +315,16 @@ class EmulatedStream:
 
     async def _return_marks(self, names: list[str], now_ms: float) -> None:
         for name in names:
-            self.marks_returned.append((name, now_ms))
-            await self._send("mark", f'"mark":{{"name":{json.dumps(name)}}}')
+            remember(self.marks_returned, (name, now_ms))
+            await self._wire.mark(name)
         if names:
             self._pulse.beat()
 
     async def _read(self) -> None:
-        if self._socket is None:
-            return
         try:
             while True:
                 await self._reading.wait()
-                message = await self._socket.recv()
+                message = await self._wire.receive()
                 await self._reading.wait()
                 await self._take(message)
         except ConnectionClosed as closed:
@@ -417,7 +349,7 @@ class EmulatedStream:
                 self._wake.set()
             case ClearMessage():
                 self.received["clear"] += 1
-                self.cleared_at_ms.append(now)
+                remember(self.cleared_at_ms, now)
                 await self._return_marks(self.line.clear(now), now)
         self._pulse.beat()
 

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
+from app.emulators import twilio_detection
 from app.emulators.twilio_account import OwnedNumber, account_resource, number_page
 from app.emulators.twilio_call import (
     CallbackWish,
@@ -28,6 +30,7 @@ from app.emulators.twilio_call import (
     Redirected,
     Source,
 )
+from app.emulators.twilio_detection import Detection
 from app.emulators.twilio_run import http_method
 from app.emulators.twilio_twiml import is_absolute
 from app.emulators.twilio_words import Pace, new_sid
@@ -36,6 +39,10 @@ TWIML_LIMIT_CHARACTERS = 4000
 MESSAGE_LIMIT_CHARACTERS = 1600
 _DESTINATION = re.compile(r"\+[1-9]\d{4,14}|(sip|sips|client|app):.+")
 _HTTP_ERROR = 400
+KEPT_REQUESTS = 10_000
+KEPT_MESSAGES = 1_000
+"""Of either the newest; a carrier beside a server runs for weeks. A message that was forgotten is
+not found any more (20404)."""
 DROPPED = 0
 UNANSWERED = -1
 
@@ -73,9 +80,11 @@ class Desk:
 
     account_sid: str
     auth_token: str
-    calls: dict[str, EmulatedCall]
-    messages: list[dict[str, Any]]
-    place: Callable[[EmulatedCall, Source], None]
+    calls: Mapping[str, EmulatedCall]
+    remember: Callable[[EmulatedCall], None]
+    """Adds to the calls; old ones may go for it."""
+    messages: deque[dict[str, Any]]
+    place: Callable[[EmulatedCall, Source, Detection | None], None]
     pace: Pace
     keep_audio: bool
     api_keys: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +97,9 @@ class Desk:
     delay_ms: int = 0
     told: Callable[[dict[str, Any]], None] = lambda _message: None
     """Hears of every text message that was taken down."""
-    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    requests: deque[tuple[str, str, dict[str, str]]] = field(
+        default_factory=lambda: deque(maxlen=KEPT_REQUESTS)
+    )
     """Method, path and form of every request, refused ones included."""
 
 
@@ -206,6 +217,10 @@ class _Api:
         source = _source(form)
         if source is None:
             raise TwilioProblem(400, 21205, "Url parameter is required.")
+        try:
+            detection = twilio_detection.wanted(form)
+        except twilio_detection.Refused as fault:
+            raise TwilioProblem(400, 20001, str(fault)) from None
         events = frozenset(str(one) for one in form.getall("StatusCallbackEvent", ["completed"]))
         callback = str(form.get("StatusCallback", ""))
         call = EmulatedCall(
@@ -221,9 +236,11 @@ class _Api:
             fallback_url=str(form["FallbackUrl"]) if "FallbackUrl" in form else None,
             keep_audio=self._desk.keep_audio,
         )
-        self._desk.calls[call.call_sid] = call
+        if "Timeout" in form:
+            call.ring_limit_ms = 1000 * int(str(form["Timeout"]))
+        self._desk.remember(call)
         answer = web.json_response(call.resource(), status=201)
-        self._desk.place(call, source)
+        self._desk.place(call, source, detection)
         return answer
 
     async def list_calls(self, request: web.Request) -> web.Response:

@@ -5,13 +5,14 @@ document takes over (a source), or the call is over (Ended).
 """
 
 import asyncio
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urljoin, urlsplit
 from xml.etree.ElementTree import Element
 
+from app.emulators.carrier_room import Rooms
 from app.emulators.phone_book import PhoneBook
 from app.emulators.twilio_call import EmulatedCall, Fetch, Source
 from app.emulators.twilio_media import EmulatedStream
@@ -26,6 +27,7 @@ from app.emulators.twilio_words import (
     Violation,
     names,
     outcome_for,
+    remember,
 )
 
 
@@ -42,6 +44,8 @@ class Carrier:
     answers: Answers
     phones: PhoneBook | None = None
     """The telephones people hold; None: whoever is called behaves as ``answers`` say."""
+    rooms: Rooms = field(default_factory=Rooms)
+    """Where those telephones meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,31 @@ class Ended:
 
 Step = Source | Ended | None
 
+_ENDLESS = 1_000
+"""What Twilio takes ``loop="0"`` for, and the most it takes."""
+
+
+Interpreter: TypeAlias = Callable[["Run", Source], Awaitable[Ended]]
+"""What runs documents: handed down, since the verbs stand below it."""
+
 
 class Run:
     """One call working through its documents."""
 
-    def __init__(self, call: EmulatedCall, carrier: Carrier) -> None:
+    def __init__(self, call: EmulatedCall, carrier: Carrier, interpret: "Interpreter") -> None:
         self.call = call
         self.carrier = carrier
+        self._interpret = interpret
         self.base_url: str | None = None
+        self._noted: set[str] = set()
+
+    async def beside(self, leg: EmulatedCall, source: Source) -> Ended:
+        """Run documents on another leg than the caller's, to their end; safe to cancel."""
+        try:
+            return await self._interpret(Run(leg, self.carrier, self._interpret), source)
+        finally:
+            for stream in leg.streams:
+                stream.abort()
 
     def resolve(self, url: str) -> str | None:
         """The absolute form of a URL; None for a relative one in TwiML that has no address."""
@@ -110,15 +131,22 @@ class Run:
         self.call.pulse.beat()
         await phone.play_out(mulaw)
 
-    async def say(self, text: str) -> None:
+    async def say(self, text: str, *, times: int = 1) -> None:
         """Speak to the caller in the carrier's voice."""
         pace = self.carrier.pace
-        self.call.said.append(text)
         mulaw = b""
         if self.call.phone is not None and self.carrier.phones is not None:
             self.call.phone.tell("said", text=text)
             mulaw = await self.carrier.phones.voice.say(text)
-        await self.sound(mulaw, min(pace.say_cap_ms, len(text) * pace.say_ms_per_character))
+        for _ in range(times):
+            remember(self.call.said, text)
+            await self.sound(mulaw, min(pace.say_cap_ms, len(text) * pace.say_ms_per_character))
+
+    def note(self, sentence: str) -> None:
+        """Show the caller what is not to be heard, once in a call; nobody else is told."""
+        if self.call.phone is not None and sentence not in self._noted:
+            self._noted.add(sentence)
+            self.call.phone.tell("said", text=sentence)
 
     async def stay(self) -> None:
         """Wait until somebody ends or redirects the call; never returns."""
@@ -180,6 +208,10 @@ class Run:
         else:
             self.report_stream(stream, "stream-error", str(stream.broken))
 
+    async def late(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+        """Send a callback when its delay by plan (``Faults.status_delay_ms``) is over."""
+        await self._late(self.carrier.faults.status_delay_ms.get(what, 0), work)
+
     async def _late(self, delay_ms: int, work: Coroutine[Any, Any, None]) -> None:
         if delay_ms > 0:
             await self.take(delay_ms)
@@ -189,6 +221,12 @@ class Run:
 def http_method(text: str | None) -> Literal["GET", "POST"]:
     """The method of an attribute or parameter; POST where it says nothing."""
     return "GET" if text is not None and text.upper() == "GET" else "POST"
+
+
+def repeats(verb: Element) -> int:
+    """How often a <Say> or <Play> is heard: ``loop``, where 0 is without an end."""
+    times = int(number(verb, "loop", 1))
+    return _ENDLESS if times == 0 else max(1, min(times, _ENDLESS))
 
 
 def number(verb: Element, name: str, default: float) -> float:

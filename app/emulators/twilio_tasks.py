@@ -8,6 +8,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+KEPT_FAILURES = 100
+"""The first ones: they are the cause, and a carrier that runs for weeks must not collect more."""
+
 
 class Pulse:
     """A moment many may wait for: something changed, look again."""
@@ -59,5 +62,5 @@ class OwnedTasks:
         if task.cancelled():
             return
         error = task.exception()
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and len(self.failures) < KEPT_FAILURES:
             self.failures.append(error)

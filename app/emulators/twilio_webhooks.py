@@ -8,15 +8,19 @@ on fails here as it would behind a tunnel.
 import asyncio
 import secrets
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Literal, NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 import aiohttp
 
 from app.emulators.twilio_signing import signature_header, signed_url
-from app.emulators.twilio_words import Faults, WebhookRequest, names
+from app.emulators.twilio_words import Faults, Violation, WebhookRequest, names, remember
 
 BODY_LIMIT_BYTES = 64 * 1024
+MEDIA_LIMIT_BYTES = 10 * 1024 * 1024
+"""Ten minutes of a common WAV file."""
+MEDIA_LIMIT_S = 10.0
 TWIML_TYPES = ("text/xml", "application/xml", "text/html")
 _USER_AGENT = "TwilioProxy/1.1"
 _KEEP_ALIVE_S = 2.0
@@ -123,6 +127,33 @@ class Webhooks:
             reply = await self._once(url, form, log, method, token)
         return reply
 
+    async def media(self, url: str) -> tuple[str, bytes] | Violation:
+        """The type and content of what <Play> names, or why there is none; never raises.
+
+        The request carries no parameters, as with Twilio, and is signed like every other.
+        """
+        if self._http is None:
+            raise RuntimeError("open the webhooks with async with before fetching")
+        route = self.origin.route(url)
+        headers = {**self._signature(url, []), "Host": route.host, "User-Agent": _USER_AGENT}
+        try:
+            async with (
+                asyncio.timeout(MEDIA_LIMIT_S),
+                self._http.get(route.url, headers=headers, allow_redirects=False) as response,
+            ):
+                if response.status != HTTPStatus.OK:
+                    return Violation(11200, f"{url} answered {response.status}")
+                content = bytearray()
+                async for piece in response.content.iter_any():
+                    content += piece
+                    if len(content) > MEDIA_LIMIT_BYTES:
+                        return Violation(11200, f"{url} is longer than {MEDIA_LIMIT_BYTES} bytes")
+                return response.content_type, bytes(content)
+        except TimeoutError:
+            return Violation(11200, f"{url} did not come within {MEDIA_LIMIT_S:g} s")
+        except (aiohttp.ClientError, ValueError) as exc:
+            return Violation(11200, f"{url} cannot be fetched: {type(exc).__name__}")
+
     async def _once(
         self,
         url: str,
@@ -147,7 +178,8 @@ class Webhooks:
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded; charset=UTF-8"
         reply = await self._deliver(method, route.url, body, headers)
-        log.append(WebhookRequest(urlsplit(url).path, dict(form), reply.status_code, reply.body))
+        path = urlsplit(url).path
+        remember(log, WebhookRequest(path, dict(form), reply.status_code, reply.body))
         return reply
 
     def _signature(self, url: str, fields: list[tuple[str, str]]) -> dict[str, str]:

@@ -9,12 +9,17 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
+
+_T = TypeVar("_T")
 
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
 """What a caller hears when Twilio gets no usable TwiML."""
 
 TRIAL_NOTICE = "You have a trial account. Press any key to execute your code."
+
+KEPT_OF_A_CALL = 1_000
+"""Of each thing that happens in a call again and again: it may last for days."""
 
 FINAL_STATUSES = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
@@ -28,6 +33,12 @@ AfterDeath = Literal["hang_up", "next_verb", "stay"]
 def new_sid(prefix: str) -> str:
     """A fresh SID: two letters and 32 hexadecimal digits."""
     return prefix + secrets.token_hex(16)
+
+
+def remember(story: list[_T], happened: _T) -> None:
+    """Add to a list of what happened in a call; the newest ``KEPT_OF_A_CALL`` stay."""
+    story.append(happened)
+    del story[:-KEPT_OF_A_CALL]
 
 
 def monotonic_ms() -> float:
@@ -57,6 +68,19 @@ class WebhookRequest(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class PickUp:
+    """Who answers a call that was placed, and what is to be known of them."""
+
+    who: Literal["human", "machine", "fax", "unknown"] = "human"
+    says: bytes = b""
+    """Mu-law, from the moment the stream carries it; a machine's greeting with its beep."""
+    ending: Literal["beep", "silence", "other"] = "beep"
+    """How a machine's greeting ends."""
+    known_after_ms: int = 30
+    """From answering to the verdict, where it does not wait for the end of a greeting."""
+
+
+@dataclass(frozen=True, slots=True)
 class DialOutcome:
     """How a dialled number behaves."""
 
@@ -66,6 +90,8 @@ class DialOutcome:
     talk_ms: int | None = 300
     """How long the two talk; None: until one of them hangs up."""
     sip_response_code: int | None = None
+    pick_up: PickUp = PickUp()
+    """Who answers, where the call was placed by REST."""
 
     @property
     def status(self) -> str:
@@ -133,7 +159,8 @@ class Faults:
     lost_callbacks: frozenset[str] = frozenset()
     """Paths of status callbacks that never arrive: Twilio promises no more than its best."""
     status_delay_ms: Mapping[str, int] = field(default_factory=dict)
-    """Delay by CallStatus or StreamEvent of status callbacks, to bring them out of order."""
+    """Delay by CallStatus or StreamEvent of status callbacks (``amd``: of the detection's), to
+    bring them out of order."""
     jitter_ms: float = 0.0
     """Media may be late by up to this; order is kept."""
     bunch: int = 1

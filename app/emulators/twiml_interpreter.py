@@ -9,11 +9,13 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from xml.etree.ElementTree import Element
 
+from app.emulators.carrier_limits import not_simulated
 from app.emulators.phone_sounds import busy, keys
 from app.emulators.twilio_call import Fetch, Inline, Source
 from app.emulators.twilio_dial import dial, enqueue, refer
 from app.emulators.twilio_media import EmulatedStream
-from app.emulators.twilio_run import Ended, Run, Step, http_method, number
+from app.emulators.twilio_run import Ended, Run, Step, http_method, number, repeats
+from app.emulators.twilio_sound import sound_of
 from app.emulators.twilio_twiml import Document, parse, words_of
 from app.emulators.twilio_upgrade import unacceptable_url
 from app.emulators.twilio_webhooks import TWIML_TYPES
@@ -23,6 +25,7 @@ from app.emulators.twilio_words import (
     StreamEnd,
     Violation,
     monotonic_ms,
+    remember,
 )
 
 _DOCUMENT_LIMIT = 500
@@ -65,7 +68,7 @@ async def _load(run: Run, source: Source) -> Document | Step:
         if fault is None and text.strip() and reply.content_type not in TWIML_TYPES:
             fault = 12300
     if fault is None:
-        call.twiml.append(text)
+        remember(call.twiml, text)
         page = parse(text, base_url)
         if isinstance(page, Document):
             run.base_url = base_url
@@ -100,12 +103,15 @@ async def _perform(run: Run, page: Document) -> Step:
         _answer(run)
         run.call.said.append(TRIAL_NOTICE)
     for verb in page.verbs:
+        if run.call.phone is not None:
+            for sentence in not_simulated(verb, _KNOWN):
+                run.note(sentence)
         act = _VERBS.get(verb.tag)
         if act is None:
             continue
         if verb.tag not in _UNANSWERED:
             _answer(run)
-        run.call.executed.append(verb.tag)
+        remember(run.call.executed, verb.tag)
         run.call.pulse.beat()
         step = await act(run, verb)
         run.call.pending_action = None
@@ -182,20 +188,36 @@ def _stream(run: Run, noun: Element) -> EmulatedStream:
 
 
 async def _say(run: Run, verb: Element) -> Step:
-    await run.say(words_of(verb))
+    await run.say(words_of(verb), times=repeats(verb))
     return None
 
 
 async def _play(run: Run, verb: Element) -> Step:
     digits = verb.get("digits")
     if digits is None:
-        run.call.played.append(words_of(verb))
-        await run.take(run.carrier.pace.say_ms_per_character)
+        await _play_file(run, words_of(verb), repeats(verb))
         return None
-    run.call.played_digits.append(digits)
+    remember(run.call.played_digits, digits)
     key_ms = run.carrier.pace.key_ms
     await run.sound(keys(digits, key_ms), len(digits) * key_ms)
     return None
+
+
+async def _play_file(run: Run, url: str, times: int) -> None:
+    """Let a phone hear what is there; a call goes on where nothing is."""
+    if run.call.phone is None:
+        for _ in range(times):
+            remember(run.call.played, url)
+            await run.take(run.carrier.pace.say_ms_per_character)
+        return
+    mulaw = await sound_of(run.carrier.webhooks, run.resolve(url) or url)
+    if isinstance(mulaw, Violation):
+        run.call.complain(mulaw)
+        run.note(f"Not played: {mulaw}.")
+        return
+    for _ in range(times):
+        remember(run.call.played, url)
+        await run.sound(mulaw, 0)
 
 
 async def _pause(run: Run, verb: Element) -> Step:
@@ -305,3 +327,4 @@ _VERBS: dict[str, Callable[[Run, Element], Awaitable[Step]]] = {
     "Start": _start,
     "Stop": _only_note,
 }
+_KNOWN = frozenset(_VERBS)

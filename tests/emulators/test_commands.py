@@ -275,3 +275,11 @@ def test_help_fits_a_terminal() -> None:
         assert done.returncode == 0
         assert max(len(line) for line in done.stdout.splitlines()) <= 80
         assert "…" not in done.stdout, "something is cut off"
+
+
+def test_the_help_of_a_call_names_what_is_typed() -> None:
+    """What runs behind ``python -m app call --local`` is nobody's business."""
+    done = typed("phone", "--help")
+
+    assert "Usage: python -m app call --local [OPTIONS]" in done.stdout
+    assert "app.emulators" not in done.stdout

@@ -8,6 +8,7 @@ from app.audio import mulaw
 from app.audio.tones import tone
 from app.call.report import END_REASONS, Result
 from app.emulators.demo_story import Screen
+from app.emulators.phone_client import LOST
 from app.emulators.phone_script import CallRecording, PhoneEvent
 from app.emulators.terminal_story import TerminalStory
 from app.emulators.terminal_verdict import GOOD_ENDS, Expected, Findings, judged, pauses_ms
@@ -42,6 +43,23 @@ def faults(findings: Findings, expected: Expected) -> list[str]:
 def test_every_end_that_counts_as_good_is_a_success_and_the_other_way_round() -> None:
     """The words are the server's; a new reason must not pass unseen."""
     assert {name for name, result in END_REASONS.items() if result is Result.SUCCESS} == GOOD_ENDS
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        ("replaced", "another telephone took the line, which ended the call"),
+        (LOST, "the line to the carrier broke off"),
+    ],
+)
+@pytest.mark.parametrize("wanted", [None, "caller_hangup"])
+def test_a_call_whose_line_was_lost_did_not_end_well(
+    reason: str, sentence: str, wanted: str | None
+) -> None:
+    """The server cannot tell it from a caller who hangs up; the phone can."""
+    findings = found(events=(event("hungup", by="carrier", reason=reason),))
+
+    assert faults(findings, Expected(end=wanted)) == [sentence]
 
 
 def test_what_was_cut_off_was_not_heard() -> None:
