@@ -64,6 +64,8 @@ class Companion:
         self._watch: threading.Thread | None = None
         self.ready: dict[str, Any] = {}
         """What it said of itself when it first was ready."""
+        self.newest: dict[str, Any] = {}
+        """What it said of itself since: every name's newest value."""
 
     def begin(self) -> Self:
         """Start it without waiting; ``with`` must follow."""
@@ -74,7 +76,7 @@ class Companion:
         """Start it, unless that was done, and wait until it is ready. Raises ``CompanionFault``."""
         process = self._process or self._spawn(self._programme.arguments)
         self._process = process
-        self.ready = self._first_word(process)
+        self.ready = self.newest = self._first_word(process)
         self._watch = threading.Thread(
             target=self._keep, name=f"companion-{self._programme.name}", daemon=True
         )
@@ -110,18 +112,15 @@ class Companion:
         )
 
     def _first_word(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        """The line that says it is ready; the rest of its output is not kept."""
+        """The line that says it is ready."""
         alarm = threading.Timer(READY_WITHIN_S, process.kill)
         alarm.start()
         try:
             line = process.stdout.readline() if process.stdout else ""
         finally:
             alarm.cancel()
-        try:
-            ready = json.loads(line)
-        except ValueError:
-            ready = None
-        if not isinstance(ready, dict):
+        ready = _said(line)
+        if ready is None:
             process.kill()
             _bury(process)
             raise CompanionFault(
@@ -153,6 +152,8 @@ class Companion:
         with contextlib.suppress(ValueError):  # closed by whoever leaves
             for line in process.stdout:
                 log.debug("companion_said", name=self._programme.name, line=line.rstrip())
+                # Another whole, never changed in place: others read it from their threads.
+                self.newest = {**self.newest, **(_said(line) or {})}
         status = _bury(process)
         if not self._leaving.is_set():
             log.error("companion_died", name=self._programme.name, status=status)
@@ -160,7 +161,7 @@ class Companion:
     def _start_again(self) -> None:
         try:
             self._process = self._spawn(self._programme.with_port(self.ready))
-            self._first_word(self._process)
+            self.newest = self._first_word(self._process)
         except (CompanionFault, OSError) as fault:
             log.warning("companion_not_started", name=self._programme.name, reason=str(fault))
             self._process = None
@@ -179,6 +180,15 @@ class Companion:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _said(line: str) -> dict[str, Any] | None:
+    """The JSON object in a line; None where there is none."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def _bury(process: subprocess.Popen[str]) -> int:

@@ -6,8 +6,9 @@ that together costs some seconds of speech.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import SplitResult, quote, urlsplit
 
 import aiohttp
@@ -20,6 +21,11 @@ from app.protocol.dialect import AZURE, DIALECTS, OPENAI, Dialect
 
 _MOST_MESSAGE_BYTES = 4 << 20
 PATIENCE = Patience()
+_SILENT_S = 2
+_BASE = "give the base of a Realtime API, such as http://localhost:8080/v1"
+_NO_ADDRESS = "this is no address: write it as http://localhost:8080/v1"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +58,32 @@ async def examine(
     ``url`` is the server's base or its Realtime address, with http or ws. Raises nothing that
     a server could cause.
     """
+    if not _is_address(url):
+        return [Examination(OPENAI, (Finding("connects", _NO_ADDRESS, False),))]
     tried: list[Examination] = []
     async with aiohttp.ClientSession() as client:
         for dialect in _candidates(urlsplit(url)):
             place = Place(dialect.address(address(url, model)), key, model)
             findings = await _visited(client, dialect, place, patience)
             tried.append(Examination(dialect, tuple(findings)))
-            if tried[-1].fits or findings[-1].what == "connects":
+            if tried[-1].fits or findings[-1].what in _HOPELESS:
                 break
     return tried
+
+
+_HOPELESS = frozenset({"connects", "speaks first"})
+"""Where no other dialect would help."""
+
+
+async def attended(work: Awaitable[T], console: Console, *, after_s: float = _SILENT_S) -> T:
+    """Await ``work``; a person who waits for longer is told that it goes on."""
+    status = console.status("Talking to the server; one that is slow takes a minute …")
+    timer = asyncio.get_running_loop().call_later(after_s, status.start)
+    try:
+        return await work
+    finally:
+        timer.cancel()
+        status.stop()
 
 
 def address(url: str, model: str) -> str:
@@ -70,6 +93,15 @@ def address(url: str, model: str) -> str:
     path = parts.path.rstrip("/").removesuffix("/realtime")
     query = parts.query or f"model={quote(model, safe='')}"
     return f"{scheme}://{parts.netloc}{path}/realtime?{query}"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is none
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https", "ws", "wss"} and bool(parts.hostname)
 
 
 def _candidates(url: SplitResult) -> Sequence[Dialect]:
@@ -85,23 +117,62 @@ async def _visited(
     try:
         async with (
             asyncio.timeout(patience.all_s),
-            client.ws_connect(
-                place.url,
-                headers=dict(dialect.headers(place.key)) if place.key else None,
-                max_msg_size=_MOST_MESSAGE_BYTES,
-                timeout=aiohttp.ClientWSTimeout(ws_close=1),
-            ) as socket,
+            await _connected(client, dialect, place, patience) as socket,
         ):
             visit = Visit(Wire(socket), dialect, place.model, patience)
             findings = visit.findings
             await visit.run()
     except aiohttp.WSServerHandshakeError as exc:
-        findings.append(Finding("connects", f"HTTP {exc.status}", False))
+        findings.append(Finding("connects", _refusal(exc.status), False))
+    except TimeoutError:  # an OSError too
+        if findings:
+            findings.append(Finding("in time", f"not within {patience.all_s:g} s", False))
+        else:
+            findings.append(Finding("connects", _hangs(patience), False))
     except (aiohttp.ClientError, OSError) as exc:
-        findings.append(Finding("connects", type(exc).__name__, False))
-    except TimeoutError:
-        findings.append(Finding("in time", f"not within {patience.all_s:g} s", False))
+        findings.append(Finding("connects", _unreached(exc), False))
     return findings
+
+
+async def _connected(
+    client: aiohttp.ClientSession, dialect: Dialect, place: Place, patience: Patience
+) -> aiohttp.ClientWebSocketResponse:
+    async with asyncio.timeout(patience.opening_s):
+        return await client.ws_connect(
+            place.url,
+            headers=dict(dialect.headers(place.key)) if place.key else None,
+            max_msg_size=_MOST_MESSAGE_BYTES,
+            timeout=aiohttp.ClientWSTimeout(ws_close=1),
+        )
+
+
+def _hangs(patience: Patience) -> str:
+    return (
+        f"no answer within {patience.opening_s:g} s: it hangs, or something else listens on that"
+        " port"
+    )
+
+
+def _refusal(status: int) -> str:
+    if status in (401, 403):
+        return f"HTTP {status}: it refuses OPENAI_API_KEY; set the key of this server"
+    if status in (404, 405):
+        return f"HTTP {status}: there is no Realtime socket at this path; {_BASE}"
+    if status == 429 or status >= 500:
+        return f"HTTP {status}: it is there and cannot serve now; look into its log"
+    return f"HTTP {status} where a WebSocket should open: {_BASE}"
+
+
+def _unreached(exc: Exception) -> str:
+    if isinstance(exc, aiohttp.InvalidURL):
+        return _NO_ADDRESS
+    if isinstance(exc, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
+        return "TLS fails: check its certificate, or write http:// where it has none"
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return "nobody knows this host: check its name"
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return "nobody listens there: check host and port, and that the server runs"
+    return "the connection broke off: look into the server's log"
 
 
 def show(tried: Sequence[Examination], console: Console) -> bool:

@@ -18,10 +18,17 @@ import orjson
 
 from app.audio import mulaw
 from app.audio.tones import tone
-from app.protocol import realtime as codec
 from app.protocol.commands import AppendAudio, CancelResponse, CreateResponse, TruncateItem
 from app.protocol.dialect import AudioFormat, Dialect, Truncate
 from app.protocol.errors import Malformed
+from app.protocol.realtime_client_events import (
+    SessionConfig,
+    append,
+    session_update,
+    write,
+    writer,
+)
+from app.protocol.realtime_server_events import SessionUpdated, parse
 from app.protocol.units import BYTES_PER_MS, FRAME_BYTES, FRAME_MS
 from app.transports.transcode import from_format, to_format
 
@@ -134,17 +141,20 @@ class Visit:
         kind = self._dialect.opens_with
         event = await self._wire.until({kind, "error"}, self._patience.opening_s)
         if event is None or event["type"] == "error":
+            if event is None and not self._wire.events and not self._wire.closed:
+                self._find("speaks first", f"no {kind}, nor anything else", False)
+                raise _Stop
             self._find("opens", _code(event) if event else f"no {kind}", False)
             raise _Stop
         self._find("opens", kind, True)
 
     async def _configure(self) -> None:
-        config = codec.SessionConfig(
+        config = SessionConfig(
             model=self._model,
             instructions=_INSTRUCTIONS,
             turn_detection={"type": "server_vad", "create_response": False},
         )
-        await self._wire.say(codec.session_update(config, self._dialect))
+        await self._wire.say(session_update(config, self._dialect))
         event = await self._wire.until({"session.updated", "error"}, self._patience.opening_s)
         if event is None or event["type"] == "error":
             self._find("session", _code(event) if event else "no session.updated", False)
@@ -164,7 +174,7 @@ class Visit:
         convert = to_format(self._dialect.audio_in)
         for frame in _frames(_murmur() + mulaw.silence(700)):
             payload = b64encode(convert(frame)).decode()
-            await self._wire.say(codec.append(AppendAudio(payload)))
+            await self._wire.say(append(AppendAudio(payload)))
             await asyncio.sleep(FRAME_MS / 1000)
         kind = "input_audio_buffer.speech_started"
         heard = await self._wire.until({kind}, self._patience.hearing_s)
@@ -175,7 +185,7 @@ class Visit:
     async def _listen(self) -> dict[str, Any]:
         """The answer judged by its sound; its last delta."""
         ask = CreateResponse("probe", instructions=_INSTRUCTIONS)
-        await self._wire.say(codec.writer(self._dialect)(ask))
+        await self._wire.say(writer(self._dialect)(ask))
         convert, heard = from_format(self._dialect.audio_out), b""
         delta: dict[str, Any] | None = None
         kind = "response.output_audio.delta"
@@ -199,7 +209,7 @@ class Visit:
     async def _truncate(self, delta: dict[str, Any]) -> None:
         """What was never said cannot have been heard: an exact server refuses."""
         cut = TruncateItem(str(delta.get("item_id")), 0, _IMPOSSIBLE_MS)
-        await self._wire.say(_marked(codec.write(cut), "truncate"))
+        await self._wire.say(_marked(write(cut), "truncate"))
         kinds = {"conversation.item.truncated", "error"}
         event = await self._wire.until(kinds, self._patience.asking_s)
         while event is not None and event["type"] == "error" and not _answers(event, "truncate"):
@@ -213,7 +223,7 @@ class Visit:
         if self._wire.came("response.done"):
             self._find("cancel", "not tried: its answer was over", None)
             return
-        await self._wire.say(codec.write(CancelResponse(str(delta.get("response_id")))))
+        await self._wire.say(write(CancelResponse(str(delta.get("response_id")))))
         event = await self._wire.until({"response.done"}, self._patience.hearing_s)
         response = event.get("response") if event else None
         status = response.get("status") if isinstance(response, dict) else None
@@ -253,10 +263,10 @@ def _frames(audio: bytes) -> list[bytes]:
 
 def _confirmed(event: dict[str, Any], dialect: Dialect) -> bool:
     try:
-        read = codec.parse(orjson.dumps(event))
+        read = parse(orjson.dumps(event))
     except Malformed:
         return False
-    return isinstance(read, codec.SessionUpdated) and read.confirms(dialect)
+    return isinstance(read, SessionUpdated) and read.confirms(dialect)
 
 
 def _named(audio: AudioFormat) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,17 @@ from pydantic import SecretStr
 
 from app.companions import Companion, CompanionFault, Programme
 from app.http.pages import PhoneSetup, Rung
-from app.settings import Settings, environment
+from app.settings import Settings, bare_environment, environment
 
 PUBLIC_URL = "https://patchline.localhost"
 """What is signed between the local carrier and the server; nobody resolves it."""
 MODEL = "app.local"
 CARRIER = ("app.emulators", "carrier")
 _ANYWHERE = frozenset({"0.0.0.0", "::", ""})
-_BETTER = {
-    "hears": "Set STT_BASE_URL, or OPENAI_API_KEY for a model that understands everything.",
-    "thinks": "Set LLM_BASE_URL, write a LOCAL_SCENARIO, or set OPENAI_API_KEY.",
-    "speaks": "Set TTS_BASE_URL, or OPENAI_API_KEY for a natural voice.",
+_HOSTED = {
+    "hears": "OPENAI_API_KEY for a model that understands everything.",
+    "thinks": "OPENAI_API_KEY for a model that thinks.",
+    "speaks": "OPENAI_API_KEY for a natural voice.",
 }
 
 
@@ -44,7 +45,7 @@ def stand_in(settings: Settings) -> Iterator[StandIns]:
     if settings.local_line and not settings.port:
         raise CompanionFault("PORT is 0: the local line has to know it, so set one.")
     with contextlib.ExitStack() as open_:
-        rungs: tuple[Rung, ...] = (_hosted(settings),)
+        rungs: Callable[[], tuple[Rung, ...]] = partial(_hosted, settings)
         account, key = _Account.drawn(), secrets.token_urlsafe(24)
         model, carrier = Companion(_model(settings, key)), Companion(_carrier(settings, account))
         for companion, wanted in ((model, settings.local_model), (carrier, settings.local_line)):
@@ -52,7 +53,8 @@ def stand_in(settings: Settings) -> Iterator[StandIns]:
                 companion.begin()
         if settings.local_model:
             open_.enter_context(model)
-            rungs = _rungs(model.ready)
+            asked = settings
+            rungs = lambda: _rungs(model.newest, asked)  # noqa: E731 - as it is by then
             settings = settings.model_copy(
                 update={
                     "openai_api_key": SecretStr(key),
@@ -63,13 +65,19 @@ def stand_in(settings: Settings) -> Iterator[StandIns]:
             yield StandIns(settings, lambda: None)
             return
         open_.enter_context(carrier)
-        rungs = (*rungs, Rung("carrier", "local carrier", _CARRIER_SENTENCE, _REAL_CALLS))
-        phone = PhoneSetup(f"ws://localhost:{carrier.ready['port']}/phone", account.ticket, rungs)
-        yield StandIns(_with_account(settings, account, carrier.ready), lambda: phone)
+        line = f"ws://localhost:{carrier.ready['port']}/phone"
+        yield StandIns(
+            _with_account(settings, account, carrier.ready),
+            lambda: PhoneSetup(line, account.ticket, (*rungs(), _CARRIER)),
+        )
 
 
-_CARRIER_SENTENCE = "Calls come from this page, over a carrier on this machine."
+_CARRIER_SENTENCE = (
+    "Calls go over a carrier on this machine: the caller's page dials, and the person's rings when"
+    " the agent puts a caller through."
+)
 _REAL_CALLS = "Set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and PUBLIC_URL to be rung by anybody."
+_CARRIER = Rung("carrier", "local carrier", _CARRIER_SENTENCE, _REAL_CALLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ def _carrier(settings: Settings, account: _Account) -> Programme:
             *("--server", f"http://{address}:{settings.port}"),
             *("--port", str(settings.local_line_port)),
         ),
-        environment(
+        bare_environment(
             {
                 "PUBLIC_URL": PUBLIC_URL,
                 "TWILIO_ACCOUNT_SID": account.sid,
@@ -134,6 +142,8 @@ def _written(value: object) -> str:
         return value.get_secret_value()
     if isinstance(value, Path):
         return str(value.resolve())
+    if isinstance(value, tuple):
+        return ",".join(_written(one) for one in value)
     return "" if value is None else str(value)
 
 
@@ -148,17 +158,36 @@ def _model(settings: Settings, key: str) -> Programme:
         own[f"{part.upper()}_API_KEY"] = secret.get_secret_value() if secret else ""
         own[f"{part.upper()}_MODEL"] = getattr(settings, f"{part}_model")
     own["TTS_VOICE"] = settings.tts_voice
-    return Programme("model", (MODEL,), environment(own))
+    return Programme("model", (MODEL,), bare_environment(own))
 
 
-def _rungs(ready: Mapping[str, Any]) -> tuple[Rung, ...]:
-    """What the local model said it has."""
+def _rungs(told: Mapping[str, Any], settings: Settings) -> tuple[Rung, ...]:
+    """What the local model said that it has now, and why that is not the best."""
     parts = (("hears", "hear"), ("thinks", "think"), ("speaks", "speak"))
+    whys = told.get("why") or {}
     return tuple(
-        Rung(part, str(ready[name]), f"The local model {part} with: {ready[name]}.", _BETTER[part])
+        Rung(
+            part,
+            str(told[name]),
+            " ".join(filter(None, (f"The local model {part} with: {told[name]}.", whys.get(name)))),
+            _better(part, settings),
+        )
         for part, name in parts
     )
 
 
-def _hosted(settings: Settings) -> Rung:
-    return Rung("thinks", "hosted model", f"The model at {settings.openai_base_url} does it all.")
+def _better(part: str, settings: Settings) -> str:
+    """What may still be set; what is set already is no advice."""
+    ways = {
+        "hears": () if settings.stt_base_url else ("STT_BASE_URL",),
+        "thinks": () if settings.llm_base_url else ("LLM_BASE_URL",),
+        "speaks": () if settings.tts_base_url else ("TTS_BASE_URL",),
+    }
+    scenario = part == "thinks" and not (settings.llm_base_url or settings.local_scenario)
+    written = ("LOCAL_SCENARIO",) if scenario else ()
+    return f"Set {', or '.join((*ways[part], *written, _HOSTED[part]))}"
+
+
+def _hosted(settings: Settings) -> tuple[Rung, ...]:
+    does = f"The model at {settings.openai_base_url} does it all."
+    return (Rung("thinks", "hosted model", does),)

@@ -1,11 +1,13 @@
 """Renders the sentences the local model's ears are tested with, once, by flite and espeak-ng.
 
-    .venv/bin/python -m scripts.render_corpus
+    .venv/bin/python -m scripts.render_corpus [--held-out]
 
 Every in-grammar sentence is spoken by five voices, every unrelated one by one of them in
-turn; the sound is cut to the telephone's band, brought to -20 dBFS and kept as mu-law in one
-packed file with a JSON index beside it. Rendering again with other versions of the
-synthesisers gives other sound: the stored files are the test, not this script's output.
+turn. Of the sentences held out, other ones by six other voices, each is spoken once: nothing may
+be tuned on them, so that they tell what a stranger would meet. The sound is cut to the telephone's
+band, brought to -20 dBFS and kept as mu-law in one packed file with a JSON index beside it.
+Rendering again with other versions of the synthesisers gives other sound: the stored files are
+the test, not this script's output.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,16 @@ VOICES = {
     "flite slt": ("flite", "-voice", "slt", "-o", "/dev/stdout", "-t"),
     "flite rms": ("flite", "-voice", "rms", "-o", "/dev/stdout", "-t"),
 }
+_FLITE = ("flite", "-o", "/dev/stdout", "-voice")
+_HASTY = ("--setf", "duration_stretch=0.85", "--setf", "int_f0_target_mean=170")
+HELD_OUT_VOICES = {
+    "flite awb": (*_FLITE, "awb", "-t"),
+    "flite kal16": (*_FLITE, "kal16", "-t"),
+    "flite awb hasty": (*_FLITE, "awb", *_HASTY, "-t"),
+    "espeak scotland": ("espeak-ng", "--stdout", "-v", "en-gb-scotland", "-s150", "-p40"),
+    "espeak rp-f": ("espeak-ng", "--stdout", "-v", "en-gb-x-rp+f5", "-s165", "-p60"),
+    "espeak nyc-m": ("espeak-ng", "--stdout", "-v", "en-us-nyc+m3", "-s185"),
+}
 
 Samples = npt.NDArray[np.floating[Any]]
 
@@ -59,7 +71,8 @@ class Utterance:
 
 def spoken(voice: str, text: str) -> tuple[Samples, int]:
     """What the synthesiser says, -1 to 1, and its sample rate."""
-    made = subprocess.run([*VOICES[voice], text], check=True, capture_output=True)
+    speaking = (VOICES | HELD_OUT_VOICES)[voice]
+    made = subprocess.run([*speaking, text], check=True, capture_output=True)
     with wave.open(io.BytesIO(_sized(made.stdout))) as sound:
         rate_hz = sound.getframerate()
         samples = np.frombuffer(sound.readframes(sound.getnframes()), dtype="<i2")
@@ -117,18 +130,36 @@ def wanted(script: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
         yield voices[number % len(voices)], str(text), None
 
 
+def held_out(script: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """The same for the sentences held out; those of a kind go round the voices."""
+    voices = list(HELD_OUT_VOICES)
+    said = script["sentences"] + script["paraphrases"] + [[None, t] for t in script["unrelated"]]
+    for number, (intent, text) in enumerate(said):
+        yield voices[number % len(voices)], text, intent
+
+
 def render(folder: Path) -> int:
     """Write ``speech.ulaw`` and ``index.json``; returns the bytes of sound."""
     script = json.loads((folder / "script.json").read_text(encoding="utf-8"))
+    return _write(wanted(script), folder / "speech.ulaw", folder / "index.json")
+
+
+def render_held_out(folder: Path) -> int:
+    """Write ``held_out.ulaw`` and ``held_out_index.json``; returns the bytes of sound."""
+    script = json.loads((folder / "held_out.json").read_text(encoding="utf-8"))
+    return _write(held_out(script), folder / "held_out.ulaw", folder / "held_out_index.json")
+
+
+def _write(said: Iterable[tuple[str, str, str | None]], sound_file: Path, index_file: Path) -> int:
     packed = bytearray()
     index = []
-    for voice, text, intent in wanted(script):
+    for voice, text, intent in said:
         sound = mulaw(levelled(telephone(*spoken(voice, text))))
         index.append(asdict(Utterance(voice, text, intent, len(packed), len(sound))))
         packed += sound
-    (folder / "speech.ulaw").write_bytes(packed)
+    sound_file.write_bytes(packed)
     lines = ",\n".join(json.dumps(one) for one in index)
-    (folder / "index.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    index_file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     return len(packed)
 
 
@@ -136,11 +167,13 @@ def main() -> None:
     """Render into the folder of the tests, or another one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=CORPUS, help="where script.json lies")
-    folder = parser.parse_args().folder
+    parser.add_argument("--held-out", action="store_true", help="those of held_out.json instead")
+    given = parser.parse_args()
     missing = [name for name in ("flite", "espeak-ng") if shutil.which(name) is None]
     if missing:
         sys.exit(f"Not installed: {', '.join(missing)}.")
-    print(f"{render(folder)} bytes of mu-law")
+    written = (render_held_out if given.held_out else render)(given.folder)
+    print(f"{written} bytes of mu-law")
 
 
 if __name__ == "__main__":

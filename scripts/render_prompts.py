@@ -14,8 +14,8 @@ from app.agents.load import load_agent
 from app.local import stock
 from app.local.intents import DAYS
 from app.local.prompts import INDEX, SOUND, needed, pack
+from app.local.reading import readable
 from app.local.speak import flite
-from app.local.think import readable
 from app.settings import EXAMPLE_AGENT
 
 

@@ -19,6 +19,7 @@ def main(arguments: list[str]) -> None:
             sys.exit(3)
         sys.stdout.write(json.dumps({"ready": True, "port": port}) + "\n")
         sys.stdout.write("more than that nobody waits for\n")
+        sys.stdout.write(json.dumps({"hear": "less"}) + "\n[]\n")
         sys.stdout.flush()
         sys.stdin.read()
 

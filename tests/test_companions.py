@@ -78,6 +78,15 @@ def test_a_companion_that_dies_comes_back_on_its_port(starts: Starts) -> None:
     assert starts.last_is_over()
 
 
+def test_what_a_companion_says_of_itself_later_is_known(starts: Starts) -> None:
+    """It may have stepped down since its start; what is no news is passed over."""
+    with Companion(starts.programme) as companion:
+        starts.next()
+
+    assert companion.newest == {"ready": True, "port": 1234, "hear": "less"}
+    assert companion.ready == {"ready": True, "port": 1234}
+
+
 def test_a_companion_that_does_not_start_is_named(starts: Starts) -> None:
     """A server without the model it announced would take calls into silence."""
     programme = starts.programme

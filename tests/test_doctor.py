@@ -7,6 +7,7 @@ import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from websockets.asyncio.server import serve as serve_websocket
 
 from app.audio import mulaw
 from app.audio.tones import tone
-from app.doctor import Examination, address, examine, show
+from app.doctor import PATIENCE, Examination, address, attended, examine, show
 from app.doctor_visit import Patience, smoothness
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.realtime_deviations import Deviation, HfLike, LocalAiLike, XaiLike
@@ -24,6 +25,7 @@ from app.emulators.realtime_turns import Ask, Brain, Plan, Speech
 from app.settings import setting_names
 from app.transports.transcode import to_format
 from tests.transports.test_transcode import linear
+from tests.waiting import until
 
 QUICK = Patience(opening_s=0.5, hearing_s=1, speaking_s=2, asking_s=0.3, all_s=20)
 ROOT = Path(__file__).parents[1]
@@ -114,6 +116,90 @@ async def test_where_nobody_is_one_attempt_is_enough() -> None:
 
     assert len(tried) == 1
     assert [finding.what for finding in tried[0].findings] == ["connects"]
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("http:///v1", "no address: write it as http://localhost:8080/v1"),
+        ("http://[::1/v1", "no address: write it as http://localhost:8080/v1"),
+        ("http://h:port/v1", "no address: write it as http://localhost:8080/v1"),
+        ("localhost:8080/v1", "no address: write it as http://localhost:8080/v1"),
+        ("http://127.0.0.1:9/v1", "nobody listens there: check host and port"),
+    ],
+)
+async def test_what_keeps_it_from_connecting_is_a_sentence_with_the_fix(
+    url: str, sentence: str
+) -> None:
+    """The name of a class of a library tells nobody what to do."""
+    tried = await examine(url, "sk-local", "m", QUICK)
+
+    assert sentence in tried[-1].findings[0].outcome
+
+
+@pytest.mark.parametrize(
+    ("head", "sentence"),
+    [
+        ("200 OK", "HTTP 200 where a WebSocket should open: give the base"),
+        ("401 Unauthorized", "HTTP 401: it refuses OPENAI_API_KEY"),
+        ("404 Not Found", "HTTP 404: there is no Realtime socket"),
+        ("503 No", "HTTP 503: it is there and cannot serve now"),
+    ],
+)
+async def test_a_refusal_over_http_is_explained(head: str, sentence: str) -> None:
+    """A number is not a fix."""
+
+    async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        tried = await examine(f"http://127.0.0.1:{port}/v1", "sk-local", "m", QUICK)
+
+    assert len(tried) == 1
+    assert sentence in tried[0].findings[0].outcome
+
+
+async def test_a_server_that_hangs_is_asked_once() -> None:
+    """Four dialects, each with its own patience, took most of a minute."""
+    came: list[asyncio.StreamWriter] = []
+
+    async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(writer)
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        tried = await examine(f"http://127.0.0.1:{port}/v1", "sk-local", "m", QUICK)
+        for writer in came:
+            writer.close()
+
+    assert [one.outcome for one in tried[0].findings] == [
+        "no answer within 0.5 s: it hangs, or something else listens on that port"
+    ]
+    assert len(came) == len(tried) == 1
+    assert 2 * PATIENCE.opening_s <= 15
+
+
+async def test_a_socket_that_says_nothing_is_asked_once() -> None:
+    """No dialect helps where nobody speaks."""
+    async with strange() as url:
+        tried = await examine(url, None, "m", QUICK)
+
+    assert len(tried) == 1
+
+
+async def test_whoever_waits_is_told_so() -> None:
+    """A command that is silent for seconds looks like one that hangs itself."""
+    console = Console(file=StringIO(), force_terminal=True, width=80)
+    done = asyncio.Event()
+    work = asyncio.create_task(attended(done.wait(), console, after_s=0))
+    file = console.file
+    assert isinstance(file, StringIO)
+    await until(lambda: "Talking to the server" in file.getvalue())
+    done.set()
+
+    assert await work
 
 
 @asynccontextmanager

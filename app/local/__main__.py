@@ -1,13 +1,16 @@
 """`python -m app.local`: the local model as a process, started by the server beside itself.
 
-It listens on loopback only, says in one JSON line where and with what, and ends when its
+It listens on loopback only, says in one JSON line where and with what, in another whenever
+another rung of a ladder serves, and ends when its
 standard input is closed: whoever started it may be gone without a word.
 """
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import structlog
@@ -58,7 +61,7 @@ def serve(
         scenario=scenario,
     )
     try:
-        asyncio.run(_serve(Ladder(offers), port, sessions, key))
+        asyncio.run(_serve(Ladder(offers, _tell, sessions=sessions), port, sessions, key))
     except (ScenarioFault, OSError) as fault:
         typer.echo(f"The local model cannot start: {fault}", err=True)
         raise typer.Exit(1) from None
@@ -81,12 +84,17 @@ async def _serve(ladder: Ladder, port: int, sessions: int, key: str) -> None:
             remembered=REMEMBERED,
         ) as model,
     ):
-        ready = {"ready": True, "port": model.port, **ladder.rungs()}
-        sys.stdout.write(json.dumps(ready) + "\n")
-        sys.stdout.flush()
+        _tell({"ready": True, "port": model.port, **ladder.rungs()})
         watch = asyncio.create_task(_until_input_ends(over), name="standard input")
         await over.wait()
         watch.cancel()
+
+
+def _tell(what: Mapping[str, Any]) -> None:
+    """One line; whoever started us reads them all, and may be gone."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(what) + "\n")
+        sys.stdout.flush()
 
 
 async def _until_input_ends(over: asyncio.Event) -> None:

@@ -7,25 +7,26 @@ the three fails, there is an answer; silence is nobody's.
 
 import asyncio
 import audioop
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any
-
-import structlog
 
 from app.audio import mulaw
 from app.emulators.realtime_turns import Ask, Brain, Heard, Output, Plan, Speech
+from app.local import stock
+from app.local.budget import FIRST_S, TURN_S, until
 from app.local.detector import best_detector
+from app.local.foreign import Attempt
 from app.local.hear import Deaf
-from app.local.ports import NOTHING, Detector, Hear, Speak, Think, Understood
+from app.local.ports import NOTHING, Detector, Hear, Intent, Speak, Think, Understood
+from app.local.think import verbatim
 from app.protocol.units import BYTES_PER_MS, SAMPLE_RATE_HZ
 
 _SAMPLE_BYTES = 2
 _PCM_RATE_HZ = 24_000
 _CHARS_PER_S = 15
 """How fast a caption is read where nothing can speak."""
-
-log = structlog.get_logger("local_model")
 
 
 class LocalBrain(Brain):
@@ -37,6 +38,10 @@ class LocalBrain(Brain):
         self._speak = speak
         self._turn: asyncio.Task[Understood] | None = None
         """The turn that has not been answered yet."""
+        self._turn_until_s = 0.0
+        """When its answer has to be there."""
+        self._spoke = False
+        """The caller has heard something."""
         self._decoding: set[asyncio.Task[Understood]] = set()
         self._rate: Any = None
         self._attending = False
@@ -49,16 +54,22 @@ class LocalBrain(Brain):
     def attend(self) -> None:
         """Expect what the caller may want next."""
         self._rate, self._attending = None, True
-        self._hear.begin(self._think.expects())
+        self._expect()
 
     def listen(self, audio: bytes, format_name: str) -> None:
         """Decode as it comes."""
-        self._hear.feed(self._linear(audio, format_name))
+        with Attempt("hear"):
+            self._hear.feed(self._linear(audio, format_name))
 
     def turn_over(self, audio: bytes, format_name: str) -> None:
         """Decode the rest beside the conversation."""
         self._attending = False
-        self._turn = asyncio.create_task(self._hear.end(), name="understanding")
+        understanding = None
+        with Attempt("hear"):
+            understanding = self._hear.end()
+        self._turn_until_s = self._due_s()
+        with until(self._turn_until_s):
+            self._turn = asyncio.create_task(_understood(understanding), name="understanding")
         self._decoding.add(self._turn)
         self._turn.add_done_callback(self._decoding.discard)
 
@@ -73,16 +84,33 @@ class LocalBrain(Brain):
     async def answer(self, ask: Ask) -> Plan:
         """What is said and done; a caller who interrupts cancels it."""
         heard: Understood | None = None
+        due_s = self._due_s()
         if _answers_speech(ask) and self._turn is not None:
             turn, self._turn = self._turn, None
+            due_s = self._turn_until_s
             heard = await asyncio.shield(turn)
-        outputs = await self._think.reply(ask, heard)
-        return Plan(tuple([await self._voiced(output) for output in outputs]))
+        with until(due_s):
+            outputs = await self._thought(ask, heard)
+            voiced = tuple([await self._voiced(output) for output in outputs])
+        self._spoke = self._spoke or any(isinstance(one, Speech) for one in voiced)
+        return Plan(voiced)
+
+    def _due_s(self) -> float:
+        """When servers have had their time, for what is owed from now on."""
+        return monotonic() + (TURN_S if self._spoke else FIRST_S)
+
+    async def _thought(self, ask: Ask, heard: Understood | None) -> Sequence[Output]:
+        with Attempt("think"):
+            return await self._think.reply(ask, heard)
+        apology = stock.DID_NOT_WORK if heard is None else stock.NOT_CAUGHT
+        return [Speech(verbatim(ask) or apology)]
 
     async def _voiced(self, output: Output) -> Output:
         if not isinstance(output, Speech):
             return output
-        sound = await self._speak.say(output.text)
+        sound = b""
+        with Attempt("speak"):
+            sound = await self._speak.say(output.text)
         if not sound:
             # Nothing can speak: the words stay readable for as long as they would have taken.
             sound = mulaw.silence(1000 * max(1, len(output.text) // _CHARS_PER_S))
@@ -91,10 +119,18 @@ class LocalBrain(Brain):
     def notice(self, event: Mapping[str, Any]) -> None:
         """The tools and instructions of the session are the think port's."""
         if event["type"] == "session.update":
-            self._think.configure(event["session"])
+            with Attempt("think"):
+                self._think.configure(event["session"])
             if not self._attending:
                 # A grammar takes a third of a second: not when the caller begins to speak.
-                self._hear.begin(self._think.expects())
+                self._expect()
+
+    def _expect(self) -> None:
+        expected: Sequence[Intent] = ()
+        with Attempt("think"):
+            expected = self._think.expects()
+        with Attempt("hear"):
+            self._hear.begin(expected)
 
     def leave(self) -> None:
         """The session is over; it may be remembered, and its decoders are large."""
@@ -112,6 +148,13 @@ class LocalBrain(Brain):
             audio, _SAMPLE_BYTES, 1, _PCM_RATE_HZ, SAMPLE_RATE_HZ, self._rate
         )
         return linear
+
+
+async def _understood(understanding: Coroutine[Any, Any, Understood] | None) -> Understood:
+    """What became of the turn; nothing when the ears failed."""
+    with Attempt("hear"):
+        return NOTHING if understanding is None else await understanding
+    return NOTHING
 
 
 def _answers_speech(ask: Ask) -> bool:

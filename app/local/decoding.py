@@ -1,6 +1,6 @@
 """PocketSphinx, made with the settings that work on the telephone, and only what is needed.
 
-Where the package is missing everything but ``available`` raises ``ImportError``. All
+Where the package is missing or broken everything but ``available`` and ``trouble`` may raise. All
 figures were measured on the stored utterances of ``tests/local/corpus``, 2026-11-21.
 """
 
@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from app.local.foreign import Attempt
 from app.local.grammar import Grammar
 from app.local.pronunciation import pronunciations
 from app.protocol.units import FRAME_MS, SAMPLE_RATE_HZ
@@ -19,7 +20,7 @@ from app.protocol.units import FRAME_MS, SAMPLE_RATE_HZ
 _TURN = "turn"
 _STRICTNESS = 2
 """Of WebRTC's voice detector, 0 to 3."""
-_MEAN = "57.89,-2.74,1.38,4.76,0.87,-5.89,-3.44,-7.61,-8.10,1.46,-3.90,2.27,-1.37"
+MEAN = "57.89,-2.74,1.38,4.76,0.87,-5.89,-3.44,-7.61,-8.10,1.46,-3.90,2.27,-1.37"
 """The cepstral mean a call begins with: of 50 telephone sentences that are in no grammar.
 
 Unseeded, streaming understands a quarter of what it should.
@@ -28,10 +29,25 @@ _WIDE_BEAMS = {"beam": 1e-60, "pbeam": 1e-60, "wbeam": 1e-40}
 """Wider than the package's: 0.967 instead of 0.940 of the intents, for 0.044 of real time."""
 
 
-@cache
 def available() -> bool:
-    """Whether the recogniser is installed here (there is no wheel for Python 3.14 yet)."""
-    return find_spec("pocketsphinx") is not None
+    """Whether the recogniser is installed here and works."""
+    return trouble() is None
+
+
+@cache
+def trouble() -> str | None:
+    """Why the recogniser cannot be used, in a few words; None: it can.
+
+    Empty where it is not installed (there is no wheel for Python 3.14 yet). Tried once, in 0.1 s:
+    a wheel for another machine is found like any other, and fails when it is imported or used.
+    """
+    if find_spec("pocketsphinx") is None:
+        return ""
+    with Attempt("PocketSphinx") as attempt:
+        voice_detector()
+        GrammarDecoder(word_penalty=1.0, seeded=True)
+        return None
+    return f"PocketSphinx is installed and does not work: {attempt.fault}"
 
 
 def _package() -> Any:
@@ -65,7 +81,7 @@ class GrammarDecoder:
     """One decoder and the grammar of the present turn."""
 
     def __init__(self, *, word_penalty: float, seeded: bool) -> None:
-        live = {"cmn": "live", "cmninit": _MEAN} if seeded else {}
+        live = {"cmn": "live", "cmninit": MEAN} if seeded else {}
         self.raw = _closed(wip=word_penalty, **_WIDE_BEAMS, **live)
         self._grammar: Grammar | None = None
         self._words: set[str] = set()
@@ -110,7 +126,7 @@ def phone_decoder() -> Any:
 
 def open_decoder() -> Any:
     """Any English words: about 100 MB, half a second to make."""
-    return _package().Decoder(loglevel="FATAL", cmn="live", cmninit=_MEAN)
+    return _package().Decoder(loglevel="FATAL", cmn="live", cmninit=MEAN)
 
 
 def words_of(decoder: Any) -> str:
@@ -122,9 +138,11 @@ def words_of(decoder: Any) -> str:
 def whole(decoder: Any, wide: bytes) -> None:
     """Decode an utterance in one piece, by its own mean."""
     decoder.start_utt()
-    if wide:
-        decoder.process_raw(wide, full_utt=True)
-    decoder.end_utt()
+    try:
+        if wide:
+            decoder.process_raw(wide, full_utt=True)
+    finally:
+        decoder.end_utt()
 
 
 def likelihood(decoder: Any) -> float:

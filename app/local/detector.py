@@ -8,6 +8,7 @@ together missed and invented nothing in 48 turns at 20 dB above six kinds of noi
 from collections import deque
 
 from app.local.decoding import available, voice_detector
+from app.local.foreign import Attempt
 from app.local.loudness import dbfs
 from app.local.ports import Detector
 
@@ -50,8 +51,13 @@ class EnergyAndWebRtc:
     def is_speech(self, linear: bytes, threshold: float) -> bool:
         """Whether this frame (16-bit, 8 kHz, mono, 20 ms) is speech."""
         # Both hear every frame: each follows the noise of the line.
-        voice = bool(self._voice.is_speech(linear))
+        voice = self._is_voice(linear)
         return self._energy.is_speech(linear, threshold) and voice
+
+    def _is_voice(self, linear: bytes) -> bool:
+        with Attempt("voice detector"):
+            return bool(self._voice.is_speech(linear))
+        return True
 
 
 def best_detector() -> Detector:

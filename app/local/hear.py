@@ -12,18 +12,24 @@ from typing import Any
 
 import structlog
 
-from app.local.decoding import available
+from app.local.budget import left_s
+from app.local.decoding import available, trouble
+from app.local.foreign import UNFORESEEN, Attempt
 from app.local.grammar import Grammar, grammar_of
 from app.local.phrases import PhraseMistake, read
-from app.local.ports import NOTHING, Hear, Intent, Understood
-from app.local.recogniser import GrammarRecogniser, OpenRecogniser
+from app.local.ports import NOTHING, Hear, Intent, Took, Understood, untold
+from app.local.recogniser import GrammarRecogniser, OpenRecogniser, forget_shared
 from app.local.remote import Remote, RemoteFault
+from app.local.spares import SPARES
 from app.local.transcription import transcribed
 from app.local.wording import intent_of
 from app.protocol.units import BYTES_PER_MS
 
 _LONGEST_TURN_BYTES = 2 * BYTES_PER_MS * 60_000
 """A minute is kept for the server; what is said after it is not heard."""
+
+_ANY_WORDS_RATE = 1.2
+"""Of real time, to hear any words in a turn at once, on one core (measured 2026-11-21)."""
 
 __all__ = ["Deaf", "Ears", "PocketSphinx", "Transcribing", "intent_of"]
 
@@ -33,20 +39,24 @@ log = structlog.get_logger("local_model")
 class Ears:
     """What all calls share: where the speech-to-text server is, if there is one."""
 
-    def __init__(self, remote: Remote | None = None, model: str = "") -> None:
+    def __init__(self, remote: Remote | None = None, model: str = "", took: Took = untold) -> None:
         self._remote = remote
         self._model = model
+        self._took = took
 
     def of_call(self) -> Hear:
         """Ears for one call."""
-        local: Hear = PocketSphinx() if available() else Deaf()
-        return local if self._remote is None else Transcribing(self._remote, self._model, local)
+        local: Hear = PocketSphinx() if available() else Deaf(trouble())
+        if self._remote is None:
+            return local
+        return Transcribing(self._remote, self._model, local, self._took)
 
 
 class Deaf:
-    """No recogniser is installed: the caller types, or presses keys."""
+    """No recogniser can be used: the caller types, or presses keys."""
 
-    rung = "typed text and keypad"
+    def __init__(self, why: str | None = None) -> None:
+        self.rung = f"typed text and keypad ({why})" if why else "typed text and keypad"
 
     def begin(self, intents: Sequence[Intent]) -> None:
         """Nothing can be expected."""
@@ -60,7 +70,10 @@ class Deaf:
 
 
 class PocketSphinx:
-    """The bundled recogniser: a grammar where something is expected, else any words."""
+    """The bundled recogniser: a grammar where something is expected, else any words.
+
+    A decoder that fails costs its turn, and the next one gets another.
+    """
 
     rung = "grammar (PocketSphinx)"
 
@@ -68,9 +81,17 @@ class PocketSphinx:
         self._closed: GrammarRecogniser | None = None
         self._open: OpenRecogniser | None = None
         self._used: GrammarRecogniser | OpenRecogniser | None = None
+        SPARES.during(self)
 
     def begin(self, intents: Sequence[Intent]) -> None:
         """Listen for ``intents``; a phrase that cannot be listened for is left out and told."""
+        with Attempt(self.rung):
+            return self._begin(intents)
+        self._anew()
+        with Attempt(self.rung):
+            self._begin(intents)
+
+    def _begin(self, intents: Sequence[Intent]) -> None:
         grammar = _grammar(tuple(intents)) if intents else None
         if grammar is not None:
             self._closed = self._closed or GrammarRecogniser()
@@ -83,13 +104,33 @@ class PocketSphinx:
 
     def feed(self, linear: bytes) -> None:
         """More of the turn; nothing before ``begin``."""
-        if self._used is not None:
-            self._used.feed(linear)
+        if self._used is None:
+            return
+        with Attempt(self.rung):
+            return self._used.feed(linear)
+        self._anew()
 
     def end(self) -> Coroutine[Any, Any, Understood]:
         """The turn is over when this is called, not when it is awaited."""
         used, self._used = self._used, None
-        return _nothing() if used is None else used.end()
+        if used is None:
+            return _nothing()
+        with Attempt(self.rung):
+            return self._ended(used.end())
+        self._anew()
+        return _nothing()
+
+    async def _ended(self, understanding: Coroutine[Any, Any, Understood]) -> Understood:
+        with Attempt(self.rung):
+            return await understanding
+        forget_shared()
+        return NOTHING
+
+    def _anew(self) -> None:
+        """What failed is in a state that nobody knows."""
+        if self._open is not None:
+            self._open.fail()
+        self._closed = self._open = self._used = None
 
 
 async def _nothing() -> Understood:
@@ -121,10 +162,11 @@ class Transcribing:
 
     rung = "speech-to-text server"
 
-    def __init__(self, remote: Remote, model: str, local: Hear) -> None:
+    def __init__(self, remote: Remote, model: str, local: Hear, took: Took = untold) -> None:
         self._remote = remote
         self._model = model
         self._local = local
+        self._took = took
         self._intents: tuple[Intent, ...] = ()
         self._heard = bytearray()
 
@@ -146,11 +188,19 @@ class Transcribing:
     async def _understand(self, linear: bytes, intents: tuple[Intent, ...]) -> Understood:
         if not linear:
             return NOTHING
-        try:
-            text = await transcribed(self._remote, self._model, linear)
-        except RemoteFault as fault:
-            log.warning("transcription_failed", why=str(fault), instead=self._local.rung)
-            self._local.begin(intents)
-            self._local.feed(linear)
-            return await self._local.end()
-        return Understood(text, intent_of(text, intents))
+        why = UNFORESEEN
+        with Attempt(self.rung):
+            try:
+                text = await transcribed(self._remote, self._model, linear)
+                self._took(self.rung, "")
+                return Understood(text, intent_of(text, intents))
+            except RemoteFault as fault:
+                why = str(fault)
+                log.warning("transcription_failed", why=why, instead=self._local.rung)
+        self._took(self._local.rung, why)
+        turn_s = len(linear) / (2000 * BYTES_PER_MS)
+        if not intents and left_s() < _ANY_WORDS_RATE * turn_s:
+            return NOTHING
+        self._local.begin(intents)
+        self._local.feed(linear)
+        return await self._local.end()

@@ -12,7 +12,9 @@ from typing import Any
 import structlog
 
 from app.emulators.realtime_turns import Ask, Output, Speech, ToolUse
-from app.local.ports import Intent, Think, Understood
+from app.local.foreign import UNFORESEEN, Attempt
+from app.local.ports import Intent, Think, Took, Understood, untold
+from app.local.reading import shortened
 from app.local.remote import Remote, RemoteFault
 from app.local.think import verbatim
 
@@ -23,8 +25,6 @@ _NOTE = (
 )
 _LONGEST_CHARS = 600
 _REMEMBERED = 30
-_GREETING_S = 3
-"""A call whose model says nothing at first is given up after four."""
 
 log = structlog.get_logger("think")
 
@@ -32,10 +32,11 @@ log = structlog.get_logger("think")
 class LanguageModel:
     """One call's wits; ``instead`` answers when the server does not."""
 
-    def __init__(self, remote: Remote, model: str, instead: Think) -> None:
+    def __init__(self, remote: Remote, model: str, instead: Think, took: Took = untold) -> None:
         self._remote = remote
         self._model = model
         self._instead = instead
+        self._took = took
         self._tools: list[dict[str, Any]] = []
         self._told = False
         self.rung = f"LLM_BASE_URL ({model})"
@@ -55,6 +56,21 @@ class LanguageModel:
         """The server's answer, or that of the rules when it fails."""
         if verbatim(ask) is not None:
             return await self._instead.reply(ask, heard)
+        why = UNFORESEEN
+        with Attempt(self.rung):
+            try:
+                if outputs := await self._asked(ask, heard):
+                    self._took(self.rung, "")
+                    return outputs
+                why = "LLM_BASE_URL answered neither words nor the call of a tool on offer"
+            except RemoteFault as fault:
+                why = str(fault)
+                self._tell(why)
+        self._took(self._instead.rung, why)
+        return await self._instead.reply(ask, heard)
+
+    async def _asked(self, ask: Ask, heard: Understood | None) -> list[Output]:
+        """The server's answer; empty when it has none. Raises ``RemoteFault``."""
         body: dict[str, Any] = {
             "model": self._model,
             "messages": messages(ask, heard),
@@ -63,14 +79,7 @@ class LanguageModel:
         offered = [tool for tool in self._tools if tool["function"]["name"] in ask.tools]
         if offered:
             body["tools"] = offered
-        within_s = _GREETING_S if ask.metadata.get("purpose") == "greeting" else None
-        try:
-            answer = await self._remote.json("chat/completions", body, within_s=within_s)
-            outputs = _outputs(answer, ask.tools)
-        except RemoteFault as fault:
-            self._tell(str(fault))
-            return await self._instead.reply(ask, heard)
-        return outputs or await self._instead.reply(ask, heard)
+        return _outputs(await self._remote.json("chat/completions", body), ask.tools)
 
     def _tell(self, sentence: str) -> None:
         if not self._told:
@@ -131,7 +140,7 @@ def _outputs(answer: Mapping[str, Any], offered: Sequence[str]) -> list[Output]:
     """Speech, then the calls of tools that are on offer. Raises ``RemoteFault``."""
     try:
         message = answer["choices"][0]["message"]
-        text = " ".join((message.get("content") or "").split())[:_LONGEST_CHARS]
+        text = shortened(" ".join((message.get("content") or "").split()), _LONGEST_CHARS)
         calls = [call["function"] for call in message.get("tool_calls") or ()]
         uses = [
             ToolUse(str(call["name"]), _arguments(call.get("arguments")))

@@ -4,7 +4,7 @@ Each port is a ladder of implementations; the best that is there is taken, and `
 which one that is, for the log and for the page. One object serves one call.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +31,13 @@ class Understood:
 
 
 NOTHING = Understood("", None)
+
+Took = Callable[[str, str], None]
+"""Told which rung served, and in a sentence why none above it did; empty: it is the best."""
+
+
+def untold(_rung: str, _why: str) -> None:
+    """For whoever has nobody to tell."""
 
 
 class Detector(Protocol):

@@ -17,6 +17,7 @@ from app.local.decoding import GrammarDecoder
 from app.local.grammar import Grammar
 from app.local.loudness import Gain, Widener
 from app.local.ports import NOTHING, Understood
+from app.local.spares import SPARES, Loan, Spares
 from app.protocol.units import BYTES_PER_MS
 
 _FIRST_PENALTY = 0.05
@@ -78,20 +79,47 @@ async def _believed(grammar: Grammar | None, text: str, wide: bytes) -> Understo
 class OpenRecogniser:
     """One call's ears for any words. On real calls four words of ten are wrong."""
 
-    def __init__(self) -> None:
-        self._turn = _Turn(decoding.open_decoder(), Gain())
+    def __init__(self, spares: Spares = SPARES) -> None:
+        self._spares = spares
+        self._gain = Gain()
+        self._mean = decoding.MEAN
+        """Of this caller; a decoder remembers that of the last one."""
+        self._loan: Loan | None = None
+        self._turn: _Turn | None = None
 
     def begin(self) -> None:
         """A turn begins; one that was not ended is forgotten."""
-        self._turn.forget()
+        if self._turn is not None:
+            self._turn.forget()
+        self._give_back()
 
     def feed(self, linear: bytes) -> None:
         """More 16-bit samples at 8 kHz."""
+        if self._turn is None:
+            self._loan = self._spares.lend(self)
+            self._loan.decoder.set_cmn(self._mean)
+            self._turn = _Turn(self._loan.decoder, self._gain)
         self._turn.feed(linear)
 
     def end(self) -> Coroutine[Any, Any, Understood]:
         """What was said, without an intent."""
-        return _open(self._turn.end())
+        text = ""
+        if self._turn is not None and self._loan is not None:
+            text = self._turn.end()
+            self._mean = self._loan.decoder.get_cmn(False)
+        self._give_back()
+        return _open(text)
+
+    def fail(self) -> None:
+        """Its decoder raised something: nobody is lent it again."""
+        if self._loan is not None:
+            self._loan.lost()
+        self._loan = self._turn = None
+
+    def _give_back(self) -> None:
+        if self._loan is not None:
+            self._loan.back()
+        self._loan = self._turn = None
 
 
 async def _open(text: str) -> Understood:
@@ -165,6 +193,12 @@ class _Second:
 @cache
 def _second() -> _Second:
     return _Second()
+
+
+def forget_shared() -> None:
+    """A decoder of those that calls share failed: make them anew when they are needed."""
+    _second.cache_clear()
+    _phones.cache_clear()
 
 
 @cache

@@ -11,8 +11,9 @@ from typing import Any
 
 import aiohttp
 
+from app.local.budget import LEAST_S, left_s
+
 ANSWER_S = 5
-"""The call gives its model up 8 s after a turn, and at its beginning after 4."""
 REST_S = 30
 _MOST_BYTES = 16 * 1024 * 1024
 _SHOWN_CHARS = 120
@@ -26,10 +27,18 @@ class Remote:
     """One base URL. Enter it before use; ``setting`` is its name in ``.env``."""
 
     def __init__(
-        self, setting: str, base_url: str, key: str = "", *, within_s: float = ANSWER_S
+        self,
+        setting: str,
+        base_url: str,
+        key: str = "",
+        *,
+        within_s: float = ANSWER_S,
+        share: float = 1,
     ) -> None:
+        """``share`` of what is left of a turn's time may be waited, and ``within_s`` at most."""
         self._setting = setting
         self._within_s = within_s
+        self._share = share
         self._rests_until_s = 0.0
         self._base_url = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -62,6 +71,10 @@ class Remote:
     async def _post(self, path: str, body: Any, within_s: float) -> tuple[bytes, str]:
         if monotonic() < self._rests_until_s:
             raise self._fault(f"is left alone for {REST_S} s, because it did not answer")
+        granted_s = self._share * left_s()
+        if granted_s < LEAST_S:
+            raise self._fault("was not asked, because the turn had no time left")
+        within_s = min(within_s, granted_s)
         if self._client is None:
             self._client = aiohttp.ClientSession(headers=self._headers)
         sent = {"data": body} if isinstance(body, aiohttp.FormData) else {"json": body}
@@ -80,7 +93,7 @@ class Remote:
                 return content, answer.content_type
         except TimeoutError:
             self._rests_until_s = monotonic() + REST_S
-            raise self._fault(f"did not answer within {within_s:g} s") from None
+            raise self._fault(f"did not answer within {within_s:.2g} s") from None
         except aiohttp.ClientError as exc:
             raise self._fault(f"cannot be reached ({type(exc).__name__})") from exc
 

@@ -18,8 +18,9 @@ from ruamel.yaml.error import MarkedYAMLError
 from app.emulators.realtime_turns import Ask, Output, Speech, ToolUse
 from app.local import stock
 from app.local.ports import Intent, Understood
+from app.local.reading import readable
 from app.local.slots import Kind, Slot
-from app.local.think import Rules, pressed, readable, written
+from app.local.think import Rules, pressed, written
 
 PREFIX = "scenario:"
 _DIGITS = "{digits}"

@@ -7,9 +7,7 @@ brought to one loudness and to mu-law, and kept, so that a line that was said on
 nothing the second time.
 """
 
-import asyncio
 import shutil
-import subprocess
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Protocol
@@ -17,14 +15,19 @@ from typing import Protocol
 import structlog
 
 from app.audio import mulaw
-from app.emulators.demo_voice import VoiceFault, sentences, telephone, trimmed
+from app.emulators.demo_voice import sentences, telephone, trimmed
+from app.emulators.voice_program import VoiceFault, sound_of
+from app.local.foreign import UNFORESEEN, Attempt
+from app.local.ports import Took, untold
 from app.local.prompts import Prompts
+from app.local.reading import shortened
 from app.local.remote import Remote, RemoteFault
 
 PAUSE_MS = 180
 """Between two sentences: shorter than what ends a turn."""
 SENTENCE_S = 2.5
 """A server that needs longer for one leaves a greeting no time for the next rung."""
+CAPTIONS = "captions only"
 _KEPT_BYTES = 16 * 1024 * 1024
 _LIMIT_S = 10
 _LONGEST_CHARS = 600
@@ -51,31 +54,9 @@ class Program:
         self._command = [*command, *([before] if before else [])]
 
     async def sentence(self, text: str) -> bytes:
-        """Run the program once; when this is cancelled it runs on, to its end or the limit.
-
-        In a thread: an asyncio subprocess that is cancelled while it starts or writes may wait
-        for its own end for good, and the call's answer with it (7 of 60; Python 3.11, 2026-11).
-        """
-        try:
-            done = await asyncio.to_thread(self._run, text)
-        except (OSError, ValueError) as exc:
-            # No program any more, no process left, or text that no argument can hold.
-            raise VoiceFault(f"{self.rung} cannot be run: {exc}") from exc
-        except subprocess.TimeoutExpired:
-            raise VoiceFault(f"{self.rung} said nothing for {_LIMIT_S} s") from None
-        if done.returncode or not done.stdout:
-            said = done.stderr.decode(errors="replace").strip()[:200]
-            raise VoiceFault(f"{self.rung} failed: {said}")
-        return trimmed(telephone(done.stdout))
-
-    def _run(self, text: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [*self._command, text],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_LIMIT_S,
-            check=False,
-        )
+        """Run the program once."""
+        sound = await sound_of(self.rung, (*self._command, text), within_s=_LIMIT_S)
+        return trimmed(telephone(sound))
 
 
 class Server:
@@ -114,9 +95,11 @@ def espeak(voice: str = "en-us+f3") -> Program | None:
 class Voice:
     """One speaker for any number of calls: the engines in order, each mended by the next."""
 
-    def __init__(self, engines: Sequence[Engine], prompts: Prompts) -> None:
+    def __init__(self, engines: Sequence[Engine], prompts: Prompts, took: Took = untold) -> None:
         self._engines = [*engines, prompts]
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._took = took
+        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        """Sound by rung and sentence."""
         self._kept_bytes = 0
         self._told: set[str] = set()
 
@@ -127,24 +110,36 @@ class Voice:
 
     async def say(self, text: str) -> bytes:
         """``text`` as mu-law; empty where nothing can say it, which the log tells once."""
-        parts = [await self._sentence(one) for one in sentences(text[:_LONGEST_CHARS])]
+        parts = [await self._sentence(one) for one in sentences(shortened(text, _LONGEST_CHARS))]
         return mulaw.silence(PAUSE_MS).join(part for part in parts if part)
 
     async def _sentence(self, text: str) -> bytes:
-        if text in self._kept:
-            self._kept.move_to_end(text)
-            return self._kept[text]
+        why = ""
         for engine in self._engines:
-            try:
-                return self._keep(text, await engine.sentence(text))
-            except VoiceFault as fault:
-                self._tell(engine.rung, str(fault))
+            # By voice: what a fallback said is no longer wanted once the better one is back.
+            said = (engine.rung, text)
+            if said in self._kept:
+                self._kept.move_to_end(said)
+                if why:
+                    self._took(engine.rung, why)
+                return self._kept[said]
+            with Attempt(engine.rung) as attempt:
+                try:
+                    sound = await engine.sentence(text)
+                except VoiceFault as fault:
+                    why = why or str(fault)
+                    self._tell(engine.rung, str(fault))
+                else:
+                    self._took(engine.rung, why)
+                    return self._keep(said, sound)
+            why = why or (UNFORESEEN if attempt.fault else "")
+        self._took(CAPTIONS, why)
         return b""
 
-    def _keep(self, text: str, sound: bytes) -> bytes:
+    def _keep(self, said: tuple[str, str], sound: bytes) -> bytes:
         # Two calls may have made the same sentence at once.
-        self._kept_bytes += len(sound) - len(self._kept.get(text, b""))
-        self._kept[text] = sound
+        self._kept_bytes += len(sound) - len(self._kept.get(said, b""))
+        self._kept[said] = sound
         while self._kept_bytes > _KEPT_BYTES:
             _, dropped = self._kept.popitem(last=False)
             self._kept_bytes -= len(dropped)

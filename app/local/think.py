@@ -7,7 +7,6 @@ offers, so that a rehearsal goes through the same tools, transfer and end of cal
 conversation.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 from app.emulators.realtime_turns import Ask, Output, Speech, ToolUse
 from app.local import intents, stock
 from app.local.ports import NOTHING, Intent, Understood
+from app.local.reading import readable
 from app.local.slots import Kind, Slot, missing
 
 Read = Callable[[str, Sequence[Intent]], str | None]
@@ -35,8 +35,9 @@ _NOT_LEAVING = frozenset({"repeat", "hello", "thanks", "yes"})
 """Said to an open question: it is asked again, and the next turn may answer it."""
 _PATIENCE = 3
 """Turns not understood in a row, after which a person is called."""
-_LONGEST_CHARS = 400
 _MOST_WISHES = 4
+_ANYTHING_ELSE = (stock.WHAT_ELSE, stock.NOBODY_FREE)
+"""How a question ends to which "no" is a goodbye."""
 
 
 @dataclass(slots=True)
@@ -161,7 +162,7 @@ class Rules:
             return self._begin(name, text)
         if prefix == intents.TRANSFER:
             return self._transfer(name, "asked for")
-        if prefix == intents.END or (intent == "no" and self._last_said.endswith(stock.WHAT_ELSE)):
+        if prefix == intents.END or (intent == "no" and self._last_said.endswith(_ANYTHING_ELSE)):
             return self._end()
         if intent == "help":
             return [Speech(f"{stock.REHEARSAL} {self._wishes()}")]
@@ -170,6 +171,7 @@ class Rules:
             "hello": stock.HELLO,
             intents.SOMEBODY: stock.NOBODY_HERE,
             "thanks": stock.YOU_ARE_WELCOME,
+            "yes": stock.HOW_CAN_I_HELP,
         }
         return [Speech(answers.get(intent, stock.NOTED))]
 
@@ -206,10 +208,16 @@ class Rules:
         if self._missed < _PATIENCE - 1:
             again = f" {self._task.slots[0].question}" if self._task else ""
             return [Speech(stock.NOT_CAUGHT + again)]
-        if self._missed < _PATIENCE or not (targets := self._targets()):
+        if self._missed >= _PATIENCE and (targets := self._targets()):
+            self._missed, self._task = 0, None
+            return self._transfer(targets[0], "not understood")
+        if self._task is None or self._missed > _PATIENCE:
+            self._task = None
+            return [Speech(f"{stock.STILL_NOT_CAUGHT} {self._wishes()}")]
+        slot = self._task.slots[0]
+        if slot.kind is Kind.KEYPAD:
             return [Speech(stock.TRY_KEYPAD)]
-        self._missed, self._task = 0, None
-        return self._transfer(targets[0], "not understood")
+        return [Speech(f"{stock.STILL_NOT_CAUGHT} {slot.question}")]
 
     def _targets(self) -> list[str]:
         schema = self._offered.get(TRANSFER_CALL, {}).get("properties") or {}
@@ -221,7 +229,7 @@ class Rules:
         about = [" ".join(intents.spoken(name)) for name in tools[:_MOST_WISHES]]
         if self._targets():
             about.append("a person")
-        return f"Ask me for {', or '.join(about)}." if about else stock.WHAT_ELSE
+        return f"Ask me for {', or '.join(about)}." if about else stock.HOW_CAN_I_HELP
 
 
 def verbatim(ask: Ask) -> str | None:
@@ -246,20 +254,3 @@ def written(item: Mapping[str, Any]) -> str | None:
         return None
     texts = [part.get("text") for part in item.get("content") or () if "text" in part]
     return " ".join(filter(None, texts)) if texts else None
-
-
-def readable(output: str) -> str:
-    """A tool's output as words to be said."""
-    try:
-        value = json.loads(output)
-    except (ValueError, RecursionError):
-        value = output
-    if isinstance(value, dict):
-        if value.get("ok") is False or value.get("error"):
-            return f"{stock.DID_NOT_WORK} {stock.WHAT_ELSE}"
-        shown = (one for name, one in value.items() if name not in ("ok", "error"))
-        value = ", ".join(str(one) for one in shown)
-    text = " ".join(str(value).split())[:_LONGEST_CHARS]
-    if not text:
-        return stock.NOTED
-    return f"{text}{'' if text.endswith(('.', '!', '?')) else '.'} {stock.WHAT_ELSE}"

@@ -9,8 +9,9 @@ from app.local.decoding import available
 from app.local.detector import Energy, best_detector
 from app.protocol.units import FRAME_BYTES
 from tests.local.utterances import NOISES, frames, line_of_turns, turn, utterances
+from tests.needs import needs
 
-needs_pocketsphinx = pytest.mark.skipif(not available(), reason="pocketsphinx is not installed")
+needs_pocketsphinx = needs("pocketsphinx", there=available())
 DETECTION = TurnDetection(
     threshold=0.5,
     prefix_padding_ms=300,

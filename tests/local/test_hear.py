@@ -14,8 +14,9 @@ from app.local.ports import NOTHING, Intent, Understood
 from app.local.remote import Remote
 from tests.local.servers import compatible
 from tests.local.utterances import intents, turn, utterances
+from tests.needs import needs
 
-needs_pocketsphinx = pytest.mark.skipif(not available(), reason="pocketsphinx is not installed")
+needs_pocketsphinx = needs("pocketsphinx", there=available())
 TURN = bytes(2 * 8 * 700)
 CANCEL = (Intent("cancel", ("cancel my order",)), Intent("yes", ("yes",)))
 

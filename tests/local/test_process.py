@@ -35,11 +35,14 @@ SESSION: dict[str, Any] = {
 
 
 @asynccontextmanager
-async def local_model(*more: str) -> AsyncIterator[tuple[AsyncOpenAI, dict[str, Any]]]:
+async def local_model(
+    *more: str, env: dict[str, str] | None = None
+) -> AsyncIterator[tuple[AsyncOpenAI, dict[str, Any]]]:
     """The process, its client, and what it said of itself; its end is part of the test."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "app.local", *more),
         cwd=ROOT,
+        env=env,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -11,12 +11,22 @@ from app.local.decoding import available
 from app.local.grammar import grammar_of
 from app.local.ports import NOTHING, Intent
 from app.local.recogniser import GrammarRecogniser
-from tests.local.utterances import Utterance, frames, intents, turn, utterances
+from tests.local.utterances import (
+    Utterance,
+    frames,
+    held_out,
+    intents,
+    turn,
+    utterances,
+    voices,
+)
+from tests.needs import needs
 
-pytestmark = pytest.mark.skipif(not available(), reason="pocketsphinx is not installed")
+pytestmark = needs("pocketsphinx", there=available())
 
-VOICES = ("espeak us-m", "espeak us-f", "espeak gb", "flite slt", "flite rms")
 EXPECTED = tuple(one for one in utterances() if one.intent)
+HELD_OUT = held_out()[:60]
+"""Those in the grammar. Asserted of them are floors only: nothing may be tuned on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +40,21 @@ class Outcome:
 
 
 async def outcomes(
-    said: Sequence[Utterance], *, snr_db: float | None = None, doubting: bool = True
+    said: Sequence[Utterance],
+    *,
+    snr_db: float | None = None,
+    doubting: bool = True,
+    narrow: bool = False,
 ) -> list[Outcome]:
     """Each voice is a call of its own, as a caller is. Not doubting saves half of the time."""
     grammar = grammar_of(intents())
     out = []
-    for voice in VOICES:
+    for voice in voices(said):
         recogniser = GrammarRecogniser()
         for one in (one for one in said if one.voice == voice):
             recogniser.begin(grammar)
-            for frame in frames(turn(one.audio, snr_db=snr_db, seed=len(one.audio))):
+            sound = turn(one.audio, snr_db=snr_db, seed=len(one.audio), narrow=narrow)
+            for frame in frames(sound):
                 recogniser.feed(frame)
             ending = recogniser.end()
             understood = await ending if doubting else NOTHING
@@ -56,28 +71,45 @@ def share(facts: Iterable[bool]) -> float:
 
 
 async def test_callers_in_a_quiet_room_are_understood() -> None:
-    """Required: 0.93 of 150, and with the agreement rule at most 0.02 taken for another."""
-    heard = await outcomes(EXPECTED)
+    """Required: 0.93, and with the agreement rule at most 0.02 taken for another. Half of the
+    150 here, all in the report."""
+    heard = await outcomes(EXPECTED[1::2])
 
-    assert len(heard) == 150
+    assert len(EXPECTED) == 150
     assert share(one.streamed == one.wanted for one in heard) >= 0.93
     assert share(one.believed == one.wanted for one in heard) >= 0.90
     assert share(one.believed not in {None, one.wanted} for one in heard) <= 0.02
 
 
 async def test_callers_in_noise_are_understood_mostly() -> None:
-    """Required: 0.85 at 20 dB above white noise. Half of them here, all in the report."""
-    heard = await outcomes(EXPECTED[::2], snr_db=20, doubting=False)
+    """Required: 0.85 at 20 dB above white noise. A third of them here, all in the report."""
+    heard = await outcomes(EXPECTED[::3], snr_db=20, doubting=False)
 
     assert share(one.streamed == one.wanted for one in heard) >= 0.85
 
 
 async def test_unrelated_sentences_are_mostly_refused() -> None:
     """A grammar hears one of its sentences in almost anything; the doubt is what refuses."""
-    heard = await outcomes([one for one in utterances() if one.intent is None][::2])
+    heard = await outcomes([one for one in utterances() if one.intent is None][::3])
 
     assert share(one.streamed is not None for one in heard) > 0.5
     assert share(one.believed is not None for one in heard) <= 0.25
+
+
+async def test_voices_and_words_nothing_was_tuned_on_are_seldom_taken_for_others() -> None:
+    """50 of 60 were right and none wrong when they were first heard, 2026-11-21."""
+    heard = await outcomes(HELD_OUT[::2])
+
+    assert share(one.believed == one.wanted for one in heard) >= 0.75
+    assert share(one.believed not in {None, one.wanted} for one in heard) <= 0.05
+
+
+async def test_a_sharply_cut_band_is_asked_again_rather_than_misunderstood() -> None:
+    """300 to 3400 Hz cost 8 of 60; what was lost was refused and not taken for another."""
+    heard = await outcomes(HELD_OUT[:24], narrow=True)
+
+    assert share(one.believed == one.wanted for one in heard) >= 0.5
+    assert share(one.believed not in {None, one.wanted} for one in heard) <= 0.1
 
 
 @pytest.mark.parametrize("louder_db", [-14, 8])

@@ -2,13 +2,19 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Sequence
+from time import monotonic
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from app.call.patience import ANSWER_MS, PATIENCE_MS
 from app.emulators.realtime_turns import Ask, Speech
 from app.local import stock
+from app.local.brain import LocalBrain
+from app.local.budget import FIRST_S, TURN_S, until
 from app.local.ladder import Ladder, Offers
 from app.local.llm import LanguageModel
 from app.local.ports import Intent
@@ -16,6 +22,7 @@ from app.local.remote import Remote, RemoteFault
 from app.local.speak import SENTENCE_S
 from app.local.think import Rules
 from tests.local.servers import compatible
+from tests.local.utterances import utterances
 
 
 @contextlib.asynccontextmanager
@@ -80,3 +87,64 @@ async def test_words_that_are_given_need_no_language_model() -> None:
 
     assert said == [Speech("Hello from Contoso.")]
     assert server.asked == []
+
+
+CALLER = {"type": "message", "role": "user", "content": [{"type": "input_audio"}]}
+GREETING = Ask("client", False, "Greet the caller.", (), {"purpose": "greeting"}, ())
+ANSWER = Ask("turn", False, "Be kind.", (), {}, (CALLER,))
+
+
+async def _waits_s(brain: LocalBrain, ask: Ask) -> list[float]:
+    """How long each server was waited for before the answer sounded."""
+    with capture_logs() as told:
+        if ask is ANSWER:
+            sound = utterances()[0].audio
+            brain.attend()
+            brain.listen(sound, "audio/pcmu")
+            brain.turn_over(sound, "audio/pcmu")
+        plan = await brain.answer(ask)
+    said = plan.outputs[0]
+    assert isinstance(said, Speech)
+    assert said.audio
+    waits = [re.search(r"not answer within ([\d.]+) s", str(one)) for one in told]
+    return [float(one[1]) for one in waits if one is not None]
+
+
+@pytest.mark.parametrize(
+    ("ask", "spoke", "budget_s"),
+    [(GREETING, False, FIRST_S), (ANSWER, False, FIRST_S), (ANSWER, True, TURN_S)],
+    ids=["greeting", "first words", "answer"],
+)
+async def test_servers_that_hang_together_cost_one_wait_and_no_call(
+    ask: Ask, spoke: bool, budget_s: float
+) -> None:
+    """Each within its own time, all of them together were more than the call waits for."""
+    async with silent() as (url, _):
+        offers = Offers((url, "", ""), (url, "", ""), (url, "", "", ""))
+        async with Ladder(offers) as ladder:
+            brain = LocalBrain(ladder.hear(), ladder.think(), ladder.speak())
+            brain._spoke = spoke
+
+            waits_s = await _waits_s(brain, ask)
+
+    assert waits_s
+    assert sum(waits_s) < budget_s + 0.1
+
+
+def test_the_wait_for_servers_leaves_the_local_rungs_time() -> None:
+    """The call does not know what its model waits for."""
+    assert PATIENCE_MS - 1000 * FIRST_S >= 1000
+    assert ANSWER_MS - 1000 * TURN_S >= 1500
+
+
+async def test_a_server_there_is_no_time_for_is_not_blamed() -> None:
+    """What it would not have had the time for it must not be left alone for."""
+    answer: dict[str, Any] = {"text": "yes"}
+    async with compatible(answer) as server:
+        remote = Remote("LLM_BASE_URL", server.base_url)
+        with until(monotonic() + 0.1), pytest.raises(RemoteFault, match="no time left"):
+            await remote.json("chat/completions", {})
+        assert await remote.json("chat/completions", {}) == answer
+        await remote.close()
+
+    assert len(server.asked) == 1

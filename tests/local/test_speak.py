@@ -16,9 +16,8 @@ from scripts.render_prompts import lines
 class Counting:
     """An engine that says tones and counts, or fails."""
 
-    rung = "counting"
-
-    def __init__(self, *, fails: bool = False) -> None:
+    def __init__(self, rung: str = "counting", *, fails: bool = False) -> None:
+        self.rung = rung
         self.fails = fails
         self.asked: list[str] = []
 
@@ -118,7 +117,22 @@ async def test_the_same_sentence_of_two_calls_counts_once() -> None:
     """Counted twice the store would believe itself full, and in the end fail for being empty."""
     voice = Voice([Counting()], Prompts({}, b""))
 
-    voice._keep("Hello.", b"123")
-    voice._keep("Hello.", b"1234")
+    voice._keep(("counting", "Hello."), b"123")
+    voice._keep(("counting", "Hello."), b"1234")
 
     assert voice._kept_bytes == 4
+
+
+async def test_what_a_fallback_said_is_not_kept_for_longer_than_it_is_needed() -> None:
+    """A server that was started late spoke every line but those it had missed once."""
+    server, program = Counting("server", fails=True), Counting("program")
+    voice = Voice([server, program], Prompts({}, b""))
+
+    await voice.say("Hello.")
+    await voice.say("Hello.")
+    server.fails = False
+    await voice.say("Hello.")
+    await voice.say("Hello.")
+
+    assert server.asked == ["Hello."] * 3
+    assert program.asked == ["Hello."]

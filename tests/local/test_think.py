@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from app.emulators.realtime_turns import Ask, Origin, Output, Speech, ToolUse
 from app.local import stock
 from app.local.ports import NOTHING, Understood
+from app.local.reading import readable
 from app.local.think import Rules
 from app.local.wording import intent_of
 from app.tools.builtin import builtin_schemas
@@ -105,12 +108,13 @@ async def test_a_person_is_put_through_by_name() -> None:
 
 
 async def test_three_turns_that_were_not_understood_bring_a_person() -> None:
-    """Pardon, then the keypad, then somebody: nobody is asked for ever."""
+    """Pardon, then what can be asked for, then somebody: nobody is asked for ever."""
     rules = _rules()
 
     said = [await _hears(rules, "", None) for _ in range(3)]
 
-    assert said[:2] == [[Speech(stock.NOT_CAUGHT)], [Speech(stock.TRY_KEYPAD)]]
+    lost = Speech(f"{stock.STILL_NOT_CAUGHT} Ask me for a person.")
+    assert said[:2] == [[Speech(stock.NOT_CAUGHT)], [lost]]
     assert said[2][-1] == ToolUse("transfer_call", {"target": "human", "reason": "not understood"})
 
 
@@ -245,3 +249,64 @@ async def test_where_nobody_can_be_reached_that_is_said() -> None:
     said = await _hears(rules, wish, intent_of(wish, rules.expects()))
 
     assert said == [Speech(stock.NOBODY_HERE)]
+
+
+async def test_yes_to_anything_else_is_asked_what() -> None:
+    """ "All right. Is there anything else?" was the answer to it."""
+    rules = _rules(HOURS)
+    await rules.reply(_ask("client", type="function_call_output", output="Done"), None)
+
+    assert await _hears(rules, "yes please", "yes") == [Speech(stock.HOW_CAN_I_HELP)]
+
+
+async def test_the_keypad_is_offered_where_it_helps_and_not_for_ever() -> None:
+    """Without anybody to be put through to, it was all a caller ever heard again."""
+    rules = Rules(intent_of)
+    rules.configure({"tools": [PIN, HOURS, *builtin_schemas({})]})
+    await _hears(rules, "verify pin", "tool:verify_pin")
+
+    said = [await _hears(rules, "", None) for _ in range(5)]
+
+    lost = Speech(f"{stock.STILL_NOT_CAUGHT} Ask me for verify pin, or opening hours.")
+    assert said[1:3] == [[Speech(stock.TRY_KEYPAD)]] * 2
+    assert said[3:] == [[lost]] * 2
+    assert "tool:opening_hours" in {intent.name for intent in rules.expects()}
+
+
+async def test_where_no_key_does_anything_none_is_offered() -> None:
+    """A caller who presses keys that nobody takes is not understood once more."""
+    rules = Rules(intent_of)
+    rules.configure({"tools": builtin_schemas({})})
+
+    said = [await _hears(rules, "", None) for _ in range(3)]
+
+    assert said[0] == [Speech(stock.NOT_CAUGHT)]
+    assert said[1:] == [[Speech(f"{stock.STILL_NOT_CAUGHT} {stock.HOW_CAN_I_HELP}")]] * 2
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ('{"slots": [{"day": "monday", "time": "9"}, {"day": "friday"}]}', "monday, 9; friday."),
+        (
+            '{"open": true, "note": null, "days": ["monday", "friday"]}',
+            "open: yes, monday, friday.",
+        ),
+        ('["a", ["b", {"c": false}]]', "a; b; c: no."),
+        ("false", "no."),
+    ],
+)
+def test_nested_results_are_read_as_words(output: str, said: str) -> None:
+    """Nobody understands a bracket on the telephone."""
+    assert readable(output) == f"{said} {stock.WHAT_ELSE}"
+
+
+def test_a_long_result_ends_with_a_sentence_or_a_word() -> None:
+    """It was cut in the middle of a word."""
+    sentences = "This is one sentence of it. " * 30
+    words = "appointment " * 60
+
+    assert readable(sentences).removesuffix(f" {stock.WHAT_ELSE}").endswith("sentence of it.")
+    assert readable(words).removesuffix(f" {stock.WHAT_ELSE}").endswith(" appointment.")
+    assert len(readable("x" * 2000)) < 500
+    assert readable("[" * 500 + "]" * 500) == stock.NOTED

@@ -2,7 +2,7 @@
 
 import audioop
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from app.protocol.units import BYTES_PER_MS, FRAME_BYTES, SAMPLE_RATE_HZ
 CORPUS = Path(__file__).parent / "corpus"
 FRAME = 2 * FRAME_BYTES
 SPEECH_DBFS = -20.0
+NARROW_HZ = (300, 3400)
 Samples = npt.NDArray[np.floating[Any]]
 
 
@@ -35,8 +36,21 @@ class Utterance:
 @cache
 def utterances() -> tuple[Utterance, ...]:
     """All 200; those without intent are in no grammar."""
-    packed = (CORPUS / "speech.ulaw").read_bytes()
-    index = json.loads((CORPUS / "index.json").read_text(encoding="utf-8"))
+    return _stored("index.json", "speech.ulaw")
+
+
+@cache
+def held_out() -> tuple[Utterance, ...]:
+    """84 that nothing was tuned on, and nothing may be: other words, other voices.
+
+    60 are in the grammar, 12 mean an intent in words that are not, 12 mean nothing.
+    """
+    return _stored("held_out_index.json", "held_out.ulaw")
+
+
+def _stored(index_file: str, sound_file: str) -> tuple[Utterance, ...]:
+    packed = (CORPUS / sound_file).read_bytes()
+    index = json.loads((CORPUS / index_file).read_text(encoding="utf-8"))
     return tuple(
         Utterance(
             one["voice"],
@@ -48,6 +62,11 @@ def utterances() -> tuple[Utterance, ...]:
     )
 
 
+def voices(said: Iterable[Utterance]) -> tuple[str, ...]:
+    """Those that speak, in the order of their first word."""
+    return tuple(dict.fromkeys(one.voice for one in said))
+
+
 @cache
 def intents() -> tuple[Intent, ...]:
     """The eleven they were written for."""
@@ -55,14 +74,29 @@ def intents() -> tuple[Intent, ...]:
     return tuple(Intent(name, tuple(phrases)) for name, phrases in script["intents"].items())
 
 
-def turn(audio: bytes, *, snr_db: float | None = None, seed: int = 1) -> bytes:
-    """Linear sound of an utterance between two silences, through the telephone's coding."""
+def turn(
+    audio: bytes, *, snr_db: float | None = None, seed: int = 1, narrow: bool = False
+) -> bytes:
+    """Linear sound of an utterance between two silences, through the telephone's coding.
+
+    ``narrow`` lets nothing of the voice pass below 300 Hz and above 3400 Hz; what is stored has
+    the softer edges of a line card.
+    """
     padded = mulaw.silence(300) + audio + mulaw.silence(500)
-    samples = np.frombuffer(mulaw.decode(padded), "<i2").astype(float)
+    samples: Samples = np.frombuffer(mulaw.decode(padded), "<i2").astype(float)
+    if narrow:
+        samples = _narrowed(samples)
     if snr_db is not None:
         noise = np.random.default_rng(seed).standard_normal(len(samples))
         samples += noise * 32768 * 10 ** ((SPEECH_DBFS - snr_db) / 20)
     return coded(samples)
+
+
+def _narrowed(samples: Samples) -> Samples:
+    spectrum = np.fft.rfft(samples)
+    hertz = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE_HZ)
+    spectrum[(hertz < NARROW_HZ[0]) | (hertz > NARROW_HZ[1])] = 0
+    return np.fft.irfft(spectrum, len(samples))
 
 
 def coded(samples: Samples) -> bytes:
