@@ -13,6 +13,8 @@ class Alarm(Enum):
 
     PARKED = auto()
     """Nobody came for a model line that was opened when the TwiML was answered."""
+    ATTEMPT = auto()
+    """The model line was refused; it is worth another attempt."""
     MODEL = auto()
     """The caller has waited long enough to hear the model."""
     MEDIA = auto()
@@ -21,6 +23,10 @@ class Alarm(Enum):
     """The line went quiet in the middle of a caller's sentence."""
     OWED = auto()
     """The model owes a response, or the rest of one."""
+    SWAP = auto()
+    """The model line nears its end, or a spare one waits for a moment to take its place."""
+    COMFORT = auto()
+    """The caller has heard nothing since the model line was lost."""
     PULSE = auto()
     """Nothing has been heard of the model for long."""
     FILLER = auto()
@@ -29,8 +35,12 @@ class Alarm(Enum):
     """No further key was pressed."""
     ANNOUNCED = auto()
     """An announcement should have been heard by now."""
+    CALLEE = auto()
+    """Who was called says nothing, or a message to their machine takes its time."""
     SHIELD = auto()
     """The greeting should be over by now, and the caller be heard."""
+    NOISE = auto()
+    """The caller has not paused for long: it may be noise."""
     STOP = auto()
     """Twilio should have ended the stream by now."""
 

@@ -33,12 +33,14 @@ class BargeIn:
 
         ``by_voice`` is false when the caller pressed a key, which the server cannot notice.
         """
+        if self._responses.active is not None and not self._responses.spoke:
+            self._transcript.unsaid(self._responses.active)
         if self._playout.at_rest:
             return self._responses.mute(set(), by_voice=by_voice)
         muted = self._playout.responses
         out: list[Command] = [ClearPlayback()]
         for part in self._playout.interrupt(now_ms):
-            self._transcript.cut(part)
+            self._transcript.cut(part, now_ms)
             if part.response_id not in self._bygone:
                 out.append(TruncateItem(part.item_id, part.content_index, part.heard_ms))
         return out + self._responses.mute(muted, by_voice=by_voice)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.call.digits import KEYPAD
-from app.call.report import Report
-from app.call.transcript import Entry, Voice
+from app.call.report import Passage, Report
+from app.call.transcript import Voice
 from app.call.transfer import TRANSFER_CALL
 
 
@@ -55,13 +55,12 @@ class Captions:
     def _lines(self) -> Iterator[Caption]:
         report = self._report
         answers: list[Caption] = []
-        for stream, transcript in enumerate(report.transcripts):
-            for index, entry in enumerate(transcript.entries):
-                line = _said(f"{stream}.{index}", entry, put_through=self._put_through(entry))
-                if entry.voice is Voice.AGENT:
-                    answers.append(line)
-                yield line
-        for turn in report.turns:
+        for (stream, index), passage in report.passages.items():
+            line = _said(f"{stream}.{index}", passage, put_through=self._put_through(passage))
+            if passage.voice is Voice.AGENT:
+                answers.append(line)
+            yield line
+        for turn in report.turns.values():
             answer = next((one for one in answers if one.at_ms >= turn.stopped_at_ms), None)
             if answer is not None:
                 latency_ms = turn.sent_ms if turn.played_ms is None else turn.played_ms
@@ -72,20 +71,25 @@ class Captions:
         if report.ending is not None:
             yield Caption("end", "end", f"The call ended: {report.ending}", report.ended_at_ms or 0)
 
-    def _put_through(self, entry: Entry) -> bool:
+    def _put_through(self, passage: Passage) -> bool:
         """A transfer followed: its tool call is answered only where that fails."""
-        return any(one.requested_at_ms >= entry.at_ms for one in self._report.transfers)
+        return any(one.requested_at_ms >= passage.at_ms for one in self._report.transfers)
 
 
-def _said(place: str, entry: Entry, *, put_through: bool) -> Caption:
-    if entry.voice is Voice.TOOL:
+def _said(place: str, passage: Passage, *, put_through: bool) -> Caption:
+    if passage.voice is Voice.TOOL:
         # Arguments and outputs may be long and private; that it was called, and answered, is not.
-        answered = True if entry.text or (entry.name == TRANSFER_CALL and put_through) else None
-        return Caption("tool", place, "", entry.at_ms, entry.name, answered)
-    if entry.voice is Voice.NOTE and entry.text.startswith(KEYPAD):
-        return Caption("caller", place, entry.text.removeprefix(KEYPAD).strip(), entry.at_ms)
-    if entry.heard_ms is None:
-        return Caption(entry.voice.value, place, entry.text, entry.at_ms)
+        answered = True if passage.text or (passage.name == TRANSFER_CALL and put_through) else None
+        return Caption("tool", place, "", passage.at_ms, passage.name, answered)
+    if passage.voice is Voice.NOTE and passage.text.startswith(KEYPAD):
+        return Caption("caller", place, passage.text.removeprefix(KEYPAD).strip(), passage.at_ms)
+    if not passage.cut:
+        return Caption(passage.voice.value, place, passage.text, passage.at_ms)
     return Caption(
-        "cut", place, entry.text, entry.at_ms, heard_ms=entry.heard_ms, sent_ms=entry.sent_ms
+        "cut",
+        place,
+        passage.text,
+        passage.at_ms,
+        heard_ms=passage.heard_ms,
+        sent_ms=passage.sent_ms,
     )

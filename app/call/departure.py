@@ -23,6 +23,8 @@ class Departure:
     def __init__(self, parts: Parts, deafen: Callable[[], None]) -> None:
         self._parts = parts
         self._deafen = deafen
+        self.after_words: Callable[[int], None] = lambda _now_ms: None
+        """Told when everything was said and heard."""
 
     def leave(self, out: list[c.Command], now_ms: int) -> list[c.Command]:
         """Ask for what takes the call away; nothing happens while ``out`` is empty."""
@@ -92,12 +94,21 @@ class Departure:
 
     def fail(self, now_ms: int, reason: str = "model_failed") -> list[c.Command]:
         """The agent cannot go on: a sentence and a person instead, never dead air."""
+        out = self.give_up()
+        if not self._parts.live:
+            return out
+        if self._parts.leaving_message:
+            # There is nobody to apologise to, and a machine is put through to nobody.
+            return self.leave([*out, *self._parts.farewell.order("voicemail_hangup")], now_ms)
+        self._parts.leaving.failure = reason
+        return self.leave([*out, c.FailOver()], now_ms)
+
+    def give_up(self) -> list[c.Command]:
+        """No model line is wanted any more, nor a spare one."""
+        self._parts.comfort.ends()
         self._parts.link.give_up()
         self.line_gone()
-        if not self._parts.live:
-            return [c.CloseModel()]
-        self._parts.leaving.failure = reason
-        return self.leave([c.CloseModel(), c.FailOver()], now_ms)
+        return [*self._parts.swap.line_ends(), c.CloseModel()]
 
     def model_gone(self, now_ms: int) -> list[c.Command]:
         """Nothing more will be said; who was to be put through or let go is so all the same."""
@@ -106,9 +117,7 @@ class Departure:
         acts = self._parts.transfer.overdue() + self._parts.farewell.overdue()
         if not acts:
             return self.fail(now_ms)
-        self._parts.link.give_up()
-        self.line_gone()
-        return self.leave([c.CloseModel(), *acts], now_ms)
+        return self.leave([*self.give_up(), *acts], now_ms)
 
     def failover_ordered(self, event: e.FailoverOrdered, now_ms: int) -> list[c.Command]:
         """This process cannot keep the call."""
@@ -119,6 +128,11 @@ class Departure:
     def failover_done(self, event: e.FailoverDone, now_ms: int) -> list[c.Command]:
         """Twilio took the failure treatment, or has to find it behind the socket."""
         if self._parts.leaving.failure is None:
+            return []
+        if event.unclear:
+            # Twilio obeys within a second, or not at all: who closes first begins the sentence,
+            # and the redirect begins it again.
+            self._parts.leaving.doubted(now_ms)
             return []
         if not event.accepted:
             # Closing the socket makes Twilio run the action and the verb behind </Connect>,
@@ -139,8 +153,10 @@ class Departure:
 
     def end(self, reason: str, now_ms: int) -> list[c.Command]:
         """The last command of the stream; what was not heard until now never will be."""
+        if self._parts.phase is Phase.WAITING:
+            self._parts.transcript.clear()
         for part in self._parts.playout.interrupt(now_ms):
-            self._parts.transcript.cut(part)
+            self._parts.transcript.cut(part, now_ms)
         self._parts.phase = Phase.OVER
         self._deafen()
         self._parts.alarms.clear_all()
@@ -150,12 +166,15 @@ class Departure:
         """Everything was said and heard: who waited for that may act."""
         if not (self._parts.playout.idle and self._parts.responses.idle) or not self._parts.live:
             return []
-        if self._parts.greeted:
+        self.after_words(now_ms)
+        if self._parts.greeted and not self._parts.leaving_message:
             self._parts.hearing.unshield()
         return self.leave(self._parts.transfer.heard() + self._parts.farewell.heard(), now_ms)
 
-    def line_gone(self) -> None:
+    def line_gone(self, *, planned: bool = False) -> None:
         """Everything that was under way on the model line went with it.
+
+        ``planned``: another line takes over at a quiet moment.
 
         Before the caller came nobody has heard anything: the next line begins the call.
         """
@@ -163,8 +182,25 @@ class Departure:
             self._parts.overture.release()
             self._parts.transcript.clear()
             self._parts.greeted = False
+            self._parts.transfer.forget()
+            self._parts.farewell.forget()
+        hearing, said = self._parts.hearing, self._parts.playout.ever_sent
+        if planned:
+            hearing.line_changes()
+        else:
+            waiting = self._parts.phase is Phase.WAITING
+            hearing.model_gone(answered=not hearing.unanswered(said), shield=waiting)
+        self._break_off()
         self._parts.barge_in.line_lost()
         self._parts.responses.line_lost()
         self._parts.tools.line_lost()
         self._parts.pulse.ends()
-        self._parts.hearing.model_gone()
+        self._parts.noise.paused()
+
+    def _break_off(self) -> None:
+        """What was being said will be heard as far as it came, and no further."""
+        active = self._parts.responses.active
+        if active is not None and not self._parts.responses.spoke:
+            self._parts.transcript.unsaid(active)
+        elif active is not None:
+            self._parts.transcript.broke_off(active)

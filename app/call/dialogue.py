@@ -5,8 +5,10 @@ how much was heard, whether a response may begin or which tool calls are open: t
 do.
 """
 
+from app.call.answering import Answering
 from app.call.connecting import Connecting
 from app.call.departure import Departure
+from app.call.failing import Remedy
 from app.call.farewell import INTERRUPTED, Parting
 from app.call.faults import FATAL, Severity, severity
 from app.call.model_link import Link
@@ -25,8 +27,11 @@ SPOKEN_OVER = '{"ok":false,"reason":"the caller spoke meanwhile; the call goes o
 class Dialogue:
     """What happens between the caller and the model while both are there."""
 
-    def __init__(self, parts: Parts, connecting: Connecting, departure: Departure) -> None:
+    def __init__(
+        self, parts: Parts, connecting: Connecting, departure: Departure, answering: Answering
+    ) -> None:
         self._parts = parts
+        self._answering = answering
         self._connecting = connecting
         self._departure = departure
 
@@ -59,6 +64,9 @@ class Dialogue:
             return []
         if self._parts.redirecting:
             return [c.AddMessage("user", turn)]
+        if self._parts.leaving_message:
+            return []
+        self._answering.spoke()
         out = self._interrupted(now_ms, by_voice=False)
         out.append(c.AddMessage("user", turn))
         return out + self._parts.responses.ask(c.CreateResponse(purpose), now_ms)
@@ -71,9 +79,13 @@ class Dialogue:
 
     def speech_started(self, _event: e.SpeechStarted, now_ms: int) -> list[c.Command]:
         """The caller speaks: an interruption, unless the call is leaving."""
-        self._parts.hearing.speech_started(now_ms)
-        self._parts.responses.caller_started()
-        if self._parts.leaving_soon:
+        parts = self._parts
+        self._answering.spoke()
+        parts.hearing.speech_started(now_ms)
+        parts.noise.speech_started(parts.plan, parts.playout.heard_ms(now_ms), now_ms)
+        parts.responses.caller_started()
+        parts.comfort.ends()
+        if parts.leaving_soon:
             return []
         return self._interrupted(now_ms)
 
@@ -85,29 +97,45 @@ class Dialogue:
             out.append(c.AddMessage("system", INTERRUPTED))
         return out
 
-    def speech_stopped(self, _event: e.SpeechStopped, _now_ms: int) -> list[c.Command]:
+    def speech_stopped(self, _event: e.SpeechStopped, now_ms: int) -> list[c.Command]:
         """The caller paused."""
         self._parts.hearing.speech_stopped()
-        self._parts.responses.caller_stopped()
+        self._parts.noise.paused()
+        self._parts.responses.caller_stopped(now_ms)
+        self._connecting.pause_begins(now_ms)
         return []
 
     def turn_committed(self, event: e.CallerTurnCommitted, now_ms: int) -> list[c.Command]:
         """What the caller said is an item now; the model owes an answer."""
         self._parts.hearing.speech_stopped()
+        self._parts.hearing.turn_committed(event.item_id, self._parts.playout.ever_sent)
         self._parts.transcript.caller_turn(event.item_id, now_ms)
         self._parts.tools.caller_turn()
+        self._parts.noise.caller_turn()
         self._parts.responses.turn_committed(now_ms)
         return []
 
+    def noise_due(self, now_ms: int) -> list[c.Command]:
+        """The caller has not paused for long: what never pauses is told so."""
+        parts = self._parts
+        if parts.leaving_soon or parts.link.state is not Link.READY:
+            parts.noise.wait(now_ms)
+            return []
+        parts.responses.caller_drowned()
+        wanted = parts.noise.due(parts.plan, now_ms)
+        return parts.responses.ask(wanted, now_ms)
+
     def transcribed(self, event: e.CallerTranscribed, now_ms: int) -> list[c.Command]:
         """The words of a caller's turn, for the transcript."""
+        self._parts.hearing.turn_known(event.item_id)
         self._parts.transcript.caller_said(event.item_id, event.text, now_ms)
         return []
 
     def response_started(self, event: e.ResponseStarted, now_ms: int) -> list[c.Command]:
         """The model begins to answer."""
         yields = not self._parts.leaving_soon
-        return self._parts.responses.started(event, now_ms, yields=yields)
+        out = self._parts.responses.started(event, now_ms, yields=yields)
+        return out + self._answering.response_started(event)
 
     def speech_audio(self, event: e.SpeechAudio, now_ms: int) -> list[c.Command]:
         """Speech: to the caller, kept until there is one, or to nobody. On the audio path."""
@@ -145,7 +173,13 @@ class Dialogue:
             return out + self._departure.model_gone(now_ms)
         if self._parts.phase is Phase.LEAVING:
             return out
+        out += self._answering.response_done(finished.purpose, event, now_ms)
+        if self._parts.leaving_message:
+            return out + self._departure.if_line_idle(now_ms)
         owed = self._owed_after(event, finished)
+        remedy = self._remedy(event, finished, owed, now_ms)
+        if remedy is not Remedy.NONE:
+            return out + self._connecting.fails(remedy, now_ms)
         if owed is Owed.GIVE_UP:
             return out + self._another_chance(owed, now_ms)
         wanted = self._wanted_after(finished)
@@ -154,6 +188,18 @@ class Dialogue:
         if owed is Owed.ASK_AGAIN and not wanted:
             out += self._parts.responses.again(self._once_more(finished), now_ms)
         return out + self._departure.if_line_idle(now_ms)
+
+    def _remedy(self, event: e.ResponseDone, finished: Finished, owed: Owed, now_ms: int) -> Remedy:
+        """What a line needs whose response ended like this."""
+        failing = self._parts.failing
+        if event.status == "completed" and finished.spoke:
+            failing.answered()
+        if not finished.failed:
+            return Remedy.NONE
+        remedy = failing.failed(now_ms)
+        if remedy is Remedy.NONE and owed is Owed.GIVE_UP:
+            return failing.remedy()
+        return remedy
 
     def _owed_after(self, event: e.ResponseDone, finished: Finished) -> Owed:
         """What a response that failed or said nothing leaves to be made good."""
@@ -188,6 +234,10 @@ class Dialogue:
                 self._parts.responses.already_active(now_ms)
             case Severity.REFUSED:
                 return self._another_chance(self._parts.responses.refused(), now_ms)
+            case Severity.SERVER:
+                remedy = self._parts.failing.failed(now_ms)
+                if remedy is not Remedy.NONE and self._parts.live:
+                    return self._connecting.fails(remedy, now_ms)
             case Severity.IGNORE:
                 pass
         return []
@@ -226,6 +276,7 @@ class Dialogue:
         gone = self._parts.phase is Phase.LEAVING and not self._parts.redirecting
         if gone or self._parts.tools.known(event.tool_call_id):
             return []
+        self._parts.hearing.turn_answered()
         self._parts.transcript.tool_called(event.tool_call_id, event.name, event.arguments, now_ms)
         plan = self._parts.plan.tools.get(event.name)
         self._parts.tools.opened(event, plan.filler if plan else None, now_ms)

@@ -66,6 +66,12 @@ class Farewell:
             self.state = Parting.NONE
             self._goodbye.state = Spoken.NONE
 
+    def forget(self) -> None:
+        """Who wished for it is gone, and the caller never came to hear of it."""
+        if self.state is Parting.SAYING:
+            self.state = Parting.NONE
+            self._goodbye.end()
+
     def heard(self) -> list[Command]:
         """Everything that was sent has been heard."""
         if self.state is Parting.SAYING and self._goodbye.state is Spoken.SAID:

@@ -28,6 +28,8 @@ class Severity(Enum):
     """Our ``response.create`` met an active response: ask again when that is done."""
     REFUSED = auto()
     """Our ``response.create`` itself was wrong: nothing will come of it."""
+    SERVER = auto()
+    """The server slipped; a session may be stuck in slipping (``failing``)."""
     FATAL = auto()
 
 
@@ -39,4 +41,6 @@ def severity(code: str, event_id: str | None) -> Severity:
         return Severity.FATAL
     if event_id is not None and event_id.startswith("create:"):
         return Severity.REFUSED
+    if code == "server_error":
+        return Severity.SERVER
     return Severity.IGNORE

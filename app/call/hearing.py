@@ -6,10 +6,18 @@ Twilio's timestamps becomes silence, so that the model's clock and the caller's 
 a frame comes late or twice (its time is over, so it is dropped and counted), the line went
 quiet in mid-sentence (silence lets voice activity detection end the turn; what was only
 delayed is heard after it), and the greeting is shielded (silence instead of the caller).
+
+What was sent is kept until its words are known, because a line that is lost takes with it what
+it heard: the next one is given the caller's turn from its beginning. Kept are the turn that is
+being spoken, the last 20 s of it, and what came in the 5 s before anybody was known to speak,
+which is longer than a dead line goes unnoticed; of what was committed the last turn, until its
+words have come or the answer to it was begun. The oldest go first, everywhere.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from app.call.alarms import Alarm, Alarms
 from app.protocol.commands import AppendAudio, AppendSilence, Command
@@ -18,6 +26,14 @@ from app.protocol.units import FRAME_BYTES, FRAME_MS, ms_of_bytes
 
 PREROLL_FRAMES = 500
 """10 s of frames while the model line is being opened; then the oldest go."""
+PAUSE_FRAMES = 250
+"""Kept of what was sent, 5 s, while nobody is known to speak."""
+TURN_FRAMES = 1_000
+"""Kept of what was sent, 20 s, while the caller speaks."""
+ONSET_FRAMES = 100
+"""Of these the last 2 s may belong to a turn that has begun, or have yet to be judged."""
+NEWS_FRAMES = 10
+"""200 ms: what was sent while the news of a turn's end was on its way may begin the next."""
 LONGEST_GAP_MS = 10_000
 STALL_MS = 750
 STALL_SILENCE_MS = 1_000
@@ -46,6 +62,14 @@ class Hearing:
         self._open = False
         """Ready and not shielded: the one test on the audio path."""
         self._waiting: deque[Command] = deque(maxlen=PREROLL_FRAMES)
+        self._sent: deque[str | Command] = deque(maxlen=PAUSE_FRAMES)
+        """Given to the line since the last turn; a frame that passed as its payload alone."""
+        self._keep = self._sent.append
+        self._turn: list[str | Command] = []
+        """The last turn that was committed and whose words are not known."""
+        self._turn_id = ""
+        self._said_before = 0
+        """What the caller had been sent when it was committed."""
         self._expected_ms: int | None = None
         """Where the frames that were heard end; never moves back while they come."""
         self._covered_ms = 0
@@ -80,6 +104,7 @@ class Hearing:
         self._expected_ms += FRAME_MS
         self._last_at_ms = now_ms
         self._passed += 1
+        self._keep(audio.payload_b64)
         return True
 
     def take_passed(self) -> Passed | None:
@@ -109,6 +134,7 @@ class Hearing:
             missing_ms = begins_ms - max(self._expected_ms, self._covered_ms)
         self._expected_ms = ends_ms
         if self._open and missing_ms < FRAME_MS:
+            self._keep(audio.payload_b64)
             return [AppendAudio(audio.payload_b64)]
         return self._irregular(audio, missing_ms)
 
@@ -136,6 +162,8 @@ class Hearing:
         else:
             out.append(AppendAudio(audio.payload_b64))
         if self._ready:
+            if self._open:
+                self._sent.extend(out)
             return out
         self._waiting.extend(out)
         return []
@@ -145,12 +173,72 @@ class Hearing:
         self._ready = True
         self._open = not self._shielded
         waited = list(self._waiting)
-        self._waiting.clear()
+        self._waiting = deque(maxlen=PREROLL_FRAMES)
+        self._remember(waited, TURN_FRAMES)
         return waited
 
-    def model_gone(self) -> None:
-        """Frames wait again; there is nobody to shield any more."""
-        self._ready = self._open = self._shielded = False
+    def model_gone(self, *, answered: bool = False, shield: bool = False) -> None:
+        """Frames wait again, behind those that the line had been given and went with it.
+
+        ``answered``: the last turn was, or is somebody else's to answer: what counts is what
+        came since. ``shield``: the next line will be greeting, too; else there is nobody to
+        shield any more.
+        """
+        if self._ready:
+            kept = [*([] if answered else self._turn), *self._sent]
+            waiting = [AppendAudio(x) if isinstance(x, str) else x for x in kept]
+            self._waiting = deque(waiting, maxlen=TURN_FRAMES + PREROLL_FRAMES)
+            self._forget()
+        self._ready = self._open = False
+        self._shielded = self._shielded and shield
+
+    def line_changes(self) -> None:
+        """Another line takes over from one that heard everything but, perhaps, the onset of a
+        turn: it is given that much again."""
+        self._turn.clear()
+        self._remember(list(self._sent)[-ONSET_FRAMES // 2 :], PAUSE_FRAMES)
+        self.model_gone()
+
+    def _remember(self, sent: Iterable[str | Command], most: int) -> None:
+        self._sent = deque(sent, maxlen=most)
+        self._keep = self._sent.append
+
+    def _forget(self) -> None:
+        self._turn.clear()
+        self._remember((), PAUSE_FRAMES)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a line that begins now is given something to hear."""
+        return bool(self._waiting)
+
+    @property
+    def turn_kept(self) -> bool:
+        """Whether the words of the caller's last turn have yet to come."""
+        return bool(self._turn)
+
+    def turn_committed(self, item_id: str, said: int) -> None:
+        """What was sent is a turn, of ``item_id``, but for what came after it; ``said`` is how
+        many bytes the caller has been sent so far."""
+        if not self._open:
+            return
+        sent = list(self._sent)
+        self._turn, self._turn_id, self._said_before = sent[:-NEWS_FRAMES], item_id, said
+        self._remember(sent[-NEWS_FRAMES:], PAUSE_FRAMES)
+
+    def turn_known(self, item_id: str) -> None:
+        """The words of this turn have come."""
+        if item_id == self._turn_id:
+            self._turn.clear()
+
+    def turn_answered(self) -> None:
+        """Something is being done about the last turn: it must not be asked for twice."""
+        self._turn.clear()
+
+    def unanswered(self, said: int) -> bool:
+        """Whether the caller has been sent nothing since their last turn, whose words are not
+        known either."""
+        return bool(self._turn) and said == self._said_before
 
     def shield(self) -> None:
         """Silence instead of the caller, until ``unshield``."""
@@ -165,6 +253,9 @@ class Hearing:
     def speech_started(self, now_ms: int) -> None:
         """The caller is in mid-sentence: a line that goes quiet now must be noticed soon."""
         self._alarms.set(Alarm.STALL, now_ms + STALL_MS)
+        if self._sent.maxlen != TURN_FRAMES:
+            surplus = max(0, len(self._sent) - ONSET_FRAMES)
+            self._remember(islice(self._sent, surplus, None), TURN_FRAMES)
 
     def speech_stopped(self) -> None:
         """Silence is nothing to notice any more."""
@@ -182,6 +273,8 @@ class Hearing:
             self._alarms.set(Alarm.STALL, now_ms + STALL_SILENCE_MS)
         self._covered_ms = max(self._expected_ms, self._covered_ms) + STALL_SILENCE_MS
         self.padded_ms += STALL_SILENCE_MS
+        if self._open:
+            self._keep(AppendSilence(STALL_SILENCE_MS))
         return [AppendSilence(STALL_SILENCE_MS)]
 
     def silent_line(self, now_ms: int) -> bool:

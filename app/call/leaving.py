@@ -11,6 +11,8 @@ PARKED_MS = 15_000
 """A model line is kept for a stream that does not come."""
 STOP_MS = 3_000
 """From an accepted REST request to Twilio's ``stop``, which follows within a second."""
+DOUBT_MS = 1_000
+"""From an answer that got lost to ``stop``, in silence: the same words are behind the socket."""
 REST_MS = 10_000
 """From asking REST to any answer at all."""
 
@@ -38,6 +40,10 @@ class Leaving:
     def accepted(self, now_ms: int) -> None:
         """REST agreed; ``stop`` is due."""
         self._alarms.set(Alarm.STOP, now_ms + STOP_MS)
+
+    def doubted(self, now_ms: int) -> None:
+        """REST may have agreed, and somebody listens to nothing meanwhile."""
+        self._alarms.set(Alarm.STOP, now_ms + DOUBT_MS)
 
     def stayed(self) -> None:
         """REST refused; the stream goes on."""

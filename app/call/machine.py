@@ -14,16 +14,21 @@ from collections.abc import Callable
 from typing import Any
 
 from app.call.alarms import Alarm
+from app.call.answering import Answering
 from app.call.connecting import Connecting
 from app.call.departure import Departure
 from app.call.dialogue import Dialogue
 from app.call.model_link import Link
 from app.call.parts import Parts, Phase
 from app.call.plan import CallPlan
+from app.call.playout import Heard
 from app.call.pulse import Pulse
 from app.call.transcript import Transcript
 from app.protocol import commands as c
 from app.protocol import events as e
+
+ENDS_OF_WORDS = (e.ResponseDone, e.MarkReturned, e.ToolDone, e.CallerTranscribed)
+"""After these nobody may have anything to say."""
 
 Handler = Callable[[Any, int], list[c.Command]]
 Waker = Callable[[int], list[c.Command]]
@@ -35,8 +40,9 @@ class CallMachine:
     def __init__(self, plan: CallPlan) -> None:
         self._parts = Parts(plan)
         self._departure = Departure(self._parts, self._deafen)
-        self._connecting = Connecting(self._parts, self._departure)
-        self._dialogue = Dialogue(self._parts, self._connecting, self._departure)
+        self._answering = Answering(self._parts, self._departure)
+        self._connecting = Connecting(self._parts, self._departure, self._answering)
+        self._dialogue = Dialogue(self._parts, self._connecting, self._departure, self._answering)
         self.passes: Callable[[e.CallerAudio, int], bool] = self._parts.hearing.passes
         """Whether a frame goes to the model as it is; otherwise ``handle`` it."""
         self.take_passed = self._parts.hearing.take_passed
@@ -44,17 +50,24 @@ class CallMachine:
             e.CallerAudio: self._parts.hearing.frame,
             e.StreamStarted: self._stream_started,
             e.CallStillUp: _nothing,
+            e.PickedUp: self._answering.picked_up,
             **_spoken_handlers(self._dialogue),
             **_signs(self._parts.pulse, _model_handlers(self._connecting, self._dialogue)),
             e.ToolDone: self._dialogue.tool_done,
             **_leaving_handlers(self._dialogue, self._departure),
         }
+        for kind in ENDS_OF_WORDS:
+            self._handlers[kind] = _then_quiet(self._handlers[kind], self._connecting)
         self._wakers = self._all_wakers()
 
     @property
     def transcript(self) -> Transcript:
         """What has been said and heard on this stream."""
         return self._parts.transcript
+
+    def hearing(self, now_ms: int) -> list[Heard]:
+        """What is being played to the caller: how much of each part was heard by now."""
+        return self._parts.playout.so_far(now_ms)
 
     @property
     def late_frames(self) -> int:
@@ -65,6 +78,9 @@ class CallMachine:
         departure, dialogue = self._departure, self._dialogue
         return {
             Alarm.PARKED: lambda now: departure.end(departure.reason("stream_lost"), now),
+            Alarm.ATTEMPT: self._connecting.attempt_due,
+            Alarm.SWAP: self._connecting.swap_due,
+            Alarm.COMFORT: self._connecting.comfort_due,
             Alarm.MODEL: dialogue.patience_due,
             Alarm.MEDIA: self._media_due,
             Alarm.STALL: self._parts.hearing.stalled,
@@ -73,7 +89,9 @@ class CallMachine:
             Alarm.FILLER: dialogue.filler_due,
             Alarm.DIGITS: dialogue.digits_due,
             Alarm.ANNOUNCED: departure.announcement_due,
+            Alarm.CALLEE: self._answering.due,
             Alarm.SHIELD: self._connecting.shield_due,
+            Alarm.NOISE: dialogue.noise_due,
             Alarm.STOP: dialogue.stop_due,
         }
 
@@ -114,6 +132,7 @@ class CallMachine:
             out += parts.playout.speak(audio, now_ms)
         if parts.responses.active is None:
             out += parts.playout.finish()
+        out += self._answering.ready(now_ms)
         return out + self._departure.if_line_idle(now_ms)
 
     def _media_due(self, now_ms: int) -> list[c.Command]:
@@ -129,6 +148,7 @@ def _model_handlers(connecting: Connecting, dialogue: Dialogue) -> dict[type, Ha
         e.ModelReady: connecting.ready,
         e.ModelRefused: connecting.refused,
         e.ModelLineLost: connecting.lost,
+        **_swap_handlers(connecting),
         e.ModelAlive: _nothing,
         e.SpeechAudioDone: dialogue.speech_done,
         e.SpeechStarted: dialogue.speech_started,
@@ -139,6 +159,15 @@ def _model_handlers(connecting: Connecting, dialogue: Dialogue) -> dict[type, Ha
         e.ResponseDone: dialogue.response_done,
         e.ModelError: dialogue.model_error,
         e.ToolCalled: dialogue.tool_called,
+    }
+
+
+def _swap_handlers(connecting: Connecting) -> dict[type, Handler]:
+    return {
+        e.SpareReady: connecting.spare_ready,
+        e.SpareRefused: connecting.spare_refused,
+        e.SpareLost: connecting.spare_lost,
+        e.SwapOrdered: connecting.swap_ordered,
     }
 
 
@@ -177,6 +206,16 @@ def _leaving_handlers(dialogue: Dialogue, departure: Departure) -> dict[type, Ha
         e.HangUpDone: departure.hang_up_done,
         e.HangUpOrdered: departure.hang_up_ordered,
     }
+
+
+def _then_quiet(handler: Handler, connecting: Connecting) -> Handler:
+    """The same handler, after which a spare line may find its moment."""
+
+    def then(event: e.Event, now_ms: int) -> list[c.Command]:
+        out = handler(event, now_ms)
+        return out + connecting.if_quiet(now_ms)
+
+    return then
 
 
 def _nothing(_event: e.Event, _now_ms: int) -> list[c.Command]:

@@ -8,11 +8,15 @@ from enum import Enum, auto
 
 from app.call.alarms import Alarms
 from app.call.barge_in import BargeIn
+from app.call.comfort import Comfort
 from app.call.digits import Digits
+from app.call.failing import Failing
 from app.call.farewell import Farewell, Parting
 from app.call.hearing import Hearing
 from app.call.leaving import Leaving
+from app.call.line_swap import LineSwap, Quiet
 from app.call.model_link import ModelLink
+from app.call.noise import Noise
 from app.call.overture import Overture
 from app.call.patience import Patience
 from app.call.plan import CallPlan
@@ -41,6 +45,8 @@ class Parts:
         self.phase = Phase.WAITING
         self.greeted = False
         """The model has been asked for the first words of this stream."""
+        self.leaving_message = False
+        """Whoever picked up is a machine, and is told the message."""
         self.alarms = Alarms()
         self.playout = Playout()
         self.transcript = Transcript()
@@ -51,7 +57,11 @@ class Parts:
         self.barge_in = BargeIn(self.playout, self.responses, self.transcript)
         self.hearing = Hearing(self.alarms)
         self.overture = Overture()
-        self.link = ModelLink()
+        self.link = ModelLink(self.alarms)
+        self.swap = LineSwap(self.alarms)
+        self.failing = Failing()
+        self.comfort = Comfort(self.alarms, self.playout)
+        self.noise = Noise(self.alarms)
         self.pulse = Pulse(self.alarms)
         self.tools = Toolbook(self.alarms)
         self.transfer = TransferDesk(self.alarms, plan.targets)
@@ -74,6 +84,14 @@ class Parts:
         )
 
     @property
+    def quiet(self) -> Quiet:
+        """How little it would disturb if the model line were another one from now on."""
+        if self.leaving_soon or self.responses.caller_speaking or self.responses.owes:
+            return Quiet.NOT
+        under_way = self.tools.running or self.hearing.turn_kept or not self.playout.at_rest
+        return Quiet.FAIR if under_way else Quiet.WHOLE
+
+    @property
     def leaving_soon(self) -> bool:
         """Nothing new is begun with the caller: a transfer is under way, or more."""
-        return self.transfer.under_way or not self.live
+        return self.transfer.under_way or self.leaving_message or not self.live

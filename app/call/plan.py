@@ -47,3 +47,11 @@ class CallPlan:
     """The conversation so far, when the call comes back to the agent."""
     returning: str | None = None
     """Why it comes back, for the model to know: ``transfer to billing failed: busy``."""
+    known: tuple[str, ...] = ()
+    """What is known of the caller and the call, form and custom data included, as sentences:
+    what every later model line is told first."""
+    speaks_after_ms: int | None = None
+    """Of a call we placed: who is called speaks first, and after so much silence the agent does.
+    None: the agent speaks at once."""
+    message: str | None = None
+    """What an answering machine is told, word for word; None: it is hung up on."""

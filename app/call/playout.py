@@ -188,29 +188,41 @@ class Playout:
         limit = self._marks[0][1] if self._marks else self._sent
         return min(limit, self._anchor + (now_ms - self._anchor_at_ms) * BYTES_PER_MS)
 
+    def so_far(self, now_ms: int) -> list[Heard]:
+        """What is being played or waits to be: how much of each part was heard by now."""
+        return [_in_ms(part, *lengths) for part, lengths in self._parts(now_ms).items()]
+
+    def _parts(self, now_ms: int) -> dict[Part, tuple[int, int]]:
+        """Bytes heard and sent of each part that was not heard whole, in order."""
+        heard = self._heard(now_ms)
+        parts: dict[Part, tuple[int, int]] = {}
+        for segment in self._segments:
+            before = self._before.get(segment.part, 0)
+            was_heard, was_sent = parts.get(segment.part) or (before, before)
+            parts[segment.part] = (
+                was_heard + max(0, min(segment.end, heard) - segment.begin),
+                was_sent + segment.end - segment.begin,
+            )
+        return parts
+
     def interrupt(self, now_ms: int) -> list[Heard]:
         """Playback is cut here: what was heard of each part not heard whole, in order.
 
         A part still being made counts as not heard whole: the model knows more of it than
         came here. Afterwards the ledger is empty and a new generation begins.
         """
-        heard, going_on = self._heard(now_ms), self._open
-        parts: dict[Part, tuple[int, int]] = {}
-        if going_on in self._before and all(s.part != going_on for s in self._segments):
-            parts[going_on] = (self._before[going_on], self._before[going_on])
-        for segment in self._segments:
-            was_heard, was_sent = parts.get(segment.part) or (
-                self._before.get(segment.part, 0),
-                self._before.get(segment.part, 0),
-            )
-            parts[segment.part] = (
-                was_heard + max(0, min(segment.end, heard) - segment.begin),
-                was_sent + segment.end - segment.begin,
-            )
+        parts, going_on = self._parts(now_ms), self._open
+        if going_on in self._before and going_on not in parts:
+            whole = self._before[going_on]
+            parts = {going_on: (whole, whole), **parts}
         self._generation += 1
         self._forget()
         return [
-            Heard(*part, heard_ms=ms_of_bytes(was_heard), sent_ms=ms_of_bytes(was_sent))
+            _in_ms(part, was_heard, was_sent)
             for part, (was_heard, was_sent) in parts.items()
             if was_heard < was_sent or part == going_on
         ]
+
+
+def _in_ms(part: Part, heard: int, sent: int) -> Heard:
+    return Heard(*part, heard_ms=ms_of_bytes(heard), sent_ms=ms_of_bytes(sent))

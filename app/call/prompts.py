@@ -9,18 +9,56 @@ RESUMED = CreateResponse(
     "the caller waits for an answer, go on from where the caller stopped hearing you. Do not "
     "greet again and do not mention technology.",
 )
+MOST_QUOTED = 200
+"""Characters of a sentence that broke off; its end is what counts."""
+
+
+def resumed(broke_off: str) -> CreateResponse:
+    """The first words on a new line; ``broke_off`` is what was heard of a sentence that was cut."""
+    if not broke_off:
+        return RESUMED
+    last = broke_off[-MOST_QUOTED:].partition(" ")[2] if len(broke_off) > MOST_QUOTED else broke_off
+    return CreateResponse(
+        RESUMED.purpose,
+        f'{RESUMED.instructions} The last they heard of you was: "{last}". Go on right after '
+        "these words and repeat none of them.",
+    )
+
+
 TRY_AGAIN = CreateResponse("nudge")
+
+
+def verbatim(words: str) -> str:
+    """Instructions to say an operator's text as it stands.
+
+    Quoted as prose is: what escapes a character in code is read aloud by a speech model.
+    """
+    return f'Say exactly this, word for word, and nothing else: "{words}"'
 
 
 def greeting(plan: CallPlan) -> CreateResponse | None:
     """The first words of the call; None when the caller speaks first."""
     if not plan.greeting:
         return None
-    if plan.greeting_verbatim:
-        words = f'Say exactly this, word for word, and nothing else: "{plan.greeting}"'
-    else:
-        words = plan.greeting
+    words = verbatim(plan.greeting) if plan.greeting_verbatim else plan.greeting
     return CreateResponse("greeting", words, tools=False)
+
+
+def first_words(plan: CallPlan) -> CreateResponse:
+    """To somebody who was called and says nothing."""
+    return greeting(plan) or CreateResponse(
+        "greeting",
+        "The person you called has picked up and says nothing. Greet them, say who you are and "
+        "why you call, in two short sentences.",
+        tools=False,
+    )
+
+
+def opening(plan: CallPlan) -> CreateResponse | None:
+    """The first words of a stream; None when the caller speaks first."""
+    if plan.returning:
+        return welcome_back(plan.returning)
+    return greeting(plan) if plan.speaks_after_ms is None else None
 
 
 def welcome_back(why: str) -> CreateResponse:
@@ -28,6 +66,6 @@ def welcome_back(why: str) -> CreateResponse:
     return CreateResponse(
         "returned",
         f"The caller is back with you: {why}. Tell them so in one short sentence, in their "
-        "language, and offer to help in another way. Do not greet again.",
+        "language, and offer to help. Do not greet again.",
         tools=False,
     )

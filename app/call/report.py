@@ -1,19 +1,19 @@
-"""The call detail record, as a fold over events and commands. Nothing else counts.
+"""The story of a call, as a fold over its facts. Nothing else counts.
 
-Audio is not folded beyond its length. Times are milliseconds since the call was admitted, on
-one clock for all of its streams; the record shows them as UTC. Unknown is ``null``, never
-absent. Shape and names: callcentre 6.1.
+Whoever has the facts has the report: the process that holds the call learns them as they are
+told, another one from the store. Times are milliseconds since the call was created, on one
+clock for all of its streams. Facts that this version does not know are passed over.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
-from app.call.transcript import Entry, Transcript, Voice
-from app.protocol import commands as c
-from app.protocol import events as e
-from app.protocol.units import ms_of_bytes
+from app.call.chronicle import Latency
+from app.call.facts import Fact
+from app.call.transcript import Voice, beginning
 
 
 class Result(Enum):
@@ -37,21 +37,17 @@ END_REASONS: dict[str, Result] = {
     "stream_lost": Result.INDETERMINATE,
     "server_shutdown": Result.SERVER_ERROR,
     "operator_ended": Result.SUCCESS,
+    "voicemail_left": Result.SUCCESS,
+    "voicemail_hangup": Result.SUCCESS,
+    "busy": Result.CLIENT_ERROR,
+    "no_answer": Result.CLIENT_ERROR,
+    "rejected": Result.CLIENT_ERROR,
+    "canceled": Result.SUCCESS,
+    "dial_failed": Result.UPSTREAM_ERROR,
 }
 """Every way a call can end; documented in README.md, checked by tests/test_docs.py."""
 MOST_WARNINGS = 64
 """Different ones in a record; then they are ``other``."""
-
-
-@dataclass(slots=True)
-class Latency:
-    """One turn, in ms after the caller stopped; None while it has not happened."""
-
-    stopped_at_ms: int
-    sent_ms: int | None = None
-    """First audio handed to Twilio."""
-    played_ms: int | None = None
-    """First audio heard, as Twilio's first mark tells: the figure the caller feels."""
 
 
 @dataclass(slots=True)
@@ -64,15 +60,68 @@ class Transferred:
     """requested, ringing, refused:…, unclear:… (whether Twilio took it), connected, or why
     nobody was reached."""
     talk_s: int | None = None
+    token_digest: str = ""
+    """What the URL of its result is known by."""
+
+    @property
+    def open(self) -> bool:
+        """How it ended is not known yet."""
+        return self.outcome in {"requested", "ringing"} or self.outcome.startswith("unclear:")
+
+
+@dataclass(slots=True)
+class Passage:
+    """One thing that was said or done, as far as it is known."""
+
+    voice: Voice
+    key: str
+    at_ms: int
+    text: str = ""
+    name: str = ""
+    arguments: str = ""
+    heard_ms: int | None = None
+    """Of the agent's words: so much was heard. None while nothing is known."""
+    sent_ms: int | None = None
+    cut: bool = False
+    """The rest was taken away; ``text`` is what was heard."""
+    whole: bool = False
+    """Heard to the end."""
+
+    @property
+    def heard_text(self) -> str:
+        """The words that were heard, of a line that may still be under way."""
+        if self.voice is not Voice.AGENT or self.cut or self.whole:
+            return self.text
+        return beginning(self.text, self.heard_ms or 0, self.sent_ms or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """What the carrier said about the call when it came."""
+
+    direction: str = "inbound"
+    from_number: str = ""
+    to_number: str = ""
+    account_sid: str = ""
+    call_sid: str = ""
+    config_version: str = ""
+    concurrency: int = 0
+    conversation_id: str | None = None
+    resumed_from: str | None = None
 
 
 class Report:
-    """One call's figures. Feed it everything but caller audio."""
+    """One call's story and figures. Teach it every fact, in their order."""
 
     def __init__(self) -> None:
-        self.turns: list[Latency] = []
+        self.party = Party()
+        self.seq = 0
+        """Facts learnt: the number of the last one."""
+        self.turns: dict[int, Latency] = {}
+        """By the moment the caller stopped."""
         self.transfers: list[Transferred] = []
-        self.transcripts: list[Transcript] = []
+        self.passages: dict[tuple[int, int], Passage] = {}
+        """By stream and place, in the order of the story."""
         self.stream_sids: list[str] = []
         self.sessions: list[str] = []
         self.ending: str | None = None
@@ -91,141 +140,194 @@ class Report:
         self.reaction_us: list[int] = []
         """From an interruption's arrival to the ``clear`` being written."""
         self.padded_ms = 0
-        self.played_bytes = 0
-        self._item_bytes = Counter[str]()
-        self._unanswered: Latency | None = None
-        self._first_mark: tuple[str, int] | None = None
-        self._heard_turn: Latency | None = None
+        self.played_ms = 0
+        self.custom_data: dict[str, Any] = {}
+        self.analysis: Any = None
+        self.answered_by: str | None = None
+        """Of a call we placed: human, machine, fax or unknown."""
+        self.order: Mapping[str, Any] | None = None
+        """What was ordered, where we place it."""
+        self.picked_up = False
+        self.rung: dict[str, int] = {}
+        """When a telephone rang, by the attempt."""
+        self.attempts: dict[str, Mapping[str, Any]] = {}
+        """How attempts ended that nobody picked up."""
+        self.streams: dict[int, tuple[int, int | None]] = {}
+        """When each began and stopped."""
+        self.last_stream = 0
+        """The number of the last stream, whether a caller came to it or not."""
+        self.resumes = 0
+        """How often the call came back by itself: from a lost stream, or to another process."""
+        self._folds: dict[str, Callable[[int, Mapping[str, Any]], None]] = {
+            "call.created": self._created,
+            "call.stream_started": self._stream_started,
+            "call.stream_stopped": self._stream_stopped,
+            "call.stream_awaited": self._stream_awaited,
+            "call.returned": self._returned,
+            "call.ringing": self._rang,
+            "call.attempted": self._attempted,
+            "call.answered": self._picked_up,
+            "call.first_audio": self._first_audio,
+            "call.model_connected": self._model_connected,
+            "call.model_refused": lambda _, x: self._warn(f"model_refused:{x['reason']}"),
+            "call.model_lost": self._model_lost,
+            "call.ended": self._ended,
+            "call.corrected": self._corrected,
+            "call.custom_data": self._put,
+            "call.analyzed": self._analyzed,
+            "transcript.updated": self._said,
+            "transcript.heard": self._heard,
+            "transcript.cleared": self._unsaid,
+            "turn.answered": self._answered,
+            "caller.interrupted": self._interrupted,
+            "tool.completed": lambda _, x: self.tool_ms.append(x["ms"]),
+            "tool.failed": self._tool_failed,
+            "transfer.started": self._transferring,
+            "transfer.dialling": self._transfer_dialling,
+            "transfer.answered": self._transfer_answered,
+            "transfer.ended": self._transfer_ended,
+            "model.used": lambda _, x: self.usage.update(x),
+            "line.figures": self._figures,
+            "warning": lambda _, x: self._warn(x["id"], x["count"]),
+        }
 
-    def saw(self, now_ms: int, event: e.Event | None, commands: Sequence[c.Command]) -> None:
-        """One answer of the machine's; ``event`` is None when a moment came."""
-        if isinstance(event, e.SpeechAudio):
-            self._spoke(now_ms, event, commands)
-            return
-        if not isinstance(event, e.SpeechText):
-            self._saw_event(now_ms, event, commands)
-        if commands:
-            self._saw_commands(now_ms, commands)
+    def learn(self, fact: Fact) -> None:
+        """One more fact, the next in order. Of one whose data no database took there is only the
+        place."""
+        self.seq += 1
+        fold = self._folds.get(fact.type)
+        if fold is not None and (fact.type == "call.custom_data" or "unwritable" not in fact.data):
+            fold(fact.at_ms, fact.data)
 
-    def _saw_event(self, now_ms: int, event: e.Event | None, commands: Sequence[c.Command]) -> None:
-        match event:
-            case e.MarkReturned():
-                self._marked(now_ms, event)
-            case e.SpeechStopped():
-                self._unanswered = Latency(now_ms)
-            case e.SpeechStarted():
-                self.barge_ins += any(isinstance(x, c.ClearPlayback) for x in commands)
-            case e.ResponseDone():
-                self._responded(event)
-            case e.ToolDone():
-                self.tool_ms.append(event.elapsed_ms)
-                self.tools_failed += not event.ok
-            case e.ModelError():
-                self._warn(f"model_error:{event.code}")
-            case _:
-                self._saw_line(now_ms, event)
-
-    def _warn(self, what: str) -> None:
-        """Part of ``what`` is the server's to make up."""
-        full = len(self.warnings) >= MOST_WARNINGS
-        self.warnings["other" if full and what not in self.warnings else what] += 1
-
-    def _responded(self, event: e.ResponseDone) -> None:
-        if event.usage is not None:
-            for name in event.usage.__slots__:
-                self.usage[name] += getattr(event.usage, name)
-        if event.status == "failed":
-            self._warn(f"response_failed:{event.reason}")
-
-    def _saw_line(self, now_ms: int, event: e.Event | None) -> None:
-        match event:
-            case e.StreamStarted():
-                self.stream_sids.append(event.stream_sid)
-                if self.answered_at_ms is None:
-                    self.answered_at_ms = now_ms
-            case e.ModelReady():
-                self.sessions.append(event.session_id)
-                if self.model_ready_at_ms is None:
-                    self.model_ready_at_ms = now_ms
-            case e.ModelRefused():
-                self._warn(f"model_refused:{event.reason}")
-            case e.ModelLineLost():
-                self.model_losses += 1
-                self._warn(f"model_lost:{event.reason}")
-            case e.TransferRefused():
-                self._transfer_answered(f"refused:{event.reason}")
-            case e.TransferUnclear():
-                self._transfer_answered(f"unclear:{event.reason}")
-            case e.TransferAccepted():
-                self._transfer_answered("ringing")
-            case _:
-                pass
-
-    def _saw_commands(self, now_ms: int, commands: Sequence[c.Command]) -> None:
-        for command in commands:
-            if isinstance(command, c.Transfer):
-                self.transfers.append(Transferred(command.target, now_ms))
-            elif isinstance(command, c.AppendSilence):
-                self.padded_ms += command.length_ms
-            elif isinstance(command, c.PlayAudio):
-                self.played_bytes += command.length_bytes
-                self._played(now_ms, command)
-            elif isinstance(command, c.SendMark):
-                self._played(now_ms, command)
-            elif isinstance(command, c.ClearPlayback):
-                self._cleared()
-
-    def _spoke(self, now_ms: int, event: e.SpeechAudio, commands: Sequence[c.Command]) -> None:
-        self._item_bytes[event.item_id] += event.length_bytes
-        self.played_bytes += event.length_bytes if commands else 0
-        if self._unanswered is not None or self.first_audio_at_ms is None:
-            for command in commands:
-                self._played(now_ms, command)
-
-    def _played(self, now_ms: int, command: c.Command) -> None:
-        if isinstance(command, c.PlayAudio):
-            if self.first_audio_at_ms is None:
-                self.first_audio_at_ms = now_ms
-            if self._unanswered is not None and self._unanswered.sent_ms is None:
-                self._unanswered.sent_ms = now_ms - self._unanswered.stopped_at_ms
-                self.turns.append(self._unanswered)
-        elif isinstance(command, c.SendMark) and self._first_mark is None and self._answering:
-            self._first_mark = (command.name, command.covers_ms)
-
-    def _cleared(self) -> None:
-        """Marks thrown back by a ``clear`` say nothing about what was heard."""
-        if self._first_mark is not None:
-            self._first_mark = self._unanswered = None
+    def _created(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        known = {name: told[name] for name in Party.__slots__ if name in told}
+        self.party = Party(**known)
+        self.order = told.get("order")
 
     @property
-    def _answering(self) -> bool:
-        """The first audio of an answer has been sent and not been heard yet."""
-        return self._unanswered is not None and self._unanswered.sent_ms is not None
+    def queued(self) -> bool:
+        """It was ordered, and nobody has picked up."""
+        return self.order is not None and not self.picked_up and self.ending is None
 
-    def _marked(self, now_ms: int, event: e.MarkReturned) -> None:
-        if self._first_mark is None or self._first_mark[0] != event.name:
-            return
-        if self._unanswered is not None:
-            heard_at_ms = now_ms - self._first_mark[1]
-            self._unanswered.played_ms = heard_at_ms - self._unanswered.stopped_at_ms
-            self._heard_turn = self._unanswered
-        self._first_mark = self._unanswered = None
+    def _rang(self, at_ms: int, told: Mapping[str, Any]) -> None:
+        self.rung.setdefault(told["run"], at_ms)
 
-    def take_turn(self) -> Latency | None:
-        """The turn whose answer began to be heard just now, once; None when there is none."""
-        turn, self._heard_turn = self._heard_turn, None
-        return turn
+    def _attempted(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.attempts.setdefault(told["run"], told)
+        self.party = replace(self.party, call_sid=told["call_sid"])
 
-    def _transfer_answered(self, outcome: str) -> None:
+    def _stream_started(self, at_ms: int, told: Mapping[str, Any]) -> None:
+        self.stream_sids.append(told["stream_sid"])
+        self.streams[told["stream"]] = (at_ms, None)
+        if self.answered_at_ms is None:
+            self.answered_at_ms = at_ms
+
+    def _stream_stopped(self, at_ms: int, told: Mapping[str, Any]) -> None:
+        began_at_ms, stopped_at_ms = self.streams.get(told["stream"], (at_ms, None))
+        if stopped_at_ms is None and told["stream"] in self.streams:
+            self.streams[told["stream"]] = (began_at_ms, at_ms)
+
+    def _stream_awaited(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.last_stream = told["stream"]
+
+    def _returned(self, _at_ms: int, _told: Mapping[str, Any]) -> None:
+        self.resumes += 1
+
+    def _first_audio(self, at_ms: int, _told: Mapping[str, Any]) -> None:
+        if self.first_audio_at_ms is None:
+            self.first_audio_at_ms = at_ms
+
+    def _model_connected(self, at_ms: int, told: Mapping[str, Any]) -> None:
+        self.sessions.append(told["session_id"])
+        if self.model_ready_at_ms is None:
+            self.model_ready_at_ms = at_ms
+
+    def _model_lost(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.model_losses += 1
+        self._warn(f"model_lost:{told['reason']}")
+
+    def _warn(self, what: str, count: int = 1) -> None:
+        """Part of ``what`` is the server's to make up."""
+        full = len(self.warnings) >= MOST_WARNINGS
+        self.warnings["other" if full and what not in self.warnings else what] += count
+
+    def _put(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.custom_data = merged(self.custom_data, told)
+
+    def _picked_up(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.answered_by = told.get("answered_by") or self.answered_by
+        self.picked_up = True
+        sids = {name: told[name] for name in ("call_sid", "account_sid") if name in told}
+        self.party = replace(self.party, **sids)
+
+    def _analyzed(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.analysis = told.get("analysis")
+
+    def _said(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        place = (told["stream"], told["entry"])
+        passage = self.passages.get(place)
+        if passage is None:
+            passage = Passage(Voice(told["voice"]), told["key"], told["began_at_ms"])
+            self.passages[place] = passage
+        passage.text = told["text"]
+        passage.name, passage.arguments = told.get("name", ""), told.get("arguments", "")
+        if told.get("cut"):
+            passage.cut, passage.whole = True, False
+            passage.heard_ms, passage.sent_ms = told["heard_ms"], told["sent_ms"]
+
+    def _heard(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        passage = self.passages.get((told["stream"], told["entry"]))
+        if passage is not None and not passage.cut:
+            passage.heard_ms, passage.sent_ms = told["heard_ms"], told["sent_ms"]
+            passage.whole = told["whole"]
+
+    def _unsaid(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        kept = {place: x for place, x in self.passages.items() if place[0] != told["stream"]}
+        self.passages = kept
+
+    def _answered(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.turns[told["stopped_at_ms"]] = Latency(**told)
+
+    def _interrupted(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.barge_ins += 1
+        if told["reaction_us"] is not None:
+            self.reaction_us.append(told["reaction_us"])
+
+    def _tool_failed(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.tool_ms.append(told["ms"])
+        self.tools_failed += 1
+
+    def _transferring(self, at_ms: int, told: Mapping[str, Any]) -> None:
+        self.transfers.append(Transferred(told["target"], at_ms))
+
+    def _transfer_dialling(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        if self.transfers:
+            self.transfers[-1].token_digest = told["token_digest"]
+
+    def _transfer_answered(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         """REST's word on the latest transfer; a dial result may have come before it."""
         if self.transfers and self.transfers[-1].outcome == "requested":
-            self.transfers[-1].outcome = outcome
+            self.transfers[-1].outcome = told["outcome"]
 
-    def transfer_ended(self, outcome: str, talk_s: int | None = None) -> None:
+    def _transfer_ended(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         """What became of the latest transfer."""
         if self.transfers:
-            self.transfers[-1].outcome = outcome
-            self.transfers[-1].talk_s = talk_s
+            self.transfers[-1].outcome = told["outcome"]
+            self.transfers[-1].talk_s = told["talk_s"]
+
+    def _figures(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.played_ms += told["played_ms"]
+        self.padded_ms += told["silence_appended_ms"]
+        self.ignored.update(told["ignored"])
+
+    def _ended(self, at_ms: int, told: Mapping[str, Any]) -> None:
+        """A record closes exactly once."""
+        if self.ending is None:
+            self.ending, self.ended_at_ms = told["reason"], at_ms
+
+    def _corrected(self, at_ms: int, told: Mapping[str, Any]) -> None:
+        """The call that seemed over was not, and ended like this."""
+        self.ending, self.ended_at_ms = told["reason"], at_ms
 
     @property
     def too_late_to_transfer(self) -> bool:
@@ -237,53 +339,48 @@ class Report:
         """Nobody knows whether Twilio took the latest redirect."""
         return bool(self.transfers) and self.transfers[-1].outcome.startswith("unclear:")
 
-    def ended(self, reason: str, now_ms: int) -> bool:
-        """The call is over. False if it was already: a record closes exactly once."""
-        if self.ending is not None:
-            return False
-        self.ending, self.ended_at_ms = reason, now_ms
-        return True
-
-    def corrected(self, reason: str, now_ms: int) -> None:
-        """The call that seemed over was not, and ended like this."""
-        self.ending, self.ended_at_ms = reason, now_ms
-
-    def lines(self) -> list[dict[str, object]]:
+    def dialogue(self) -> list[dict[str, object]]:
         """The turns: what the caller said and what they heard after it."""
         turns: list[dict[str, object]] = []
         responses: list[dict[str, object]] = []
-        for transcript in self.transcripts:
-            for entry in transcript.entries:
-                if entry.voice is Voice.CALLER or not turns:
-                    responses = []
-                    turns.append(_turn(len(turns), entry, responses))
-                if entry.voice is not Voice.CALLER:
-                    responses.append(self._response(entry))
+        for passage in self.passages.values():
+            if passage.voice is Voice.CALLER or not turns:
+                responses = []
+                turns.append(_turn(len(turns), passage, responses))
+            if passage.voice is not Voice.CALLER:
+                responses.append(_response(passage))
         return turns
 
-    def _response(self, entry: Entry) -> dict[str, object]:
-        if entry.voice is Voice.TOOL:
-            return {"type": "tool", "name": entry.name, "at_ms": entry.at_ms}
-        if entry.voice is Voice.NOTE:
-            return {"type": "note", "text": entry.text, "at_ms": entry.at_ms}
-        audio_ms = entry.sent_ms or ms_of_bytes(self._item_bytes[entry.key])
-        return {
-            "type": "speech",
-            "text": entry.text,
-            "audio_ms": audio_ms,
-            "heard_ms": audio_ms if entry.heard_ms is None else entry.heard_ms,
-            "interrupted": entry.heard_ms is not None,
-            "at_ms": entry.at_ms,
-        }
+
+def merged(custom_data: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """``custom_data`` with the keys of ``patch`` in the place of its own; null and the empty text
+    delete a key. What is in a key is replaced whole."""
+    gone = {key for key, value in patch.items() if value is None or value == ""}
+    return {key: value for key, value in {**custom_data, **patch}.items() if key not in gone}
 
 
-def _turn(index: int, entry: Entry, responses: list[dict[str, object]]) -> dict[str, object]:
-    said = entry.voice is Voice.CALLER
+def _response(passage: Passage) -> dict[str, object]:
+    if passage.voice is Voice.TOOL:
+        return {"type": "tool", "name": passage.name, "at_ms": passage.at_ms}
+    if passage.voice is Voice.NOTE:
+        return {"type": "note", "text": passage.text, "at_ms": passage.at_ms}
+    return {
+        "type": "speech",
+        "text": passage.heard_text,
+        "audio_ms": passage.sent_ms or 0,
+        "heard_ms": passage.heard_ms or 0,
+        "interrupted": passage.cut,
+        "at_ms": passage.at_ms,
+    }
+
+
+def _turn(index: int, passage: Passage, responses: list[dict[str, object]]) -> dict[str, object]:
+    said = passage.voice is Voice.CALLER
     return {
         "index": index,
         "type": "speech" if said else "start",
-        "text": entry.text if said else None,
-        "at_ms": entry.at_ms,
+        "text": passage.text if said else None,
+        "at_ms": passage.at_ms,
         "responses": responses,
     }
 

@@ -30,8 +30,14 @@ QUIET_MS = 8_000
 """A response that has made no sound may think this long between two signs of life."""
 STALLED_MS = 4_000
 """A response that has begun to speak comes faster than it sounds; this long is a stall."""
-FIRM = frozenset({"greeting", "goodbye", "announce"})
+UNCOMMITTED_MS = 500
+"""From the caller's pause to a turn of theirs, which the server reports in the same breath."""
+HEARD_MS = 1_000
+"""From a turn that a new line is given to hear to the news that somebody speaks in it."""
+FIRM = frozenset({"greeting", "goodbye", "announce", "voicemail"})
 """Purposes that no other response can fulfil."""
+OPENINGS = ("greeting", "returned")
+"""Purposes of the first words of a stream."""
 _MUTED_KEPT = 16
 _NOBODYS = CreateResponse("nobody")
 """In the place of a request that is under way and not wanted any more."""
@@ -106,6 +112,11 @@ class Responses:
         return self._spoke
 
     @property
+    def caller_speaking(self) -> bool:
+        """The caller has begun a sentence, and neither paused nor ended it."""
+        return self._caller_speaking
+
+    @property
     def owes(self) -> bool:
         """A caller's turn, or a request of ours, has not been answered yet."""
         return self._turn_open or self._gate is not Gate.IDLE or bool(self._waiting)
@@ -136,6 +147,14 @@ class Responses:
         self._patience.begins(now_ms)
         return [self._asked]
 
+    def ask_unless_heard(self, wanted: CreateResponse, now_ms: int) -> None:
+        """Let the model speak if it hears nobody in what it was just given to hear.
+
+        A turn that it hears is answered by the server's own response, and ``wanted`` with it.
+        """
+        self._waiting.append(wanted)
+        self._alarms.set(Alarm.OWED, now_ms + HEARD_MS)
+
     def withdraw(self, purpose: str) -> None:
         """What was asked for is not wanted any more; an active response goes on."""
         if self._asked is not None and self._asked.purpose == purpose:
@@ -147,9 +166,25 @@ class Responses:
         self._caller_speaking = True
         self._patience.ends()
 
-    def caller_stopped(self) -> None:
-        """The caller paused; a committed turn may follow."""
+    def caller_stopped(self, now_ms: int) -> None:
+        """The caller paused; a turn may follow, and where none does, who waits is next."""
         self._caller_speaking = False
+        if self._released:
+            self._alarms.set(Alarm.OWED, now_ms + UNCOMMITTED_MS)
+            self._patience.begins(now_ms)
+
+    @property
+    def _released(self) -> bool:
+        """Somebody waits, and nothing is in their way."""
+        free = self._gate is Gate.IDLE and not self._turn_open and not self._caller_speaking
+        return free and bool(self._waiting)
+
+    def caller_drowned(self) -> None:
+        """What seemed the caller's sentence is noise: who waits may speak, but for a first word
+        that was cut and is now said in another way."""
+        self._caller_speaking = False
+        for purpose in OPENINGS:
+            self.withdraw(purpose)
 
     def turn_committed(self, now_ms: int) -> None:
         """The server owes a response of its own."""
@@ -298,7 +333,7 @@ class Responses:
             self._alarms.set(Alarm.OWED, lost_at_ms)
             return Owed.NOTHING
         if self._gate is Gate.IDLE and not self._turn_open:
-            return Owed.NOTHING
+            return Owed.ASK_AGAIN if self._released else Owed.NOTHING
         self._strikes += 1
         if self._strikes > 1 or self._gate is Gate.ACTIVE:
             return Owed.GIVE_UP

@@ -12,6 +12,7 @@ with a placeholder; what is said about it is the same.
 from dataclasses import dataclass, field
 
 from app.call.alarms import Alarm, Alarms
+from app.call.prompts import verbatim
 from app.protocol.commands import AddMessage, AddToolOutput, Command, CreateResponse, RunTool
 from app.protocol.events import ToolCalled, ToolDone
 
@@ -135,7 +136,7 @@ class Toolbook:
         for batch in self._batches.values():
             if batch.open:
                 said = batch.filler
-                words = f"Say exactly this and nothing else: {said!r}" if said else FILLER
+                words = verbatim(said) if said else FILLER
                 return CreateResponse("filler", words, tools=False)
         return None
 

@@ -22,6 +22,10 @@ class Voice(Enum):
     NOTE = "note"
 
 
+LATEST = 8
+"""Entries among which the last words are; behind them are notes and tool calls."""
+
+
 @dataclass(slots=True)
 class Entry:
     """One thing that was said or done, in the order of the conversation."""
@@ -36,11 +40,16 @@ class Entry:
     sent_ms: int | None = None
     name: str = ""
     arguments: str = ""
+    broke_off: bool = False
+    """For the agent: the line was lost in mid-sentence."""
+    place: int = field(default=0, compare=False)
+    """Among the entries of its stream, from 0."""
 
 
 @dataclass(slots=True)
 class _Spoken:
     entry: Entry
+    response_id: str
     parts: dict[int, str] = field(default_factory=dict)
     """Words by content part, in the order of their beginnings."""
 
@@ -56,10 +65,29 @@ class Transcript:
         self._callers: dict[str, Entry] = {}
         self._agents: dict[str, _Spoken] = {}
         self._tools: dict[str, Entry] = {}
+        self._changed: dict[int, Entry] = {}
+        self._cleared = False
+
+    def take_changed(self) -> list[Entry]:
+        """The entries that are new or other than when this was last asked, oldest first."""
+        changed, self._changed = self._changed, {}
+        return [changed[place] for place in sorted(changed)]
+
+    def take_cleared(self) -> bool:
+        """Whether what was told of before, if anything, has not been heard by anybody."""
+        cleared, self._cleared = self._cleared, False
+        return cleared
+
+    def spoken(self, item_id: str) -> Entry | None:
+        """The agent's entry of this item."""
+        spoken = self._agents.get(item_id)
+        return spoken.entry if spoken is not None else None
 
     def clear(self) -> None:
         """Nothing of it was heard by anybody."""
         self.entries.clear()
+        self._changed.clear()
+        self._cleared = True
         for known in (self._callers, self._agents, self._tools):
             known.clear()
 
@@ -71,7 +99,7 @@ class Transcript:
     def caller_said(self, item_id: str, text: str, now_ms: int) -> None:
         """The words of a caller's turn, in whatever order they come."""
         self.caller_turn(item_id, now_ms)
-        self._callers[item_id].text = text.strip()
+        self._touched(self._callers[item_id]).text = text.strip()
 
     def caller_wrote(self, text: str, now_ms: int) -> None:
         """A turn that was not spoken, and has no item that could be named yet."""
@@ -79,26 +107,51 @@ class Transcript:
 
     def agent_says(self, event: SpeechText, now_ms: int) -> None:
         """More words of the model's; ignored once their item was cut."""
-        spoken = self._agents.get(event.item_id)
-        if spoken is None:
-            entry = self._add(Entry(Voice.AGENT, event.item_id, now_ms))
-            spoken = self._agents[event.item_id] = _Spoken(entry)
+        spoken = self._spoken(event.item_id, event.response_id, now_ms)
         if spoken.entry.heard_ms is None:
             before = spoken.parts.get(event.content_index, "")
             spoken.parts[event.content_index] = before + event.text
             spoken.show()
+            self._touched(spoken.entry)
 
-    def cut(self, heard: Heard) -> None:
-        """The caller heard only the beginning of this part."""
-        spoken = self._agents.get(heard.item_id)
+    def _spoken(self, item_id: str, response_id: str, now_ms: int) -> _Spoken:
+        spoken = self._agents.get(item_id)
         if spoken is None:
-            return
+            entry = self._add(Entry(Voice.AGENT, item_id, now_ms))
+            spoken = self._agents[item_id] = _Spoken(entry, response_id)
+        return spoken
+
+    def cut(self, heard: Heard, now_ms: int) -> None:
+        """The caller heard only the beginning of this part, of which no word may have come yet."""
+        spoken = self._spoken(heard.item_id, heard.response_id, now_ms)
         words = spoken.parts.get(heard.content_index, "")
-        spoken.parts[heard.content_index] = _beginning(words, heard.heard_ms, heard.sent_ms)
+        spoken.parts[heard.content_index] = beginning(words, heard.heard_ms, heard.sent_ms)
         spoken.show()
-        entry = spoken.entry
+        entry = self._touched(spoken.entry)
         entry.heard_ms = (entry.heard_ms or 0) + heard.heard_ms
         entry.sent_ms = (entry.sent_ms or 0) + heard.sent_ms
+
+    def unsaid(self, response_id: str) -> None:
+        """None of this response was sent: its words ran ahead, and their sound never came."""
+        for spoken in self._agents.values():
+            if spoken.response_id == response_id:
+                spoken.parts.clear()
+                spoken.show()
+                spoken.entry.heard_ms = spoken.entry.sent_ms = 0
+
+    @property
+    def broken_off(self) -> str:
+        """What was said of the last thing that was, if the line went in the middle of it."""
+        said = [x for x in self.entries[-LATEST:] if x.voice in (Voice.CALLER, Voice.AGENT)]
+        last = said[-1] if said else None
+        cut = last is not None and last.broke_off and last.heard_ms is None
+        return last.text.strip() if cut and last is not None else ""
+
+    def broke_off(self, response_id: str) -> None:
+        """The line went while this was being said; what was sent of it will be heard."""
+        for spoken in self._agents.values():
+            if spoken.response_id == response_id:
+                spoken.entry.broke_off = True
 
     def tool_called(self, tool_call_id: str, name: str, arguments: str, now_ms: int) -> None:
         """The model called a tool; its output may follow."""
@@ -109,18 +162,23 @@ class Transcript:
     def tool_answered(self, tool_call_id: str, output: str) -> None:
         """The output the model was given."""
         if tool_call_id in self._tools:
-            self._tools[tool_call_id].text = output
+            self._touched(self._tools[tool_call_id]).text = output
 
     def note(self, text: str, now_ms: int) -> None:
         """Something the model was told and nobody said."""
         self._add(Entry(Voice.NOTE, "", now_ms, text=text))
 
     def _add(self, entry: Entry) -> Entry:
+        entry.place = len(self.entries)
         self.entries.append(entry)
+        return self._touched(entry)
+
+    def _touched(self, entry: Entry) -> Entry:
+        self._changed[entry.place] = entry
         return entry
 
 
-def _beginning(text: str, heard_ms: int, sent_ms: int) -> str:
+def beginning(text: str, heard_ms: int, sent_ms: int) -> str:
     """The part of ``text`` that fits ``heard_ms`` of ``sent_ms``, ending with a whole word."""
     if heard_ms <= 0 or sent_ms <= 0:
         return ""

@@ -98,6 +98,11 @@ class TransferDesk:
         """The announcement took too long to be heard."""
         return self._redirect() if self.state is Putting.SAYING else []
 
+    def forget(self) -> None:
+        """Who wished for it is gone, and the caller never came to hear of it."""
+        self.state = Putting.NONE
+        self._announcement.end()
+
     def _redirect(self) -> list[Command]:
         self.state = Putting.REDIRECTING
         self._announcement.end()

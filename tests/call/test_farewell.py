@@ -7,6 +7,7 @@ from app.call.dialogue import SPOKEN_OVER
 from app.call.farewell import GOODBYE, INTERRUPTED, MOST_TRIES
 from app.call.leaving import PARKED_MS, REST_MS, STOP_MS
 from app.call.machine import CallMachine
+from app.call.noise import LATER_MS
 from app.call.plan import CallPlan
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -63,7 +64,7 @@ def test_a_caller_who_speaks_during_the_goodbye_stays() -> None:
         c.TruncateItem("A", 0, 198),
         c.AddMessage("system", INTERRUPTED),
     ]
-    assert machine.wake(60_000) == [c.VerifyCall(), c.AskAlive()]
+    assert machine.wake(LATER_MS) == [c.VerifyCall(), c.AskAlive()]
 
 
 @pytest.mark.parametrize("status", ["completed", "cancelled"])

@@ -305,8 +305,8 @@ def test_the_caller_is_heard_when_the_greeting_was() -> None:
     assert machine.handle(frame(80), 140) == [c.AppendSilence(40), HEARD]
 
 
-def test_a_greeting_heard_before_the_stream_began_does_not_leave_the_shield_up() -> None:
-    """Whatever became of it, the caller must be heard in the end."""
+def test_a_greeting_that_is_said_by_the_next_line_is_shielded_like_the_first() -> None:
+    """The line was lost before the caller came: nobody has heard the greeting yet."""
     machine = CallMachine(SHIELDED)
     machine.begin(0)
     machine.handle(e.ModelReady("sess_1"), 10)
@@ -316,7 +316,12 @@ def test_a_greeting_heard_before_the_stream_began_does_not_leave_the_shield_up()
     machine.handle(e.StreamStarted("MZ1"), 40)
     machine.handle(frame(0), 50)
 
-    assert HEARD in machine.handle(e.ModelReady("sess_2"), 60)
+    assert HEARD not in machine.handle(e.ModelReady("sess_2"), 60)
+    machine.handle(started("R3", "greeting"), 70)
+    (name,) = say(machine, 50, 80, response_id="R3")
+    machine.handle(done("R3"), 90)
+    machine.handle(e.MarkReturned(name), 140)
+    assert machine.handle(frame(20), 150) == [HEARD]
 
 
 def test_a_shield_does_not_outlast_a_greeting_that_never_ends() -> None:

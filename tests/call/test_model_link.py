@@ -3,9 +3,9 @@
 import pytest
 
 from app.call.faults import FATAL
-from app.call.leaving import PARKED_MS, STOP_MS
+from app.call.leaving import DOUBT_MS, PARKED_MS, STOP_MS
 from app.call.machine import CallMachine
-from app.call.model_link import ATTEMPT_MS, MOST_ATTEMPTS, MOST_REOPENINGS
+from app.call.model_link import ATTEMPT_MS, MOST_REOPENINGS, RETRY_AFTER_MS, RETRY_WITHIN_MS
 from app.call.patience import PATIENCE_MS
 from app.call.plan import CallPlan, Memory, ToolPlan
 from app.call.prompts import RESUMED
@@ -19,6 +19,25 @@ OPEN = c.OpenModel(ATTEMPT_MS)
 LOST = e.ModelLineLost(1006, "abnormal")
 LATER = e.ModelRefused("http_503", retryable=True)
 NEVER = e.ModelRefused("http_401", retryable=False)
+
+
+def refuse(
+    machine: CallMachine, refusal: e.Event, now_ms: int
+) -> tuple[list[int], list[c.Command]]:
+    """Every attempt is refused, the one under way at ``now_ms``: when the others were made, and
+    what came of it."""
+    made = []
+    while True:
+        out = machine.handle(refusal, now_ms)
+        if out:
+            return made, out
+        while True:
+            now_ms = machine.deadline_ms() or 0
+            out = machine.wake(now_ms)
+            if set(out) - {c.PlayComfort()}:
+                break
+        assert out == [OPEN]
+        made.append(now_ms)
 
 
 def waiting(plan: CallPlan | None = None) -> CallMachine:
@@ -67,10 +86,7 @@ def test_what_was_announced_is_done_where_the_line_does_not_come_back(
     machine.handle(done(), 200)
     assert machine.handle(LOST, 300) == [c.CloseModel(), OPEN]
 
-    out: list[c.Command] = []
-    for at_ms in range(400, 400 + 100 * MOST_ATTEMPTS, 100):
-        out = out or machine.handle(refusal, at_ms)
-        out = [] if out == [OPEN] else out
+    _, out = refuse(machine, refusal, 400)
 
     assert out == [c.CloseModel(), act]
 
@@ -115,13 +131,60 @@ def test_a_greeting_is_said_as_it_stands_or_made_from_a_hint(verbatim: bool, wor
     assert not asked.tools
 
 
-def test_a_refused_attempt_is_repeated_once() -> None:
-    """Most refusals are a moment's; the second one is an answer."""
+def test_refused_attempts_are_repeated_further_and_further_apart() -> None:
+    """A server that restarts refuses in no time: two attempts at once are one attempt."""
     machine = waiting()
     machine.handle(e.StreamStarted("MZ1"), 0)
 
-    assert machine.handle(LATER, 100) == [OPEN]
-    assert machine.handle(LATER, 200) == FAILOVER
+    made, out = refuse(machine, LATER, 4)
+
+    assert made == [254, 754, 1_504, 2_504]
+    assert len(made) == len(RETRY_AFTER_MS)
+    assert out == FAILOVER
+
+
+def test_a_server_that_refuses_slowly_has_no_more_time_than_a_quick_one() -> None:
+    """However long each refusal takes, the caller hears somebody else soon."""
+    machine = waiting()
+    machine.handle(e.StreamStarted("MZ1"), 0)
+
+    assert machine.handle(LATER, 900) == []
+    assert machine.wake(1_150) == [OPEN]
+    assert machine.handle(LATER, 2_050) == []
+    assert machine.wake(2_550) == [OPEN]
+    assert machine.handle(LATER, 2_700) == FAILOVER
+
+
+def test_an_attempt_that_is_waited_for_is_not_made_by_a_call_that_leaves() -> None:
+    """The line would be sent away as soon as it is there."""
+    machine = waiting()
+    machine.handle(e.StreamStarted("MZ1"), 0)
+    machine.handle(LATER, 4)
+    machine.handle(e.HangUpOrdered("operator_ended"), 100)
+
+    assert machine.wake(254) == []
+
+
+def test_an_attempt_that_is_waited_for_is_not_made_by_a_call_that_has_failed() -> None:
+    """Its line was given up meanwhile."""
+    machine = waiting()
+    machine.handle(e.StreamStarted("MZ1"), 0)
+    machine.handle(LATER, 4)
+    assert machine.handle(e.FailoverOrdered("server_shutdown"), 100) == FAILOVER
+
+    assert machine.wake(254) == []
+
+
+def test_a_line_that_was_lost_is_opened_at_once_and_then_with_patience() -> None:
+    """The model died in mid-call and is back two seconds later."""
+    machine = on_the_phone()
+    assert machine.handle(LOST, 6_000) == [c.CloseModel(), OPEN]
+
+    made, out = refuse(machine, LATER, 6_004)
+
+    assert made == [6_254, 6_754, 7_504, 8_504]
+    assert made[-1] <= 6_000 + RETRY_WITHIN_MS
+    assert out == FAILOVER
 
 
 def test_a_refusal_for_good_is_not_repeated() -> None:
@@ -173,6 +236,7 @@ def test_a_lost_line_is_opened_again_however_politely_it_went(code: int, reason:
     machine = on_the_phone()
 
     assert machine.handle(e.ModelLineLost(code, reason), 100) == [c.CloseModel(), OPEN]
+    assert machine.wake(99 + PATIENCE_MS) == [c.PlayComfort()]
     assert machine.deadline_ms() == 100 + PATIENCE_MS
 
 
@@ -235,10 +299,38 @@ def test_a_line_that_is_lost_too_often_is_a_failed_model() -> None:
     """Three new lines in one call; a fourth would not be better."""
     machine = on_the_phone()
     for n in range(MOST_REOPENINGS):
-        assert machine.handle(LOST, n * 1_000) == [c.CloseModel(), OPEN]
-        machine.handle(e.ModelReady(f"sess_{n}"), n * 1_000 + 100)
+        assert machine.handle(LOST, n * 2_000) == [c.CloseModel(), OPEN]
+        machine.handle(e.ModelReady(f"sess_{n}"), n * 2_000 + 100)
 
     assert machine.handle(LOST, 9_000) == FAILOVER
+
+
+def test_a_line_that_is_lost_as_soon_as_it_is_ready_is_an_attempt() -> None:
+    """A server that restarts takes connections before it serves them: not four in 4 ms."""
+    machine = on_the_phone()
+    machine.handle(LOST, 2_000)
+    made = []
+    now_ms = 2_010
+    while machine.handle(e.ModelReady("sess"), now_ms):
+        out = machine.handle(LOST, now_ms + 1)
+        if out != [c.CloseModel()]:
+            break
+        now_ms = machine.deadline_ms() or 0
+        assert machine.wake(now_ms) == [OPEN]
+        made.append(now_ms)
+
+    assert made == [2_261, 2_762]
+    assert out == FAILOVER
+
+
+def test_a_line_that_has_spoken_is_replaced_at_once_however_young_it_was() -> None:
+    """The caller is in the middle of hearing it."""
+    machine = on_the_phone()
+    machine.handle(LOST, 2_000)
+    machine.handle(e.ModelReady("sess_2"), 2_100)
+    machine.handle(started("R", "resume"), 2_200)
+
+    assert machine.handle(LOST, 2_300) == [c.CloseModel(), OPEN]
 
 
 def test_a_new_line_has_its_attempts_anew() -> None:
@@ -246,10 +338,12 @@ def test_a_new_line_has_its_attempts_anew() -> None:
     machine = on_the_phone()
     machine.handle(LOST, 100)
 
-    assert machine.handle(LATER, 200) == [OPEN]
-    assert machine.handle(e.ModelReady("sess_2"), 300) == [RESUMED]
-    machine.handle(LOST, 400)
-    assert machine.handle(LATER, 500) == [OPEN]
+    assert machine.handle(LATER, 200) == []
+    assert machine.wake(450) == [OPEN]
+    assert machine.handle(e.ModelReady("sess_2"), 500) == [RESUMED]
+    machine.handle(LOST, 1_600)
+    assert machine.handle(LATER, 1_700) == []
+    assert machine.wake(1_950) == [OPEN]
 
 
 def test_a_failed_call_ends_with_twilios_stop() -> None:
@@ -268,6 +362,15 @@ def test_a_failover_that_is_refused_closes_the_stream() -> None:
     machine.handle(e.ModelError("insufficient_quota"), 0)
 
     assert machine.handle(e.FailoverDone(accepted=False), 100) == [c.EndStream("model_failed")]
+
+
+def test_a_failover_that_may_have_been_taken_is_waited_for() -> None:
+    """Closing the socket first would begin the sentence twice; Twilio obeys within a second."""
+    machine = on_the_phone()
+    assert machine.handle(e.ModelError("insufficient_quota"), 0) == FAILOVER
+
+    assert machine.handle(e.FailoverDone(accepted=False, unclear=True), 100) == []
+    assert machine.wake(100 + DOUBT_MS) == [c.EndStream("model_failed")]
 
 
 @pytest.mark.parametrize("code", sorted(FATAL))

@@ -6,10 +6,12 @@ import pytest
 
 from app.call.machine import CallMachine
 from app.call.model_link import ATTEMPT_MS
+from app.call.noise import LATER_MS
 from app.call.patience import PATIENCE_MS
 from app.call.plan import CallPlan
 from app.call.prompts import RESUMED
 from app.call.pulse import PROBE_AFTER_MS, PROBE_ANSWER_MS
+from app.call.responses import HEARD_MS
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, frame, on_the_phone, say, speech, started, tool_call
@@ -47,7 +49,7 @@ def hold(machine: CallMachine, begin_ms: int, end_ms: int, *, answers: bool = Fa
         if deadline_ms is None or deadline_ms > now_ms:
             continue
         out = machine.wake(now_ms)
-        acts += [(now_ms, command) for command in out]
+        acts += [(now_ms, x) for x in out if not isinstance(x, c.PlayComfort)]
         if answers and ASK in out:
             machine.handle(e.ModelAlive(), now_ms + 10)
     return acts
@@ -87,7 +89,9 @@ def test_another_line_takes_the_place_of_a_mute_one(speaking: bool) -> None:
 
     out = machine.handle(e.ModelReady("sess_2"), 24_100)
 
-    assert out[-1] == RESUMED
+    # What the mute line was told is heard by this one, which may find a turn in it.
+    assert set(map(type, out)) == {c.AppendAudio}
+    assert machine.wake(24_100 + HEARD_MS)[-1] == RESUMED
 
 
 def test_a_second_line_that_is_mute_is_the_last() -> None:
@@ -101,10 +105,18 @@ def test_a_second_line_that_is_mute_is_the_last() -> None:
     assert (24_000 + PATIENCE_MS, c.FailOver()) in acts
 
 
-@pytest.mark.parametrize("speaking", [True, False])
-def test_a_healthy_model_is_only_asked(speaking: bool) -> None:
-    """A long story, music on hold, a silent minute: nothing but a question now and then."""
-    machine = listening(speaking=speaking)
+def test_a_healthy_model_is_only_asked_while_the_caller_speaks() -> None:
+    """A long story; what never pauses is no story (``noise``)."""
+    machine = listening(speaking=True)
+
+    acts = hold(machine, 0, LATER_MS, answers=True)
+
+    assert [command for _, command in acts] == [ASK]
+
+
+def test_a_healthy_model_is_only_asked() -> None:
+    """A silent caller: nothing but a question now and then."""
+    machine = listening(speaking=False)
 
     acts = hold(machine, 0, 600_000, answers=True)
 

@@ -2,18 +2,21 @@
 
 import pytest
 
-from app.call.report import END_REASONS, MOST_WARNINGS, Latency, Report, Transferred, percentiles
-from app.call.transcript import Entry, Transcript, Voice
+from app.call.chronicle import Latency
+from app.call.playout import Heard
+from app.call.record import record
+from app.call.report import END_REASONS, MOST_WARNINGS, Report, Transferred, percentiles
 from app.protocol import commands as c
 from app.protocol import events as e
+from tests.call.witness import Witnessed
 from tests.call.words import speech
 
 PLAY = c.PlayAudio("", 800)
 MARK = c.SendMark("g0:1", 100)
 
 
-def stopped(at_ms: int) -> Report:
-    report = Report()
+def stopped(at_ms: int) -> Witnessed:
+    report = Witnessed()
     report.saw(at_ms, e.SpeechStopped("U"), [])
     return report
 
@@ -24,7 +27,7 @@ def test_a_turns_latency_is_what_the_caller_felt() -> None:
     report.saw(1_400, speech(100), [PLAY, MARK])
     report.saw(1_560, e.MarkReturned("g0:1"), [])
 
-    assert report.turns == [Latency(1_000, sent_ms=400, played_ms=460)]
+    assert list(report.turns.values()) == [Latency(1_000, sent_ms=400, played_ms=460)]
 
 
 def test_only_the_first_audio_of_an_answer_counts() -> None:
@@ -34,7 +37,7 @@ def test_only_the_first_audio_of_an_answer_counts() -> None:
     report.saw(1_500, speech(100), [PLAY, c.SendMark("g0:2", 200)])
     report.saw(1_900, e.MarkReturned("g0:2"), [])
 
-    assert report.turns == [Latency(1_000, sent_ms=400)]
+    assert list(report.turns.values()) == [Latency(1_000, sent_ms=400)]
 
 
 def test_the_echo_of_a_cleared_mark_is_no_latency() -> None:
@@ -43,28 +46,28 @@ def test_the_echo_of_a_cleared_mark_is_no_latency() -> None:
     report.saw(1_400, speech(100), [PLAY, MARK])
     report.saw(1_410, e.SpeechStarted("U2"), [c.ClearPlayback(), c.TruncateItem("A", 0, 10)])
     report.saw(1_450, e.MarkReturned("g0:1"), [])
-    assert report.turns == [Latency(1_000, sent_ms=400)]
+    assert list(report.turns.values()) == [Latency(1_000, sent_ms=400)]
 
     report.saw(2_000, e.SpeechStopped("U2"), [])
     report.saw(2_300, speech(100, "B"), [PLAY, c.SendMark("g1:2", 100)])
     report.saw(2_420, e.MarkReturned("g1:2"), [])
-    assert report.turns[1:] == [Latency(2_000, sent_ms=300, played_ms=320)]
+    assert list(report.turns.values())[1:] == [Latency(2_000, sent_ms=300, played_ms=320)]
     assert report.barge_ins == 1
 
 
 def test_a_greeting_answers_nobody() -> None:
     """A latency needs somebody who waited."""
-    report = Report()
+    report = Witnessed()
     report.saw(300, e.StreamStarted("MZ1"), [PLAY, MARK])
     report.saw(400, e.MarkReturned("g0:1"), [])
 
-    assert report.turns == []
+    assert not report.turns
     assert (report.answered_at_ms, report.first_audio_at_ms) == (300, 300)
 
 
 def test_a_failed_response_is_a_warning_also_when_it_cost_something() -> None:
     """Usage and failure come in one event."""
-    report = Report()
+    report = Witnessed()
     report.saw(0, e.ResponseDone("R", "failed", "server_error", e.Usage(input_text=7)), [])
     report.saw(1, e.ResponseDone("R", "failed", "server_error"), [])
 
@@ -74,7 +77,7 @@ def test_a_failed_response_is_a_warning_also_when_it_cost_something() -> None:
 
 def test_usage_adds_up() -> None:
     """The price of a call is the sum of its responses."""
-    report = Report()
+    report = Witnessed()
     for _ in range(2):
         report.saw(0, e.ResponseDone("R", "completed", None, e.Usage(1, 2, 3, 4, 5)), [])
 
@@ -89,7 +92,7 @@ def test_usage_adds_up() -> None:
 
 def test_what_went_wrong_is_counted_by_name() -> None:
     """An operator finds the pattern, not the sentence."""
-    report = Report()
+    report = Witnessed()
     report.saw(0, e.ModelRefused("http_503", retryable=True), [])
     report.saw(1, e.ModelLineLost(1006, "closed_1006"), [])
     report.saw(2, e.ModelError("invalid_value"), [])
@@ -106,7 +109,7 @@ def test_what_went_wrong_is_counted_by_name() -> None:
 
 def test_a_transfer_is_told_from_its_wish_to_its_end() -> None:
     """The dial result comes minutes later, by another way."""
-    report = Report()
+    report = Witnessed()
     report.transfer_ended("nobody was transferred")
     report.saw(100, e.MarkReturned("g0:1"), [c.Transfer("billing")])
     report.saw(200, e.TransferAccepted(), [])
@@ -118,7 +121,7 @@ def test_a_transfer_is_told_from_its_wish_to_its_end() -> None:
 
 def test_a_refused_transfer_says_why() -> None:
     """REST's answer is the outcome."""
-    report = Report()
+    report = Witnessed()
     report.saw(100, None, [c.Transfer("billing")])
     report.saw(200, e.TransferRefused("http_500"), [])
 
@@ -127,7 +130,7 @@ def test_a_refused_transfer_says_why() -> None:
 
 def test_an_answer_that_got_lost_is_told_as_such() -> None:
     """The caller may be talking to the person, or may never have been put through."""
-    report = Report()
+    report = Witnessed()
     report.saw(100, None, [c.Transfer("billing")])
     report.saw(200, e.TransferUnclear("timed_out"), [])
 
@@ -141,7 +144,7 @@ def test_an_answer_that_got_lost_is_told_as_such() -> None:
 )
 def test_the_dial_result_outlives_the_answer_of_rest(late: e.Event) -> None:
     """A slow answer comes after the person was reached, and knows less."""
-    report = Report()
+    report = Witnessed()
     report.saw(100, None, [c.Transfer("billing")])
     report.transfer_ended("connected", 61)
 
@@ -152,10 +155,10 @@ def test_the_dial_result_outlives_the_answer_of_rest(late: e.Event) -> None:
 
 def test_a_record_closes_once() -> None:
     """Twilio repeats, reorders and loses."""
-    report = Report()
+    report = Witnessed()
 
-    assert report.ended("caller_hangup", 1_000)
-    assert not report.ended("stream_lost", 2_000)
+    report.ended("caller_hangup", 1_000)
+    report.ended("stream_lost", 2_000)
     assert (report.ending, report.ended_at_ms) == ("caller_hangup", 1_000)
 
 
@@ -164,22 +167,29 @@ def test_every_end_of_the_machine_is_documented() -> None:
     assert "transferring" not in END_REASONS
 
 
+def words(item_id: str, text: str) -> e.SpeechText:
+    return e.SpeechText("R1", item_id, 0, text)
+
+
 def test_the_turns_say_what_was_heard() -> None:
     """Generated words are the model's; heard words are the call."""
-    report = Report()
+    report = Witnessed()
+    story = report.transcript
     report.saw(0, speech(2_000, "A"), [PLAY])
+    story.agent_says(words("A", "Hello."), 10)
+    report.chronicle.settle(11)
+    story.caller_turn("U", 20)
+    story.caller_said("U", "Hi.", 22)
+    story.tool_called("T1", "look_up", "{}", 25)
+    story.tool_answered("T1", "42")
     report.saw(0, speech(3_000, "B"), [PLAY])
-    transcript = Transcript()
-    transcript.entries = [
-        Entry(Voice.AGENT, "A", 10, "Hello."),
-        Entry(Voice.CALLER, "U", 20, "Hi."),
-        Entry(Voice.TOOL, "T1", 25, "42", name="look_up"),
-        Entry(Voice.AGENT, "B", 30, "We are", heard_ms=700, sent_ms=3_000),
-        Entry(Voice.NOTE, "", 40, "[keypad] The caller pressed: 1"),
-    ]
-    report.transcripts.append(transcript)
+    story.agent_says(words("B", "We are open"), 30)
+    story.cut(Heard("R1", "B", 0, heard_ms=2_000, sent_ms=3_000), 35)
+    report.saw(35, e.SpeechStarted("U2"), [c.ClearPlayback()])
+    story.note("[keypad] The caller pressed: 1", 40)
+    report.chronicle.settle(41)
 
-    start, turn = report.lines()
+    start, turn = report.dialogue()
 
     assert start == {
         "index": 0,
@@ -204,7 +214,7 @@ def test_the_turns_say_what_was_heard() -> None:
             "type": "speech",
             "text": "We are",
             "audio_ms": 3_000,
-            "heard_ms": 700,
+            "heard_ms": 2_000,
             "interrupted": True,
             "at_ms": 30,
         },
@@ -212,14 +222,77 @@ def test_the_turns_say_what_was_heard() -> None:
     ]
 
 
+def test_a_sentence_under_way_is_told_as_far_as_it_was_heard() -> None:
+    """A process that dies now leaves the truth: the words run ahead of the sound."""
+    report = Witnessed()
+    report.saw(0, speech(3_000, "A"), [PLAY])
+    report.transcript.agent_says(words("A", "We are open until nine"), 10)
+    report.under_way = [Heard("R1", "A", 0, heard_ms=1_500, sent_ms=3_000)]
+    report.chronicle.settle(1_500)
+
+    (start,) = report.dialogue()
+    (spoken,) = start["responses"]
+
+    assert (spoken["text"], spoken["heard_ms"], spoken["interrupted"]) == ("We are", 1_500, False)
+
+
+def test_what_did_not_change_is_not_told_again() -> None:
+    """A settled call costs nothing, however often it is asked."""
+    report = Witnessed()
+    report.saw(0, speech(3_000, "A"), [PLAY])
+    report.transcript.agent_says(words("A", "Hello."), 10)
+    report.under_way = [Heard("R1", "A", 0, heard_ms=1_500, sent_ms=3_000)]
+    report.chronicle.settle(1_500)
+    told = len(report.facts)
+
+    report.chronicle.settle(1_500)
+    assert len(report.facts) == told
+
+    report.under_way = []
+    report.chronicle.settle(3_000)
+    report.chronicle.settle(3_100)
+    assert [fact.type for fact in report.facts[told:]] == ["transcript.heard"]
+    assert report.facts[-1].data["whole"]
+
+
+def test_words_that_nobody_heard_are_taken_back() -> None:
+    """The first line was lost before the stream came; the second greets afresh."""
+    report = Witnessed()
+    report.transcript.agent_says(words("A", "Hello?"), 10)
+    report.chronicle.settle(11)
+    report.transcript.clear()
+    report.transcript.agent_says(words("B", "Good day."), 20)
+    report.chronicle.settle(21)
+
+    assert [passage.text for passage in report.passages.values()] == ["Good day."]
+
+
+def test_whoever_has_the_facts_has_the_report() -> None:
+    """Another process tells the same story."""
+    report = stopped(1_000)
+    report.saw(1_400, speech(100), [PLAY, MARK])
+    report.transcript.agent_says(words("A", "Hello."), 1_400)
+    report.saw(1_560, e.MarkReturned("g0:1"), [c.Transfer("billing")])
+    report.chronicle.over(1_700, "transferring")
+
+    other = Report()
+    for fact in report.facts:
+        other.learn(fact)
+
+    assert other.dialogue() == report.dialogue()
+    assert (other.turns, other.transfers) == (report.turns, report.transfers)
+    assert (other.seq, other.played_ms) == (report.seq, report.played_ms)
+
+
 def test_the_greeting_that_waited_for_the_stream_was_played_too() -> None:
     """Its deltas came before there was anybody to play them to."""
-    report = Report()
+    report = Witnessed()
     report.saw(100, speech(100), [])
     report.saw(300, e.StreamStarted("MZ1"), [PLAY, MARK])
     report.saw(400, speech(100), [PLAY])
+    report.chronicle.over(500, "caller_hangup")
 
-    assert report.played_bytes == 1_600
+    assert report.played_ms == 200
 
 
 def test_figures_of_nothing_are_null() -> None:
@@ -230,7 +303,7 @@ def test_figures_of_nothing_are_null() -> None:
 
 def test_the_servers_words_do_not_fill_the_record() -> None:
     """Codes are the server's to make up; the record has room for so many and no more."""
-    report = Report()
+    report = Witnessed()
     for n in range(1_000):
         report.saw(n, e.ModelError(f"code_{n}"), [])
         report.saw(n, e.ResponseDone("R", "failed", f"reason_{n}"), [])
@@ -240,3 +313,61 @@ def test_the_servers_words_do_not_fill_the_record() -> None:
     assert len(report.warnings) == MOST_WARNINGS + 1
     assert report.warnings.total() == 4_000
     assert report.warnings["model_error:code_0"] == 1
+
+
+def test_custom_data_is_merged_and_deleted_by_key() -> None:
+    """W77, W78: the same key overwrites whole, null and the empty text delete."""
+    report = Witnessed()
+    for patch in (
+        {"a": 1, "b": {"x": 1}, "d": 4, "e": 5},
+        {"b": {"y": 2}, "c": 3, "d": "", "e": None, "never": ""},
+        {"zero": 0, "no": False, "empty": [], "unwritable": 1},
+    ):
+        report.told(0, "call.custom_data", patch)
+
+    assert report.custom_data == {
+        "a": 1,
+        "b": {"y": 2},
+        "c": 3,
+        "zero": 0,
+        "no": False,
+        "empty": [],
+        "unwritable": 1,
+    }
+
+
+def test_a_fact_without_its_data_keeps_its_place_only() -> None:
+    """No database took it; the others tell the rest."""
+    report = Witnessed()
+    report.told(1, "call.stream_started", {"unwritable": "too_large"})
+    report.told(2, "call.stream_started", {"stream": 1, "stream_sid": "MZ1"})
+
+    assert (report.seq, report.stream_sids, report.answered_at_ms) == (2, ["MZ1"], 2)
+
+
+def test_the_time_on_our_streams_is_known_when_all_have_stopped() -> None:
+    """The record splits a call between the agent and people."""
+    report = Witnessed()
+    report.told(100, "call.stream_started", {"stream": 1, "stream_sid": "MZ1"})
+    report.told(1_100, "call.stream_stopped", {"stream": 1, "reason": "transferring"})
+    report.told(5_000, "call.stream_started", {"stream": 2, "stream_sid": "MZ2"})
+    assert record("call_1", report, str_or_none)["durations_ms"]["ai"] is None
+
+    report.told(5_500, "call.stream_stopped", {"stream": 2, "reason": "caller_hangup"})
+    report.told(5_600, "call.stream_stopped", {"stream": 2, "reason": "again"})
+    report.told(5_700, "call.stream_stopped", {"stream": 3, "reason": "never began"})
+    report.ended("model_failed", 6_000)
+    told = record("call_1", report, str_or_none)
+    assert (told["durations_ms"]["ai"], told["durations_ms"]["total"]) == (1_500, 6_000)
+    assert told["failure"] == {
+        "code": "model_failed",
+        "component": "model",
+        "message": None,
+        "sip_response_code": None,
+        "at": "6000",
+    }
+
+
+def str_or_none(at_ms: int | None) -> str | None:
+    """A moment, as it is."""
+    return None if at_ms is None else str(at_ms)

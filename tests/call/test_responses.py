@@ -8,7 +8,7 @@ from app.call.patience import Patience
 from app.call.plan import CallPlan, ToolPlan
 from app.call.playout import Playout
 from app.call.prompts import TRY_AGAIN
-from app.call.responses import OWED_MS, QUIET_MS, STALLED_MS, Owed, Responses
+from app.call.responses import OWED_MS, QUIET_MS, STALLED_MS, UNCOMMITTED_MS, Owed, Responses
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, kinds, on_the_phone, speech, started, tool_call
@@ -84,8 +84,49 @@ def test_a_request_waits_until_the_caller_has_finished() -> None:
     responses.caller_started()
 
     assert responses.ask(RESULT, 0) == []
-    responses.caller_stopped()
+    responses.caller_stopped(5)
     assert responses.ask(RESULT, 10) == [RESULT]
+
+
+def test_a_caller_who_stops_without_a_turn_keeps_nobody_waiting() -> None:
+    """A cough is no turn, and some servers commit none: nothing else would release the request."""
+    machine = on_the_phone(CallPlan(tools={"look_up": ToolPlan()}))
+    machine.handle(started(), 0)
+    machine.handle(tool_call(), 0)
+    machine.handle(done(), 10)
+    machine.handle(e.SpeechStarted("U"), 20)
+    machine.handle(e.ToolDone("T1", "42", ok=True), 100)
+
+    assert machine.handle(e.SpeechStopped("U"), 200) == []
+    assert machine.wake(200 + UNCOMMITTED_MS) == [RESULT]
+
+
+def test_a_caller_who_stops_with_a_turn_is_answered_by_the_server() -> None:
+    """Its own response comes after the turn, and would collide with ours."""
+    machine = on_the_phone(CallPlan(tools={"look_up": ToolPlan()}))
+    machine.handle(started(), 0)
+    machine.handle(tool_call(), 0)
+    machine.handle(done(), 10)
+    machine.handle(e.SpeechStarted("U"), 20)
+    machine.handle(e.ToolDone("T1", "42", ok=True), 100)
+    machine.handle(e.SpeechStopped("U"), 200)
+    machine.handle(e.CallerTurnCommitted("U"), 210)
+
+    assert machine.wake(200 + UNCOMMITTED_MS) == []
+
+
+def test_a_caller_who_goes_on_after_a_pause_is_not_talked_into() -> None:
+    """They had only taken breath."""
+    machine = on_the_phone(CallPlan(tools={"look_up": ToolPlan()}))
+    machine.handle(started(), 0)
+    machine.handle(tool_call(), 0)
+    machine.handle(done(), 10)
+    machine.handle(e.SpeechStarted("U"), 20)
+    machine.handle(e.ToolDone("T1", "42", ok=True), 100)
+    machine.handle(e.SpeechStopped("U"), 200)
+    machine.handle(e.SpeechStarted("U2"), 300)
+
+    assert machine.wake(200 + UNCOMMITTED_MS) == []
 
 
 def test_the_servers_own_response_answers_what_waited() -> None:

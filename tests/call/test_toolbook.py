@@ -207,7 +207,9 @@ def test_the_operator_words_the_phrase() -> None:
     (filler,) = machine.wake(FILLER_MS)
 
     assert isinstance(filler, c.CreateResponse)
-    assert "Bear with me." in (filler.instructions or "")
+    assert filler.instructions == (
+        'Say exactly this, word for word, and nothing else: "Bear with me."'
+    )
 
 
 def test_nobody_talks_over_the_model_to_fill_a_silence_that_is_none() -> None:

@@ -2,8 +2,13 @@
 
 import pytest
 
+from app.call.conversation import remember, seed
+from app.call.leaving import PARKED_MS
+from app.call.machine import CallMachine
+from app.call.plan import CallPlan
 from app.call.playout import Heard
 from app.call.transcript import Entry, Transcript, Voice
+from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, marks, on_the_phone, speech, started
 
@@ -42,7 +47,7 @@ def test_what_was_cut_ends_with_a_word_that_was_heard(heard_ms: int, left: str) 
     """Half a word would be a word nobody said."""
     transcript = said(SENTENCE)
 
-    transcript.cut(Heard("R", "A", 0, heard_ms, 3_000))
+    transcript.cut(Heard("R", "A", 0, heard_ms, 3_000), 50)
 
     assert transcript.entries == [
         Entry(Voice.AGENT, "A", 0, left, heard_ms=heard_ms, sent_ms=3_000)
@@ -52,7 +57,7 @@ def test_what_was_cut_ends_with_a_word_that_was_heard(heard_ms: int, left: str) 
 def test_words_that_come_after_the_cut_were_not_heard() -> None:
     """The transcript runs ahead of the audio, and its tail comes after the interruption."""
     transcript = said(SENTENCE)
-    transcript.cut(Heard("R", "A", 0, 1_500, 3_000))
+    transcript.cut(Heard("R", "A", 0, 1_500, 3_000), 50)
 
     transcript.agent_says(text(" And on Sundays."), 10)
 
@@ -65,7 +70,7 @@ def test_only_the_part_that_was_cut_is_shortened() -> None:
     transcript.agent_says(text("Good morning. ", content_index=0), 0)
     transcript.agent_says(text("We are open today.", content_index=1), 0)
 
-    transcript.cut(Heard("R", "A", 1, 500, 1_000))
+    transcript.cut(Heard("R", "A", 1, 500, 1_000), 50)
 
     assert transcript.entries[0].text == "Good morning. We are"
 
@@ -76,20 +81,62 @@ def test_parts_behind_the_cut_were_not_heard_at_all() -> None:
     transcript.agent_says(text("One two three four", content_index=0), 0)
     transcript.agent_says(text(" five six", content_index=1), 0)
 
-    transcript.cut(Heard("R", "A", 0, 500, 1_000))
-    transcript.cut(Heard("R", "A", 1, 0, 700))
+    transcript.cut(Heard("R", "A", 0, 500, 1_000), 50)
+    transcript.cut(Heard("R", "A", 1, 0, 700), 50)
 
     entry = transcript.entries[0]
     assert (entry.text, entry.heard_ms, entry.sent_ms) == ("One two", 500, 1_700)
 
 
-def test_an_item_without_words_can_be_cut() -> None:
-    """Audio may come before its transcript."""
+def test_an_item_that_was_cut_before_its_words_came_is_there_all_the_same() -> None:
+    """Audio may come before its transcript: that the agent was interrupted must not be lost."""
     transcript = Transcript()
 
-    transcript.cut(Heard("R", "A", 0, 500, 1_000))
+    transcript.cut(Heard("R", "A", 0, 0, 1_000), 70)
+    transcript.agent_says(text("We are open."), 80)
 
-    assert transcript.entries == []
+    assert transcript.entries == [Entry(Voice.AGENT, "A", 70, "", heard_ms=0, sent_ms=1_000)]
+
+
+def test_an_interruption_before_any_word_is_in_the_record() -> None:
+    """The caller spoke into the first syllable; what came later nobody heard."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    machine.handle(speech(1_000), 100)
+
+    machine.handle(e.SpeechStarted("U"), 100)
+    machine.handle(text("Hello."), 110)
+
+    assert machine.transcript.entries == [
+        Entry(Voice.AGENT, "A", 100, "", heard_ms=0, sent_ms=1_000)
+    ]
+
+
+def test_words_whose_sound_never_came_were_not_heard() -> None:
+    """The transcript runs ahead: the caller interrupted before there was anything to hear."""
+    machine = on_the_phone()
+    machine.handle(started(), 0)
+    machine.handle(text("We are open."), 90)
+
+    machine.handle(e.SpeechStarted("U"), 100)
+
+    assert machine.transcript.entries == [Entry(Voice.AGENT, "A", 90, "", heard_ms=0, sent_ms=0)]
+    assert seed(remember((), machine.transcript.entries)) == []
+
+
+def test_words_of_a_line_nobody_came_to_were_not_heard() -> None:
+    """The greeting waited for a stream that never started."""
+    machine = CallMachine(CallPlan("Hello."))
+    machine.begin(0)
+    machine.handle(e.ModelReady("sess_1"), 10)
+    machine.handle(started("R", "greeting"), 20)
+    machine.handle(text("Hello."), 30)
+    machine.handle(speech(500), 30)
+    machine.handle(done(), 40)
+
+    assert machine.wake(PARKED_MS) == [c.EndStream("stream_lost")]
+
+    assert machine.transcript.entries == []
 
 
 def test_a_callers_turn_has_its_place_before_its_words() -> None:

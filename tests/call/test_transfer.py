@@ -389,6 +389,38 @@ def test_keys_pressed_just_before_are_told_and_not_lost() -> None:
     assert machine.wake(5 + PAUSE_MS) == [c.AddMessage("user", "[keypad] The caller pressed: 7")]
 
 
+def test_a_transfer_wished_by_a_line_that_is_lost_before_the_caller_came_is_forgotten() -> None:
+    """The next line begins the call: nobody is put through who has not said a word."""
+    machine = CallMachine(PLAN)
+    machine.begin(0)
+    machine.handle(e.ModelReady("sess_1"), 10)
+    machine.handle(started(), 20)
+    machine.handle(WISH, 30)
+    machine.handle(e.ModelLineLost(1006, "abnormal"), 40)
+    machine.handle(e.ModelReady("sess_2"), 200)
+    machine.handle(e.StreamStarted("MZ1"), 300)
+    machine.handle(started("R2"), 400)
+    machine.handle(speech(2_000, response_id="R2"), 500)
+
+    assert c.ClearPlayback() in machine.handle(CALLER, 700)
+    machine.handle(e.SpeechStopped("U"), 800)
+    assert c.Transfer("billing") not in machine.wake(30 + WATCHDOG_MS)
+
+
+def test_a_goodbye_wished_by_a_line_that_is_lost_before_the_caller_came_is_forgotten() -> None:
+    """Nor is anybody hung up on for what was decided before they came."""
+    machine = CallMachine(PLAN)
+    machine.begin(0)
+    machine.handle(e.ModelReady("sess_1"), 10)
+    machine.handle(started(), 20)
+    machine.handle(tool_call("end_call"), 30)
+    machine.handle(e.ModelLineLost(1006, "abnormal"), 40)
+    machine.handle(e.ModelReady("sess_2"), 200)
+    machine.handle(e.StreamStarted("MZ1"), 300)
+
+    assert c.HangUp() not in machine.wake(30 + WATCHDOG_MS)
+
+
 def test_an_announcement_made_before_the_caller_came_is_watched_all_the_same() -> None:
     """The model may call the tool while Twilio still connects; nobody interrupts that."""
     machine = CallMachine(PLAN)

@@ -12,6 +12,7 @@ from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import of_bytes
 
+NEXT_LINES = (e.ModelReady, e.SpareReady)
 COLLISION = "conversation_already_has_active_response"
 
 
@@ -28,6 +29,8 @@ class StrictServer:
         """Takes everything and says nothing any more."""
         self.sent_bytes: dict[str, int] = {}
         """Audio the machine was given, by item of this line."""
+        self.spare = False
+        """Another line is open beside this one."""
         self._responses = 0
         self._doubled = False
         """An overdue request was repeated, and not all of them have been answered."""
@@ -41,6 +44,8 @@ class StrictServer:
                 self.pending.append(e.ModelReady(f"sess_{self._responses}"))
             case c.CloseModel():
                 self.cut()
+            case c.OpenSpare() | c.CloseSpare() | c.SwitchModel():
+                self._beside(command)
             case c.CreateResponse():
                 self._create(command, now_ms)
             case c.AskAlive():
@@ -50,6 +55,17 @@ class StrictServer:
                 self._end("cancelled", "client_cancelled")
             case _:
                 pass
+
+    def _beside(self, command: c.Command) -> None:
+        if isinstance(command, c.OpenSpare):
+            assert not self.spare, "a second spare line"
+            self.pending.append(e.SpareReady(f"spare_{self._responses}"))
+        elif isinstance(command, c.CloseSpare):
+            self.drop_spare()
+        else:
+            assert self.spare, "a switch to a spare line that is not there"
+            self.cut()
+            self.spare, self.open = False, True
 
     def _create(self, command: c.CreateResponse, now_ms: int) -> None:
         assert self.open, "a response was asked for on a line that is not open"
@@ -117,12 +133,27 @@ class StrictServer:
         if answers and self.active is None:
             self._begin(None)
 
+    def pause(self) -> None:
+        """The caller has stopped, and what they said was nothing."""
+        if self.open:
+            self.pending.append(e.SpeechStopped("U"))
+
+    def wish_late(self, n: int, name: str) -> None:
+        """The active response calls a tool after the caller spoke over it."""
+        self.hear(interrupts=False)
+        self.call_tool(n, name)
+
     def cut(self) -> None:
         """The line is gone, with everything that was on its way."""
         self.active, self.open = None, False
         self.asked.clear()
         self.sent_bytes.clear()
-        self.pending = deque(x for x in self.pending if isinstance(x, e.ModelReady))
+        self.pending = deque(x for x in self.pending if isinstance(x, NEXT_LINES))
+
+    def drop_spare(self) -> None:
+        """The spare line is gone, or will not come."""
+        self.spare = False
+        self.pending = deque(x for x in self.pending if not isinstance(x, e.SpareReady))
 
     def deliver(self) -> e.Event | None:
         """The next event for the machine."""
@@ -131,6 +162,8 @@ class StrictServer:
         event = self.pending.popleft()
         if isinstance(event, e.ModelReady):
             self.open = True
+        elif isinstance(event, e.SpareReady):
+            self.spare = True
         elif isinstance(event, e.SpeechAudio):
             before = self.sent_bytes.get(event.item_id, 0)
             self.sent_bytes[event.item_id] = before + event.length_bytes

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.call.machine import CallMachine
+from app.call.noise import AT_FIRST_MS
 from app.call.patience import ANSWER_MS, PATIENCE_MS
 from app.call.plan import CallPlan, ToolPlan
 from app.call.pulse import PROBE_AFTER_MS, PROBE_ANSWER_MS
@@ -86,6 +87,8 @@ class Call:
         self.ends = 0
         self.streaming = False
         self.speaking = False
+        self.since_ms = 0
+        """When the caller was last heard to begin or to stop."""
         self.running: list[str] = []
         self.outputs = Counter[str]()
         self.frames = 0
@@ -101,7 +104,10 @@ class Call:
         if isinstance(event, e.StreamStarted):
             self.streaming = True
         elif isinstance(event, e.SpeechStarted | e.SpeechStopped):
-            self.speaking = self.streaming and isinstance(event, e.SpeechStarted)
+            # Speaking over what announces a transfer interrupts nothing, refused or not.
+            heard = self.streaming and not self.machine._parts.transfer.under_way
+            self.speaking = heard and isinstance(event, e.SpeechStarted)
+            self.since_ms = self.now_ms
         self._listen(event)
         commands = self.machine.handle(event, self.now_ms)
         if isinstance(event, e.SpeechAudio) and self.speaking:
@@ -141,7 +147,7 @@ class Call:
         for command in commands:
             if isinstance(command, TO_CALLER):
                 assert self.streaming, "something for a caller who is not there"
-            if isinstance(command, c.OpenModel | c.CloseModel):
+            if isinstance(command, c.OpenModel | c.CloseModel | c.SwitchModel):
                 self.outputs.clear()
                 self.speaking = False
             self._check(command)
@@ -156,6 +162,10 @@ class Call:
         match command:
             case c.EndStream():
                 self.ends += 1
+            case c.CreateResponse():
+                noise = self.now_ms - self.since_ms >= AT_FIRST_MS
+                assert noise or not self.speaking, "a request into the caller's sentence"
+                self.speaking = False
             case c.TruncateItem():
                 sent_ms = self.server.sent_bytes[command.item_id] // 8
                 assert 0 <= command.audio_end_ms <= sent_ms, "truncated beyond what was sent"
@@ -174,6 +184,7 @@ class Call:
                 self.rest += [e.HangUpDone(accepted=True), e.HangUpDone(accepted=False)]
             case c.FailOver():
                 self.rest += [e.FailoverDone(accepted=True), e.FailoverDone(accepted=False)]
+                self.rest.append(e.FailoverDone(accepted=False, unclear=True))
             case _:
                 pass
 
@@ -205,6 +216,11 @@ def call_tool(call: Call, name: str) -> None:
     call.server.call_tool(call.tools, name)
 
 
+def wish_late(call: Call, name: str) -> None:
+    call.tools += 1
+    call.server.wish_late(call.tools, name)
+
+
 def caller_audio(call: Call, gap_ms: int) -> None:
     call.frames += 20 + gap_ms
     call.feed(frame(call.frames))
@@ -216,12 +232,26 @@ def lose_line(call: Call) -> None:
         call.feed(e.ModelLineLost(1006, "abnormal"))
 
 
+def lose_spare(call: Call) -> None:
+    if call.server.spare:
+        call.server.drop_spare()
+        call.feed(e.SpareLost(1006, "abnormal"))
+
+
+def refuse_spare(call: Call) -> None:
+    coming = [x for x in call.server.pending if isinstance(x, e.SpareReady)]
+    if coming:
+        call.server.drop_spare()
+        call.feed(e.SpareRefused("http_503", retryable=True))
+
+
 def what_happens(luck: Random) -> Step:
     """One thing that happens; what happens often in a call happens often here."""
     n, yes = luck.randrange(4), luck.random() < 0.85
     length = luck.choice([1, 7, 160, 800, 1_600, 3_200, 8_000, 100_000])
     status = luck.choices(["completed", "failed", "incomplete"], [10, 1, 1])[0]
     tool = luck.choices(TOOLS, [6, 3, 1, 1, 1])[0]
+    leave = luck.choice(["end_call", "transfer_call"])
     gap_ms, digit = luck.choice([0, 0, 5, 400]), luck.choice("12#")
     soon_ms, late_ms = luck.randrange(1, 500), luck.randrange(500, 12_000)
     likely: list[tuple[float, Step]] = [
@@ -231,7 +261,9 @@ def what_happens(luck: Random) -> Step:
         (6, lambda call: call.server.finish(status)),
         (4, lambda call: call.server.hear(interrupts=yes)),
         (6, lambda call: call.server.turn(n, answers=yes)),
+        (2, lambda call: call.server.pause()),
         (3, lambda call: call_tool(call, tool)),
+        (1, lambda call: wish_late(call, leave)),
         (4, lambda call: finish_tool(call, n, not yes)),
         (3, lambda call: answer_rest(call, n)),
         (5, lambda call: caller_audio(call, gap_ms)),
@@ -239,6 +271,9 @@ def what_happens(luck: Random) -> Step:
         (1, lambda call: call.wait(late_ms)),
         (0.4, lambda call: call.server.refuse()),
         (0.3, lose_line),
+        (0.5, lambda call: call.feed(e.SwapOrdered("voice"))),
+        (0.2, lose_spare),
+        (0.2, refuse_spare),
     ]
     return luck.choices([step for _, step in likely], [weight for weight, _ in likely])[0]
 

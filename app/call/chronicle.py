@@ -1,0 +1,301 @@
+"""The witness of one stream: tells from events and commands what became known.
+
+It stands beside the machine, sees what the machine is told and answers, and tells facts
+(``app.call.facts``); it counts nothing that is not told. Audio is not told beyond its length,
+and costs what its counting costs: what changes with every delta is told when somebody asks for
+it (``settle``), five times a second.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from app.call.playout import Heard
+from app.call.transcript import Entry, Transcript, Voice
+from app.protocol import commands as c
+from app.protocol import events as e
+from app.protocol.units import ms_of_bytes
+
+Tell = Callable[[int, str, Mapping[str, Any]], None]
+"""``(at_ms, type, data)``: a fact, of ``app.call.facts.FACTS``."""
+
+
+NOT_TOLD = -1
+
+
+class Machine(Protocol):
+    """What is asked of a machine beside its commands."""
+
+    @property
+    def transcript(self) -> Transcript:
+        """What has been said on this stream."""
+
+    def hearing(self, now_ms: int) -> list[Heard]:
+        """What is being played: how much of it was heard so far."""
+
+
+@dataclass(slots=True)
+class Latency:
+    """One turn, in ms after the caller stopped; None while it has not happened."""
+
+    stopped_at_ms: int
+    sent_ms: int | None = None
+    """First audio handed to Twilio."""
+    played_ms: int | None = None
+    """First audio heard, as Twilio's first mark tells: the figure the caller feels."""
+
+
+class Chronicle:
+    """One stream's facts. Show it everything but caller audio that passes."""
+
+    def __init__(self, machine: Machine, tell: Tell, stream: int) -> None:
+        self._machine = machine
+        self._tell = tell
+        self._stream = stream
+        self._over = False
+        self._played_any = False
+        self._reaction_us: int | None = None
+        self._padded_ms = 0
+        self._played_bytes = 0
+        self._item_bytes = Counter[str]()
+        self._ignored = Counter[str]()
+        self._unanswered: Latency | None = None
+        self._first_mark: tuple[str, int] | None = None
+        self._heard_turn: Latency | None = None
+        self._spare_id = ""
+        """The session of a spare line."""
+        self._playing: dict[str, int] = {}
+        """Items under way: how much of each was last told to be heard, in ms."""
+
+    def saw(self, now_ms: int, event: e.Event | None, commands: Sequence[c.Command]) -> None:
+        """One answer of the machine's; ``event`` is None when a moment came. On the audio path."""
+        if isinstance(event, e.SpeechAudio):
+            self._spoke(now_ms, event, commands)
+            return
+        if not isinstance(event, e.SpeechText):
+            self._saw_event(now_ms, event, commands)
+        if commands:
+            self._saw_commands(now_ms, commands)
+
+    def _saw_event(self, now_ms: int, event: e.Event | None, commands: Sequence[c.Command]) -> None:
+        match event:
+            case e.MarkReturned():
+                self._marked(now_ms, event)
+            case e.SpeechStopped():
+                self._unanswered = Latency(now_ms)
+            case e.SpeechStarted():
+                self._interrupted(now_ms, commands)
+            case e.ResponseDone():
+                self._responded(now_ms, event)
+            case e.ToolCalled():
+                told = {"tool_call_id": event.tool_call_id, "name": event.name}
+                self._tell(now_ms, "tool.started", told)
+            case e.ToolDone():
+                told_ms: dict[str, Any] = {"tool_call_id": event.tool_call_id}
+                told_ms |= {"ms": event.elapsed_ms}
+                self._tell(now_ms, "tool.completed" if event.ok else "tool.failed", told_ms)
+            case e.ModelError():
+                self._warn(now_ms, f"model_error:{event.code}")
+            case _:
+                self._saw_line(now_ms, event)
+
+    def _warn(self, now_ms: int, what: str) -> None:
+        self._tell(now_ms, "warning", {"id": what, "count": 1})
+
+    def reacted(self, reaction_us: int) -> None:
+        """From an interruption's arrival to the ``clear`` being written; ``saw`` follows."""
+        self._reaction_us = reaction_us
+
+    def _interrupted(self, now_ms: int, commands: Sequence[c.Command]) -> None:
+        if any(isinstance(command, c.ClearPlayback) for command in commands):
+            self._tell(now_ms, "caller.interrupted", {"reaction_us": self._reaction_us})
+        self._reaction_us = None
+
+    def _responded(self, now_ms: int, event: e.ResponseDone) -> None:
+        if event.usage is not None:
+            self._tell(now_ms, "model.used", asdict(event.usage))
+        if event.status == "failed":
+            self._warn(now_ms, f"response_failed:{event.reason}")
+
+    def _saw_line(self, now_ms: int, event: e.Event | None) -> None:
+        match event:
+            case e.StreamStarted():
+                told: dict[str, Any] = {"stream": self._stream, "stream_sid": event.stream_sid}
+                self._tell(now_ms, "call.stream_started", told)
+            case e.ModelReady():
+                self._tell(now_ms, "call.model_connected", {"session_id": event.session_id})
+            case e.SpareReady() | e.SpareRefused() | e.SpareLost():
+                self._saw_spare(now_ms, event)
+            case e.ModelRefused():
+                self._tell(now_ms, "call.model_refused", {"reason": event.reason})
+            case e.ModelLineLost():
+                told = {"close_code": event.code, "reason": event.reason}
+                self._tell(now_ms, "call.model_lost", told)
+            case e.TransferRefused():
+                self._tell(now_ms, "transfer.answered", {"outcome": f"refused:{event.reason}"})
+            case e.TransferUnclear():
+                self._tell(now_ms, "transfer.answered", {"outcome": f"unclear:{event.reason}"})
+            case e.TransferAccepted():
+                self._tell(now_ms, "transfer.answered", {"outcome": "ringing"})
+            case e.CallerDigit():
+                self._tell(now_ms, "dtmf.received", {"length": 1})
+            case _:
+                pass
+
+    def _saw_spare(self, now_ms: int, event: e.SpareReady | e.SpareRefused | e.SpareLost) -> None:
+        if isinstance(event, e.SpareReady):
+            self._spare_id = event.session_id
+        else:
+            what = "spare_lost" if isinstance(event, e.SpareLost) else "spare_refused"
+            self._warn(now_ms, f"{what}:{event.reason}")
+
+    def _saw_commands(self, now_ms: int, commands: Sequence[c.Command]) -> None:
+        for command in commands:
+            if isinstance(command, c.Transfer):
+                told = {"target": command.target, "mode": "cold"}
+                self._tell(now_ms, "transfer.started", told)
+            elif isinstance(command, c.AppendSilence):
+                self._padded_ms += command.length_ms
+            elif isinstance(command, c.PlayAudio):
+                self._played_bytes += command.length_bytes
+                self._playing.update(dict.fromkeys(self._item_bytes, NOT_TOLD))
+                self._played(now_ms, command)
+            elif isinstance(command, c.SendMark):
+                self._played(now_ms, command)
+            elif isinstance(command, c.ClearPlayback):
+                self._cleared()
+            elif isinstance(command, c.SwitchModel):
+                swapped = {"session_id": self._spare_id, "swapped": True}
+                self._tell(now_ms, "call.model_connected", swapped)
+
+    def _spoke(self, now_ms: int, event: e.SpeechAudio, commands: Sequence[c.Command]) -> None:
+        self._item_bytes[event.item_id] += event.length_bytes
+        if commands:
+            self._played_bytes += event.length_bytes
+            self._playing.setdefault(event.item_id, NOT_TOLD)
+        if self._unanswered is not None or not self._played_any:
+            for command in commands:
+                self._played(now_ms, command)
+
+    def _played(self, now_ms: int, command: c.Command) -> None:
+        turn = self._unanswered
+        if isinstance(command, c.PlayAudio):
+            if not self._played_any:
+                self._played_any = True
+                self._tell(now_ms, "call.first_audio", {"stream": self._stream})
+            if turn is not None and turn.sent_ms is None:
+                turn.sent_ms = now_ms - turn.stopped_at_ms
+                self._tell(now_ms, "turn.answered", asdict(turn))
+        elif isinstance(command, c.SendMark) and self._first_mark is None and self._answering:
+            self._first_mark = (command.name, command.covers_ms)
+
+    def _cleared(self) -> None:
+        """Marks thrown back by a ``clear`` say nothing about what was heard."""
+        self._playing.clear()  # What was heard of it is in the transcript, as a cut.
+        if self._first_mark is not None:
+            self._first_mark = self._unanswered = None
+
+    @property
+    def _answering(self) -> bool:
+        """The first audio of an answer has been sent and not been heard yet."""
+        return self._unanswered is not None and self._unanswered.sent_ms is not None
+
+    def _marked(self, now_ms: int, event: e.MarkReturned) -> None:
+        if self._first_mark is None or self._first_mark[0] != event.name:
+            return
+        turn = self._unanswered
+        if turn is not None:
+            turn.played_ms = now_ms - self._first_mark[1] - turn.stopped_at_ms
+            self._heard_turn = turn
+            self._tell(now_ms, "turn.answered", asdict(turn))
+        self._first_mark = self._unanswered = None
+
+    def take_turn(self) -> Latency | None:
+        """The turn whose answer began to be heard just now, once; None when there is none."""
+        turn, self._heard_turn = self._heard_turn, None
+        return turn
+
+    def settle(self, now_ms: int) -> None:
+        """Tell what changed and was not told yet: words, and how much of them was heard."""
+        transcript = self._machine.transcript
+        if transcript.take_cleared():
+            self._playing.clear()
+            self._tell(now_ms, "transcript.cleared", {"stream": self._stream})
+        for entry in transcript.take_changed():
+            self._tell(now_ms, "transcript.updated", self._words(entry))
+        self._tell_heard(now_ms, transcript)
+
+    def _words(self, entry: Entry) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "stream": self._stream,
+            "entry": entry.place,
+            "voice": entry.voice.value,
+            "key": entry.key,
+            "began_at_ms": entry.at_ms,
+            "text": entry.text,
+        }
+        if entry.voice is Voice.TOOL:
+            told |= {"name": entry.name, "arguments": entry.arguments}
+        if entry.heard_ms is not None:
+            told |= {"cut": True, "heard_ms": entry.heard_ms, "sent_ms": entry.sent_ms}
+        return told
+
+    def _tell_heard(self, now_ms: int, transcript: Transcript) -> None:
+        under_way = _by_item(self._machine.hearing(now_ms))
+        for item_id in [known for known in self._playing if known not in under_way]:
+            del self._playing[item_id]
+            length_ms = ms_of_bytes(self._item_bytes[item_id])
+            self._heard(now_ms, transcript, item_id, length_ms, length_ms, whole=True)
+        for item_id, heard_ms in under_way.items():
+            if self._playing.get(item_id) != heard_ms:
+                self._playing[item_id] = heard_ms
+                sent_ms = ms_of_bytes(self._item_bytes[item_id])
+                self._heard(now_ms, transcript, item_id, heard_ms, sent_ms, whole=False)
+
+    def _heard(
+        self,
+        now_ms: int,
+        transcript: Transcript,
+        item_id: str,
+        heard_ms: int,
+        sent_ms: int,
+        *,
+        whole: bool,
+    ) -> None:
+        entry = transcript.spoken(item_id)
+        if entry is None or entry.heard_ms is not None:
+            return
+        told: dict[str, Any] = {"stream": self._stream, "entry": entry.place}
+        told |= {"heard_ms": heard_ms, "sent_ms": sent_ms, "whole": whole}
+        self._tell(now_ms, "transcript.heard", told)
+
+    def line_closed(
+        self, now_ms: int, ignored: Mapping[str, int], warnings: Mapping[str, int]
+    ) -> None:
+        """One of the lines is closed: what it had not needed, and what was odd about it."""
+        self._ignored.update(ignored)
+        for what, count in warnings.items():
+            self._tell(now_ms, "warning", {"id": what, "count": count})
+
+    def over(self, now_ms: int, reason: str) -> None:
+        """The stream has ended; idempotent. Only outcomes of effects may follow."""
+        if self._over:
+            return
+        self._over = True
+        self.settle(now_ms)
+        figures = {
+            "stream": self._stream,
+            "played_ms": ms_of_bytes(self._played_bytes),
+            "silence_appended_ms": self._padded_ms,
+            "ignored": dict(self._ignored),
+        }
+        self._tell(now_ms, "line.figures", figures)
+        self._tell(now_ms, "call.stream_stopped", {"stream": self._stream, "reason": reason})
+
+
+def _by_item(parts: Iterable[Heard]) -> dict[str, int]:
+    heard = Counter[str]()
+    for part in parts:
+        heard[part.item_id] += part.heard_ms
+    return dict(heard)

@@ -1,0 +1,89 @@
+"""What the operator's programs are told about a call: which kinds, and in which words. Pure.
+
+The envelope is that of Standard Webhooks: ``type``, ``timestamp``, ``data``. Rule: what is not
+in ``NOTICES`` is told to nobody, and words of the call only to who named them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+ENDED = "call.ended"
+ANALYZED = "call.analyzed"
+ALWAYS = (ENDED, ANALYZED)
+"""Told by the work that follows a call, exactly once; the others are facts as they come."""
+_WORDS = "transcript."
+
+NOTICES: dict[str, str] = {
+    "call.created": "a call came, or was placed",
+    "call.rejected": "nobody answered it: `reason`",
+    "call.ringing": "the telephone called rings",
+    "call.answered": "somebody picked up: `answered_by`",
+    "call.resumed": "the caller is back in an earlier conversation",
+    "call.stream_started": "the audio began: `stream_sid`",
+    "call.stream_stopped": "the audio ended: `reason`",
+    "call.model_connected": "the model listens: `session_id`",
+    "call.model_lost": "its connection ended: `close_code`, `reason`",
+    "caller.interrupted": "the caller cut the agent short",
+    "dtmf.received": "keys were pressed: `length`, never which",
+    "tool.started": "`tool_call_id`, `name`",
+    "tool.completed": "`tool_call_id`, `ms`",
+    "tool.failed": "`tool_call_id`, `ms`",
+    "transfer.started": "`target`, `mode`",
+    "transfer.ended": "`outcome`, `talk_s`",
+    "voicemail.detected": "an answering machine picked up",
+    "voicemail.left": "it was told the message",
+    "sms.sent": "`message_sid`, `status`",
+    "transcript.updated": "`role`, `text`; only for who names it, or `transcript.*`",
+    ENDED: "the record but for `analysis`, exactly once",
+    ANALYZED: "`status`, `analysis`, exactly once",
+}
+"""Every kind, with what is in its ``data``; documented in README.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The call that a notice is about."""
+
+    call_id: str
+    conversation_id: str
+    direction: str
+    from_number: str | None
+    to_number: str | None
+    custom_data: Mapping[str, Any]
+
+
+def asked_for(patterns: Iterable[str], kind: str) -> bool:
+    """Whether one of these globs names this kind. ``*`` alone names everything but words."""
+    if kind not in NOTICES:
+        return False
+    named = (one for one in patterns if fnmatchcase(kind, one))
+    return any(one.startswith(_WORDS) for one in named) if kind.startswith(_WORDS) else any(named)
+
+
+def notice(
+    kind: str, timestamp: str | None, seq: int, about: About, more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The body of a webhook. ``seq`` is the number of the fact among those of its call."""
+    data = {
+        **_told(kind, more),
+        "call_id": about.call_id,
+        "conversation_id": about.conversation_id,
+        "seq": seq,
+        "direction": about.direction,
+        "from": {"number": about.from_number},
+        "to": {"number": about.to_number},
+        "agent": None,
+        "metadata": {},
+        "custom_data": dict(about.custom_data),
+    }
+    return {"type": kind, "timestamp": timestamp, "data": data}
+
+
+def _told(kind: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    if kind.startswith(_WORDS):
+        # Arguments of tools are among the words, and may be what the caller keyed in.
+        return {"role": more.get("voice"), "text": more.get("text")}
+    private = {"analysis"} if kind == ENDED else {"sms"} if kind == ANALYZED else set[str]()
+    return {name: value for name, value in more.items() if name not in private}
