@@ -6,12 +6,10 @@ empty value is an absent one, and names this file does not know are somebody els
 """
 
 import os
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import SplitResult, quote, urlsplit
+from typing import Any, Literal, Self
+from urllib.parse import quote, urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import (
@@ -22,51 +20,49 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app import addresses
+from app.setting_values import (
+    AccountSid,
+    AgentFile,
+    BaseUrl,
+    Countries,
+    DatabaseUrl,
+    Hours,
+    Interface,
+    KeySid,
+    LogLevel,
+    PhoneNumber,
+    PublicOrigin,
+    ScenarioFile,
+    Secret,
+    Secrets,
+    SharedKeys,
+    Unusable,
+    WebhookSecrets,
+)
 
 EXAMPLE_AGENT = Path(__file__).parent / "agents" / "example.yaml"
 
 _SHORTEST_KEY = 16
-_LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _SHAPES = {
     "PORT": "a whole number from 0 to 65535",
     "LOCAL_LINE_PORT": "a whole number from 0 to 65535",
     "MAX_CONCURRENT_CALLS": "a whole number from 1 to 10000",
     "DRAIN_SECONDS": "a whole number of seconds from 0 to 86400",
+    "RETENTION_DAYS": "a whole number of days from 1 to 36500, or empty",
+    "CALLS_PER_SECOND": "a number from 0.01 to 100",
+    "MAX_OUTBOUND_CALLS": "a whole number from 1 to 10000",
+    "WEBHOOK_LOOPBACK": "true or false",
+    "JOBS": "child or none",
     "LOG_FORMAT": '"console" or "json"',
     "REALTIME_DIALECT": "openai, azure, xai, localai or hf-speech-to-speech",
 }
-_SID = {
-    "AC": re.compile(r"AC[0-9a-fA-F]{32}"),
-    "SK": re.compile(r"SK[0-9a-fA-F]{32}"),
-}
-_PLACEHOLDER = re.compile(
-    r"""
-    \.{3} | \u2026 | [<>]                       # sk-...   <your key>
-    | ^(sk-(proj-)?|ac|sk)?[x*]+$ | [x*]{6,}    # sk-xxxx   ************
-    | (^|[-_/\s\[{])your[-_\s]?                 # your-key, sk-your_key
-    | change[-_ ]?me | replace[-_ ]?(me|this|with) | placeholder | ^example
-    | ^(todo|none|null|secret|password|token|key|api[-_]?key)$
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_PLACEHOLDER_HOST = re.compile(
-    r"(^|\.)example\.(com|net|org)$|^(example|x{3,}|your[-_]?\w*|my[-_]?domain)\.", re.IGNORECASE
-)
 
 
 class SettingsFault(Exception):
     """The settings do not allow a start; the message is one sentence with the fix."""
-
-
-@dataclass(frozen=True, slots=True)
-class SharedKey:
-    """A secret Twilio may sign webhooks with instead of the auth token."""
-
-    id: str
-    secret: SecretStr
 
 
 class Settings(BaseSettings):
@@ -81,60 +77,77 @@ class Settings(BaseSettings):
         validate_by_name=True,
     )
 
-    openai_api_key: SecretStr | None = None
+    openai_api_key: Secret = None
     """Absent: there is no model, and no call is taken."""
-    openai_base_url: str = "https://api.openai.com/v1"
+    openai_base_url: BaseUrl = "https://api.openai.com/v1"
     """Any server that speaks the same API; without a slash at the end."""
     realtime_dialect: Literal["openai", "azure", "xai", "localai", "hf-speech-to-speech"] = "openai"
     """In what the server there differs from OpenAI's."""
 
-    twilio_account_sid: str | None = None
+    twilio_account_sid: AccountSid | None = None
     """Absent: Twilio's routes answer 503."""
-    twilio_auth_tokens: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        default=(), validation_alias="TWILIO_AUTH_TOKEN"
-    )
+    twilio_auth_tokens: Secrets = Field(default=(), validation_alias="TWILIO_AUTH_TOKEN")
     """The first one is the primary token; each of them may have signed a webhook."""
-    twilio_shared_keys: Annotated[tuple[SharedKey, ...], NoDecode] = ()
+    twilio_shared_keys: SharedKeys = ()
     """Keys that may have signed a webhook, found by the id the request names."""
-    twilio_api_key: str | None = None
+    twilio_api_key: KeySid | None = None
     """With its secret: what REST requests use instead of the auth token."""
-    twilio_api_secret: SecretStr | None = None
-    twilio_api_url: str = "https://api.twilio.com"
+    twilio_api_secret: Secret = None
+    twilio_api_url: BaseUrl = "https://api.twilio.com"
     """Base of the REST API; without a slash at the end."""
 
-    public_url: str | None = None
+    public_url: PublicOrigin | None = None
     """The origin Twilio sees, without a slash at the end; signatures are checked over it."""
-    host: str = "0.0.0.0"
+    host: Interface = "0.0.0.0"
     port: int = Field(default=5050, ge=0, le=65535)
     """0 lets the system choose."""
 
-    agent_file: Path = EXAMPLE_AGENT
-    database_url: SecretStr = SecretStr("sqlite:///data/patchline.db")
-    """Checked today, used by a coming release: calls are kept in memory for now."""
-    api_key: SecretStr | None = None
+    agent_file: AgentFile = EXAMPLE_AGENT
+    database_url: DatabaseUrl = SecretStr("sqlite:///data/patchline.db")
+    """SQLite or PostgreSQL; ``python -m app migrate`` makes its tables."""
+    api_key: Secret = None
     """Absent: one is generated and printed at the first start."""
+
+    dial_countries: Countries = ()
+    """Where the agent may call; empty: nowhere."""
+    dial_from: PhoneNumber | None = None
+    """Whose number is shown, where an order names none."""
+    calling_hours: Hours = "Mo-Su 08:00-21:00"
+    """By the clock of who is called."""
+    calls_per_second: float = Field(default=1.0, ge=0.01, le=100)
+    """What the account allows, over all processes."""
+    max_outbound_calls: int = Field(default=10, ge=1, le=10_000)
+    """Calls the agent placed that are up or ringing, over all processes."""
+    webhook_secrets: WebhookSecrets = ()
+    """What webhooks are signed with; while one is being replaced, the old and the new."""
+    webhook_loopback: bool = False
+    """Webhooks may go to this machine, without TLS: for tests."""
+    jobs: Literal["child", "none"] = "child"
+    """child: ``serve`` starts the process that calls and delivers; none: somebody else does."""
 
     local_line_port: int = Field(default=5051, ge=0, le=65535)
     """Of the local carrier, where the softphone rings; on loopback only. 0: any."""
-    local_scenario: Path | None = None
+    local_scenario: ScenarioFile | None = None
     """What callers say to the local model and what it answers; absent: it follows the agent."""
-    stt_base_url: str | None = None
+    stt_base_url: BaseUrl | None = None
     """An OpenAI-compatible server that hears better than the local model."""
-    stt_api_key: SecretStr | None = None
+    stt_api_key: Secret = None
     stt_model: str = ""
-    tts_base_url: str | None = None
+    tts_base_url: BaseUrl | None = None
     """An OpenAI-compatible server that speaks better."""
-    tts_api_key: SecretStr | None = None
+    tts_api_key: Secret = None
     tts_model: str = ""
     tts_voice: str = ""
-    llm_base_url: str | None = None
+    llm_base_url: BaseUrl | None = None
     """An OpenAI-compatible server that thinks better."""
-    llm_api_key: SecretStr | None = None
+    llm_api_key: Secret = None
     llm_model: str = ""
 
     max_concurrent_calls: int = Field(default=100, ge=1, le=10_000)
     drain_seconds: int = Field(default=600, ge=0, le=86_400)
-    log_level: str = "info"
+    retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    """How long calls are kept after their end; None: for ever."""
+    log_level: LogLevel = "info"
     log_format: Literal["console", "json"] | None = None
     """None: console on a terminal, json elsewhere."""
 
@@ -147,6 +160,11 @@ class Settings(BaseSettings):
     def local_line(self) -> bool:
         """True where no Twilio account is set."""
         return self.twilio_account_sid is None
+
+    @property
+    def several_processes(self) -> bool:
+        """True where others may answer under PUBLIC_URL as well: they share a PostgreSQL."""
+        return self.database_url.get_secret_value().lower().startswith("postgres")
 
     @property
     def rest_credentials(self) -> tuple[str, str]:
@@ -206,97 +224,15 @@ class Settings(BaseSettings):
             " leave it empty to have one drawn.",
         )
 
-    @field_validator(
-        "openai_api_key",
-        "twilio_api_secret",
-        "api_key",
-        "stt_api_key",
-        "tts_api_key",
-        "llm_api_key",
-        mode="before",
-    )
+    @field_validator("*", mode="wrap")
     @classmethod
-    def _one_secret(cls, value: object, info: ValidationInfo) -> object:
-        return _secret(_name(info), value) if isinstance(value, str) else value
-
-    @field_validator("twilio_auth_tokens", mode="before")
-    @classmethod
-    def _several_secrets(cls, value: object, info: ValidationInfo) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(_secret(_name(info), part) for part in _parts(value))
-
-    @field_validator("twilio_shared_keys", mode="before")
-    @classmethod
-    def _pairs(cls, value: object, info: ValidationInfo) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(_shared_key(_name(info), part) for part in _parts(value))
-
-    @field_validator("twilio_account_sid", "twilio_api_key")
-    @classmethod
-    def _sid(cls, value: str | None, info: ValidationInfo) -> str | None:
-        prefix = "SK" if info.field_name == "twilio_api_key" else "AC"
-        if value is not None and not _SID[prefix].fullmatch(value):
-            raise SettingsFault(
-                f"{_name(info)} must be {prefix} followed by 32 hexadecimal digits:"
-                " copy it from the Twilio console."
-            )
-        return value
-
-    @field_validator(
-        "openai_base_url", "twilio_api_url", "stt_base_url", "tts_base_url", "llm_base_url"
-    )
-    @classmethod
-    def _base(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None:
-            return None
-        parts = _address(_name(info), value)
-        if fault := addresses.fault_of_base(parts):
-            raise SettingsFault(f"{_name(info)} {fault}")
-        return value.rstrip("/")
-
-    @field_validator("public_url")
-    @classmethod
-    def _origin(cls, value: str | None, info: ValidationInfo) -> str | None:
-        return None if value is None else _public_origin(_name(info), value)
-
-    @field_validator("host")
-    @classmethod
-    def _interface(cls, value: str) -> str:
-        if re.search(r"[\s/@\[\]]", value) or value.count(":") == 1:
-            raise SettingsFault(
-                'HOST must be an address to listen on, such as "0.0.0.0":'
-                " remove scheme and brackets, and put the port into PORT."
-            )
-        return value
-
-    @field_validator("agent_file", "local_scenario")
-    @classmethod
-    def _exists(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if value is not None and not value.is_file():
-            what = "an agent document" if info.field_name == "agent_file" else "a scenario"
-            raise SettingsFault(
-                f'{_name(info)} names "{value}", which is not a file: set the path of {what}.'
-            )
-        return value
-
-    @field_validator("database_url")
-    @classmethod
-    def _database(cls, value: SecretStr) -> SecretStr:
-        if not re.match(r"(sqlite|postgresql)(\+\w+)?://\S+$", value.get_secret_value()):
-            raise SettingsFault(
-                "DATABASE_URL must be an SQLAlchemy URL that begins with sqlite:// or"
-                ' postgresql://, such as "sqlite:///data/patchline.db".'
-            )
-        return value
-
-    @field_validator("log_level")
-    @classmethod
-    def _level(cls, value: str) -> str:
-        if value.lower() not in _LOG_LEVELS:
-            raise SettingsFault(f"LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}.")
-        return value.lower()
+    def _named(
+        cls, value: object, take: Callable[[object], object], info: ValidationInfo
+    ) -> object:
+        try:
+            return take(value)
+        except Unusable as fault:
+            raise SettingsFault(f"{_name(info)} {fault}") from None
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:
@@ -348,6 +284,37 @@ def environment(more: Mapping[str, str]) -> dict[str, str]:
     return kept | dict(more)
 
 
+_OF_ANY_PROCESS = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TZDIR"),
+        *("TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "PATHEXT", "USERPROFILE"),
+        *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+        *("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PYTHONNOUSERSITE"),
+        *("PYTHONUTF8", "PYTHONIOENCODING", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+        *("PYTHONWARNINGS", "PYTHONASYNCIODEBUG", "PYTHONFAULTHANDLER"),
+        # Of the local model's ears and voices, and of the arithmetic beneath them.
+        *("POCKETSPHINX_PATH", "ESPEAK_DATA_PATH"),
+        *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+    }
+)
+"""What a program needs to run at all. No proxy: companions' clients ask none, and its address
+often carries a password."""
+
+
+def bare_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """For a process beside this one that is to know nothing but ``more``.
+
+    Of ours it has where programs, libraries, certificates and temporary files are, language
+    and time zone: what else is around a server may be a secret of its tools or its machine.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _OF_ANY_PROCESS or name.startswith("LC_")
+    }
+    return kept | dict(more)
+
+
 def setting_names() -> tuple[str, ...]:
     """Every setting as it is written in ``.env``, in the order of the class."""
     return tuple(
@@ -372,64 +339,3 @@ def _name(info: ValidationInfo) -> str:
     """The setting under validation, as the operator writes it."""
     field = info.field_name or ""
     return str(Settings.model_fields[field].validation_alias or field.upper())
-
-
-def _parts(value: str) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()]
-
-
-def _secret(name: str, value: str) -> SecretStr | None:
-    """``value`` as a secret that can travel in a header; None where it is blank."""
-    value = value.strip()
-    if not value:
-        return None
-    if _PLACEHOLDER.search(value):
-        raise SettingsFault(
-            f"{name} is still a placeholder: put the real value, or leave it empty."
-        )
-    if not re.fullmatch(r"[!-~]+", value):
-        raise SettingsFault(
-            f"{name} contains a space or a character no key has: copy it again, without quotes."
-        )
-    return SecretStr(value)
-
-
-def _shared_key(name: str, value: str) -> SharedKey:
-    key_id, separator, text = value.partition(":")
-    secret = _secret(name, text)
-    if not separator or not key_id.strip() or secret is None:
-        raise SettingsFault(f"{name} must be pairs of id:secret, separated by commas.")
-    return SharedKey(key_id.strip(), secret)
-
-
-def _address(name: str, value: str) -> SplitResult:
-    """``value`` taken apart, when it is an absolute http or https URL of a real place."""
-    fault = SettingsFault(
-        f'{name} must be a URL such as "https://host" without user, query or fragment.'
-    )
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
-        raise fault from None
-    if _PLACEHOLDER.search(value) or _PLACEHOLDER_HOST.search(parts.hostname or ""):
-        raise SettingsFault(f"{name} is still a placeholder: put the real address.")
-    clean = re.fullmatch(r"[!-~]+", value) and not re.search(r"[@?#\\]", value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not clean:
-        raise fault
-    return parts
-
-
-def _public_origin(name: str, value: str) -> str:
-    parts = _address(name, value)
-    host = parts.hostname or ""
-    if parts.path not in ("", "/"):
-        raise SettingsFault(f'{name} must be an origin: remove "{parts.path}" from its end.')
-    if parts.scheme == "http" and not addresses.is_loopback(host):
-        raise SettingsFault(f"{name} must begin with https://: Twilio sends calls to nothing else.")
-    if parts.scheme == "https" and not addresses.is_public(host):
-        raise SettingsFault(
-            f'{name} names "{host}", where Twilio cannot ring: set the address of your tunnel or'
-            " server, or http://127.0.0.1 with its port for the local Twilio."
-        )
-    return f"{parts.scheme}://{parts.netloc.lower()}"

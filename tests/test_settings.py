@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from app.services.store.database import database_url
 from app.settings import (
     EXAMPLE_AGENT,
     Settings,
@@ -64,6 +65,7 @@ def test_nothing_set_is_the_local_line_with_the_local_model() -> None:
     assert (settings.host, settings.port) == ("0.0.0.0", 5050)
     assert settings.agent_file == EXAMPLE_AGENT
     assert (settings.max_concurrent_calls, settings.drain_seconds) == (100, 600)
+    assert settings.retention_days is None
     assert (settings.log_level, settings.log_format) == ("info", None)
 
 
@@ -90,6 +92,7 @@ def test_everything_set_is_read(tmp_path: Path) -> None:
         API_KEY="operators-key",
         MAX_CONCURRENT_CALLS="7",
         DRAIN_SECONDS="0",
+        RETENTION_DAYS="30",
         LOG_LEVEL="DEBUG",
         LOG_FORMAT="json",
     )
@@ -108,6 +111,7 @@ def test_everything_set_is_read(tmp_path: Path) -> None:
     assert (settings.host, settings.port) == ("127.0.0.1", 0)
     assert settings.api_key == SecretStr("operators-key")
     assert (settings.max_concurrent_calls, settings.drain_seconds) == (7, 0)
+    assert settings.retention_days == 30
     assert (settings.log_level, settings.log_format) == ("debug", "json")
 
 
@@ -317,6 +321,11 @@ HOST_SHAPE = (
             "MAX_CONCURRENT_CALLS must be a whole number from 1 to 10000.",
         ),
         ("DRAIN_SECONDS", "-1", "DRAIN_SECONDS must be a whole number of seconds from 0 to 86400."),
+        (
+            "RETENTION_DAYS",
+            "0",
+            "RETENTION_DAYS must be a whole number of days from 1 to 36500, or empty.",
+        ),
         ("LOG_LEVEL", "loud", "LOG_LEVEL must be one of debug, info, warning, error, critical."),
         ("LOG_FORMAT", "xml", 'LOG_FORMAT must be "console" or "json".'),
         (
@@ -328,8 +337,9 @@ HOST_SHAPE = (
         (
             "DATABASE_URL",
             "postgres://db",
-            "DATABASE_URL must be an SQLAlchemy URL that begins with sqlite:// or postgresql://,"
-            ' such as "sqlite:///data/patchline.db".',
+            'DATABASE_URL must be "sqlite:///" and the path of a file, or'
+            ' "postgresql://user:password@host:5432/name" (in the password, write @ as %40,'
+            " / as %2F, : as %3A).",
         ),
     ],
 )
@@ -561,3 +571,47 @@ def test_a_setting_in_any_case_stays_with_this_process(
 
     assert environment({"PHONE_TICKET": "t"}).get(name) is None
     assert environment({"OPENAI_API_KEY": "own"})["OPENAI_API_KEY"] == "own"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "sqlite:///data/patchline.db",
+        "sqlite:////var/lib/patchline.db",
+        "postgres://u:p@h/db",
+        "postgresql://u:p%40@h:5433/db?sslmode=require",
+        "postgresql+psycopg://h/db",
+        "postgresql:///db?host=/var/run/postgresql",
+    ],
+)
+def test_the_address_of_a_database_is_taken_as_hosters_write_it(value: str) -> None:
+    """What is taken here can be opened by the store."""
+    settings = Settings(database_url=SecretStr(value), _env_file=None)
+
+    assert settings.database_url.get_secret_value() == value
+    assert database_url(value).database
+    assert settings.several_processes == value.startswith("postgres")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "data/patchline.db",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite://host/x.db",
+        "mysql://u:geheim@h/db",
+        "postgres://u:geheim@h",
+        "postgres://u:geheim@h/",
+        "postgres://u:geheim@h:port/db",
+        "postgres://u:ge/heim@h/db",
+        "postgres://u:p@h/d b",
+    ],
+)
+def test_no_other_address_is_taken_nor_shown(tmp_path: Path, value: str) -> None:
+    """Half an address would be found out when the first call comes."""
+    sentence = fault_of(tmp_path, DATABASE_URL=value)
+
+    assert sentence.startswith('DATABASE_URL must be "sqlite:///" and the path')
+    assert "heim" not in sentence

@@ -11,9 +11,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import requests
@@ -54,6 +55,17 @@ class Patience:
     """Doubles with every attempt, give or take a tenth: Twilio's own advice."""
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedCall:
+    """A call that Twilio knows to have been placed by this account."""
+
+    call_sid: str
+    status: str
+    """In Twilio's words, as of now."""
+    created_at: datetime
+    """UTC, whole seconds."""
+
+
 class TwilioRest:
     """The account's REST API. Constructing it neither connects nor starts a thread.
 
@@ -82,6 +94,7 @@ class TwilioRest:
         client.api.base_url = base_url.rstrip("/")
         self._closed = False
         self._calls = client.api.v2010.account.calls
+        self._messages = client.api.v2010.account.messages
 
     async def redirect(self, call_sid: str, twiml: str) -> None:
         """Let the call go on with another document; its stream, if any, ends soon after.
@@ -114,6 +127,54 @@ class TwilioRest:
         call = self._call(call_sid)
         return str(await self._ask(lambda: call.fetch().status))
 
+    async def place(self, to: str, from_: str, url: str, more: Mapping[str, Any]) -> str:
+        """Place a call; returns its CallSid once Twilio has taken the order, before it rings.
+
+        ``more`` are further parameters by the library's names. Raises CarrierFault; where it
+        is ``unclear`` the telephone may ring all the same. It is sent a second time only where
+        the first was certainly not carried out: Twilio has no idempotency key for this.
+        """
+        self._check_open()
+        create = self._calls.create
+        sid = await self._ask(
+            lambda: create(to=to, from_=from_, url=url, **more).sid, again_after=_WITHOUT_EFFECT
+        )
+        if not is_call_sid(str(sid)):
+            raise CarrierFault("server_error")
+        return str(sid)
+
+    async def placed_since(self, to: str, from_: str, since: datetime) -> list[PlacedCall]:
+        """The calls this account placed from one number to another, oldest first.
+
+        Only those that were ordered at ``since`` or later; Twilio's clock has whole seconds.
+        Its filter by time is not used: it leaves out calls that wait to be dialled. Raises
+        CarrierFault.
+        """
+        self._check_open()
+        listed = self._calls.list
+        found: Any = await self._ask(
+            lambda: [
+                _placed(one)
+                for one in listed(to=to, from_=from_, limit=50, page_size=50)
+                if one.to == to and one._from == from_ and one.direction == "outbound-api"
+            ]
+        )
+        recent = [one for one in found if one.created_at >= since.replace(microsecond=0)]
+        return sorted(recent, key=lambda one: one.created_at)
+
+    async def message(self, to: str, from_: str, body: str) -> str:
+        """Send a text message; its SID once Twilio has taken it, before it arrives.
+
+        Raises CarrierFault; where it is ``unclear`` it may have been sent all the same. It is
+        sent a second time only where the first was certainly not carried out.
+        """
+        self._check_open()
+        create = self._messages.create
+        sid = await self._ask(
+            lambda: create(to=to, from_=from_, body=body).sid, again_after=_WITHOUT_EFFECT
+        )
+        return str(sid)
+
     def close(self) -> None:
         """Give up what has not begun and close what is idle; requests under way time out."""
         self._closed = True
@@ -122,11 +183,14 @@ class TwilioRest:
 
     def _call(self, call_sid: str) -> Any:
         # The library puts the SID into the path as it is.
-        if self._closed:
-            raise OurFault("closed", "the REST client was closed")
+        self._check_open()
         if not is_call_sid(call_sid):
             raise OurFault("malformed_call_sid", "a REST request needs a well-formed CallSid")
         return self._calls(call_sid)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise OurFault("closed", "the REST client was closed")
 
     async def _ask(
         self, request: Callable[[], object], *, again_after: frozenset[str] = _WORTH_ANOTHER_TRY
@@ -162,6 +226,10 @@ class TwilioRest:
         except (ValueError, TypeError, AttributeError, KeyError) as exc:
             # Whatever answered with success is not Twilio's API: the reply is no call.
             raise CarrierFault("server_error") from exc
+
+
+def _placed(call: Any) -> PlacedCall:
+    return PlacedCall(call.sid, str(call.status), call.date_created.astimezone(UTC))
 
 
 def _translate(exc: TwilioException | requests.RequestException) -> NoReturn:

@@ -7,6 +7,7 @@ import socket
 import urllib.parse
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 from aiohttp import web
@@ -398,3 +399,79 @@ def test_credentials_must_be_there(missing: str) -> None:
 
     with pytest.raises(OurFault):
         TwilioRest(**credentials)
+
+
+async def test_a_call_is_placed_with_what_was_asked_for(
+    carrier: Carrier, twilio: TwilioRest
+) -> None:
+    """And its CallSid is known before it rings."""
+    carrier.replies = [(201, {"sid": CALL_SID, "status": "queued"})]
+
+    sid = await twilio.place("+12125551234", "+12125550000", "https://x/y", {"timeout": 20})
+
+    assert sid == CALL_SID
+    assert carrier.forms == [
+        {"To": "+12125551234", "From": "+12125550000", "Url": "https://x/y", "Timeout": "20"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "unclear"),
+    [
+        ((500, {"code": 20500}), True),
+        ((502, "<html>bad gateway</html>"), True),
+        ((201, "<html>portal</html>"), True),
+        ((201, {"sid": "what?"}), True),
+        ((400, {"code": 21211}), False),
+        ((401, {"code": 20003}), False),
+    ],
+)
+async def test_an_order_is_never_sent_twice(
+    carrier: Carrier,
+    twilio: TwilioRest,
+    reply: tuple[int, dict[str, object] | str],
+    unclear: bool,
+) -> None:
+    """Somebody's telephone rings for it."""
+    carrier.replies = [reply]
+
+    fault = await fault_of(twilio.place("+12125551234", "+12125550000", "https://x/y", {}))
+
+    assert fault.unclear is unclear
+    assert len(carrier.requests) == 1
+
+
+async def test_an_order_that_was_not_taken_is_sent_again(
+    carrier: Carrier, twilio: TwilioRest
+) -> None:
+    """429 means that nothing was done."""
+    carrier.replies = [(429, {"code": 20429}), (201, {"sid": CALL_SID})]
+
+    assert await twilio.place("+12125551234", "+12125550000", "https://x/y", {}) == CALL_SID
+
+
+async def test_the_calls_between_two_numbers_since_a_moment_are_found(
+    carrier: Carrier, twilio: TwilioRest
+) -> None:
+    """Oldest first; what does not belong there is left out, whatever the server filters."""
+
+    def listed(sid: str, minute: int, **other: str) -> dict[str, str]:
+        made = f"Sat, 21 Nov 2026 12:{minute:02}:00 +0000"
+        plain = {"to": "+12125551234", "from": "+12125550000", "direction": "outbound-api"}
+        return {**plain, "sid": sid, "status": "queued", "date_created": made, **other}
+
+    calls = [
+        listed("CA3", 7),
+        listed("CA2", 5),
+        listed("CA1", 4),
+        listed("CA4", 8, direction="inbound"),
+        listed("CA5", 8, to="+12125559999"),
+    ]
+    carrier.replies = [(200, {"calls": calls, "page": 0, "page_size": 50, "next_page_uri": None})]
+
+    found = await twilio.placed_since(
+        "+12125551234", "+12125550000", datetime(2026, 11, 21, 12, 5, 0, 900_000, tzinfo=UTC)
+    )
+
+    assert [one.call_sid for one in found] == ["CA2", "CA3"]
+    assert dict(carrier.requests[0].query)["To"] == "+12125551234"

@@ -1,0 +1,120 @@
+"""Asking a model what a call came to, once: the Responses API with a strict JSON schema.
+
+Tries again are the caller's: the library's own would wait in here, and count nothing. The
+answer is read by us and not by the library, whose ``parse`` loses what was cut off. Words of
+callers are in the request and the answer, and in no log and no exception.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import openai
+
+from app.call.analysis import NoAnswer, Wish, instructions, judged, schema, shown, transcript
+
+PATIENCE_S = 90.0
+"""For one answer, whole."""
+_TOKENS = 4_000
+"""Of an answer; four times as many where one was cut off. Thinking counts, too."""
+_MOST_BYTES = 2_000_000
+
+
+class Analyst:
+    """Constructing it connects to nothing."""
+
+    def __init__(self, wish: Wish, *, api_key: str, base_url: str, patience_s: float = PATIENCE_S):
+        """``base_url`` ends before ``/responses``."""
+        self._wish = wish
+        self._key, self._url, self._patience_s = api_key, base_url, patience_s
+
+    async def analyse(self, record: Mapping[str, Any], *, room: int = 1) -> dict[str, Any]:
+        """``status``, ``analysis`` and ``sms`` of a call. Raises NoAnswer.
+
+        ``room``: how many times the usual length the answer may have.
+        """
+        lines = transcript(record)
+        if not lines:
+            return {"status": "skipped", "reason": "nothing_said", "analysis": None, "sms": None}
+        answer = await self._asked(shown(lines), _TOKENS * room)
+        return judged(answer, self._wish, lines)
+
+    async def _asked(self, text: str, tokens: int) -> str:
+        form = {"type": "json_schema", "strict": True, "name": "call_report"}
+        shape: Any = {"format": {**form, "schema": schema(self._wish)}}
+        try:
+            async with (
+                asyncio.timeout(self._patience_s),
+                self._opened() as client,
+                client.responses.with_streaming_response.create(
+                    model=self._wish.model,
+                    instructions=instructions(self._wish),
+                    input=text,
+                    store=False,
+                    max_output_tokens=tokens,
+                    text=shape,
+                ) as response,
+            ):
+                return _text_of(json.loads(await _read(response.iter_bytes())))
+        except TimeoutError:
+            raise NoAnswer("timed_out") from None
+        except openai.APIError as exc:
+            raise NoAnswer(_reason(exc)) from None
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+            # Not what the API answers: a page, a list, nothing.
+            raise NoAnswer("server_error") from None
+
+    def _opened(self) -> openai.AsyncOpenAI:
+        # One for each question: an hour may pass between two, and the last has no successor.
+        return openai.AsyncOpenAI(
+            api_key=self._key,
+            base_url=self._url,
+            max_retries=0,
+            timeout=self._patience_s,
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=False),
+        )
+
+
+async def _read(chunks: AsyncIterator[bytes]) -> bytes:
+    """No more than an answer can have. Raises NoAnswer."""
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            raise NoAnswer("server_error")
+    return bytes(body)
+
+
+def _text_of(answer: Mapping[str, Any]) -> str:
+    """The text of an answer that is whole. Raises NoAnswer, and what a stranger's page raises."""
+    if answer["status"] == "incomplete":
+        why = (answer.get("incomplete_details") or {}).get("reason")
+        raise NoAnswer("refused" if why == "content_filter" else "truncated")
+    if answer["status"] != "completed":
+        raise NoAnswer("server_error")
+    messages = [item for item in answer["output"] if item["type"] == "message"]
+    parts = [part for item in messages for part in item["content"]]
+    if any(part["type"] == "refusal" for part in parts):
+        raise NoAnswer("refused")
+    text = "".join(part["text"] for part in parts if part["type"] == "output_text")
+    if not text:
+        raise NoAnswer("invalid")
+    return text
+
+
+def _reason(exc: openai.APIError) -> str:
+    if isinstance(exc, openai.APITimeoutError):
+        return "timed_out"
+    if isinstance(exc, openai.APIConnectionError):
+        return "unreachable"
+    if isinstance(exc, openai.RateLimitError):
+        # The account is empty: that does not pass by itself.
+        return "no_credit" if exc.code == "insufficient_quota" else "rate_limited"
+    if isinstance(exc, openai.AuthenticationError | openai.PermissionDeniedError):
+        return "credentials"
+    if isinstance(exc, openai.InternalServerError):
+        return "server_error"
+    if isinstance(exc, openai.APIStatusError):
+        return f"refused_{exc.status_code}"
+    return "server_error"

@@ -1,0 +1,167 @@
+"""The bus: one process asks another about a call that lives there.
+
+On PostgreSQL by ``NOTIFY``, which needs nothing that is not there already; a process alone, or
+several on SQLite, have nobody to ask. The one rule: an answer that does not come in time is no
+answer (None), and whoever asked goes on without it; nothing is ever asked twice.
+
+    asker ── {id, from, op, args} ──▶ channel of the other process
+    asker ◀── {id, answer} ────────── its own channel
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import orjson
+import psycopg
+import structlog
+from psycopg import AsyncConnection, sql
+
+MOST_BYTES = 7_900
+"""A payload of NOTIFY must be shorter than 8,000 bytes (PostgreSQL 15, NOTIFY)."""
+RECONNECT_S = 1.0
+_SAY = "SELECT CASE WHEN pg_try_advisory_xact_lock(%s) THEN NULL ELSE pg_notify(%s, %s) END"
+MOST_SERVED = 1_000
+"""Questions being answered at once; those beyond get no answer."""
+
+Handler = Callable[[str, dict[str, Any]], Awaitable[Any]]
+"""``(op, args)`` to an answer of plain JSON values."""
+Spawn = Callable[[Coroutine[Any, Any, None], str], None]
+
+log = structlog.get_logger("bus")
+
+
+class NoBus:
+    """There is no other process."""
+
+    def __init__(self, me: str) -> None:
+        self.me = me
+
+    async def ask(self, _to: str, _op: str, _args: dict[str, Any], _within_s: float) -> Any | None:
+        """Nobody answers."""
+        return None
+
+    async def run(self, _handler: Handler, _spawn: Spawn) -> None:
+        """Nobody asks."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class PostgresBus:
+    """One process's place on the bus. Belongs to the loop."""
+
+    def __init__(self, url: str, me: str) -> None:
+        """``url`` is libpq's; its user needs no more than to connect."""
+        self._url = url
+        self.me = me
+        self._waiting: dict[str, asyncio.Future[Any]] = {}
+        self._serving = 0
+        self._closed = False
+        self._speaking = asyncio.Lock()
+        self._mouth: AsyncConnection[Any] | None = None
+        self.listening = asyncio.Event()
+        """Set while questions reach this process."""
+
+    async def ask(self, to: str, op: str, args: dict[str, Any], within_s: float) -> Any | None:
+        """What process ``to`` answers; None where it does not within so many seconds.
+
+        Raises ``ValueError`` for a question too long to be asked. Cancelling is safe.
+        """
+        name = secrets.token_hex(8)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[name] = answer
+        try:
+            async with asyncio.timeout(within_s):
+                asked = {"id": name, "from": self.me, "op": op, "args": args}
+                return await answer if await self._say(to, asked) else None
+        except (TimeoutError, psycopg.Error, OSError) as exc:
+            log.warning("bus_no_answer", op=op, reason=type(exc).__name__)
+            return None
+        finally:
+            del self._waiting[name]
+
+    async def _say(self, to: str, message: dict[str, Any]) -> bool:
+        """False where nobody listens: the lock of who does is free."""
+        payload = orjson.dumps(message).decode()
+        if len(payload.encode()) > MOST_BYTES:
+            raise ValueError(f"a message of {len(payload)} characters is too long for the bus")
+        async with self._speaking:
+            mouth = await self._connected()
+            self._mouth = None  # Whatever goes wrong now, the next question has a fresh one.
+            try:
+                said = await mouth.execute(_SAY, (_ear(to), _channel(to), payload))
+                heard = await said.fetchone()
+                self._mouth = None if self._closed else mouth
+            finally:
+                if self._mouth is None:
+                    await mouth.close()
+        return heard is not None and heard[0] is not None
+
+    async def _connected(self) -> AsyncConnection[Any]:
+        if self._closed:
+            raise OSError("the bus is closed")
+        if self._mouth is None or self._mouth.closed:
+            self._mouth = await AsyncConnection.connect(self._url, autocommit=True)
+        return self._mouth
+
+    async def run(self, handler: Handler, spawn: Spawn) -> None:
+        """Listen until cancelled; what is asked meanwhile and not heard gets no answer."""
+        while True:
+            try:
+                ears = await AsyncConnection.connect(self._url, autocommit=True)
+                async with ears:
+                    await ears.execute(
+                        sql.SQL("LISTEN {}").format(sql.Identifier(_channel(self.me)))
+                    )
+                    await ears.execute("SELECT pg_advisory_lock_shared(%s)", (_ear(self.me),))
+                    self.listening.set()
+                    async for notice in ears.notifies():
+                        self._heard(notice.payload, handler, spawn)
+            except (psycopg.Error, OSError) as exc:
+                log.warning("bus_lost", reason=type(exc).__name__)
+            finally:
+                self.listening.clear()
+            await asyncio.sleep(RECONNECT_S)
+
+    def _heard(self, payload: str, handler: Handler, spawn: Spawn) -> None:
+        message = orjson.loads(payload)
+        if "op" not in message:
+            waiting = self._waiting.get(message["id"])
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message["answer"])
+            return
+        if self._serving >= MOST_SERVED:
+            log.warning("bus_overloaded", op=message["op"])
+            return
+        self._serving += 1
+        spawn(self._answer(message, handler), f"bus-{message['op']}")
+
+    async def _answer(self, message: dict[str, Any], handler: Handler) -> None:
+        try:
+            answer = await handler(message["op"], message["args"])
+            await self._say(message["from"], {"id": message["id"], "answer": answer})
+        except (psycopg.Error, OSError, ValueError) as exc:
+            log.warning("bus_mute", op=message["op"], reason=type(exc).__name__)
+        finally:
+            self._serving -= 1
+
+    async def close(self) -> None:
+        """Idempotent; ``run`` is ended by whoever started it. Nothing is asked or answered then."""
+        self._closed = True
+        mouth, self._mouth = self._mouth, None
+        if mouth is not None:
+            await mouth.close()
+
+
+def _channel(process: str) -> str:
+    """A channel's name: 63 bytes at most, and nothing of the process's own making."""
+    return f"patchline_{hashlib.sha256(process.encode()).hexdigest()[:24]}"
+
+
+def _ear(process: str) -> int:
+    """The advisory lock that a process holds as long as its listening connection lives. The
+    server lets go of it when the process dies: nobody waits for the answer of the dead."""
+    return int.from_bytes(hashlib.sha256(process.encode()).digest()[:8], signed=True)

@@ -1,0 +1,154 @@
+"""What is still to be done about calls: which facts were told, which ends were followed up.
+
+The mark is on the call itself, so that an end is found also where the process that wrote it
+died a moment later. Rule: something is marked when it is enqueued, never before; enqueuing
+twice is enqueuing once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.call.record import amended
+from app.services.store.calls import AFTERWARDS, CallRow, StoredFact, call_row
+from app.services.store.schema import call_facts, calls
+
+MOST_CALLS = 100
+MOST_FACTS = 500
+"""In one go."""
+_NOTHING = sa.null()
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """A fact that nobody was told of yet."""
+
+    call: CallRow
+    """Without its record."""
+    fact: StoredFact
+
+
+class Afterwards:
+    """Over an engine that belongs to the caller. Raises SQLAlchemyError and OSError."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def ended(self, limit: int = MOST_CALLS) -> list[str]:
+        """Calls that are over and were not followed up, erased ones included."""
+        c = calls.c
+        wanted = (
+            sa.select(c.call_id)
+            .where(c.status == "ended", sa.not_(c.followed_up))
+            .order_by(c.ended_at)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return list((await connection.execute(wanted)).scalars())
+
+    async def followed_up(self, call_id: str) -> None:
+        """What follows this call is enqueued."""
+        mark = sa.update(calls).where(calls.c.call_id == call_id).values(followed_up=True)
+        async with self._engine.begin() as connection:
+            await connection.execute(mark)
+
+    async def untold(self, call_id: str | None = None, limit: int = MOST_FACTS) -> list[Untold]:
+        """Facts of live calls, or of one call, that nobody was told of; in order for each."""
+        whose = calls.c.status == "live" if call_id is None else calls.c.call_id == call_id
+        facts = call_facts.c
+        wanted = (
+            sa.select(facts.seq, facts.at_ms, facts.type, facts.data, *_row())
+            .join_from(calls, call_facts, facts.call_id == calls.c.call_id)
+            .where(whose, sa.not_(calls.c.erased), facts.seq > calls.c.told_seq)
+            .order_by(facts.call_id, facts.seq)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [_untold(row) for row in await connection.execute(wanted)]
+
+    async def told(self, call_id: str, seq: int) -> None:
+        """The facts of this call up to ``seq`` are enqueued for whoever asked."""
+        mark = (
+            sa.update(calls)
+            .where(calls.c.call_id == call_id, calls.c.told_seq < seq)
+            .values(told_seq=seq)
+        )
+        async with self._engine.begin() as connection:
+            await connection.execute(mark)
+
+    async def call(self, call_id: str) -> CallRow | None:
+        """The call with its record; None where there is none any more, or it was erased."""
+        wanted = sa.select(calls).where(calls.c.call_id == call_id, sa.not_(calls.c.erased))
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(wanted)).first()
+        return None if row is None else call_row(row)
+
+    async def last(self, call_id: str, kind: str) -> StoredFact | None:
+        """The newest fact of this kind about the call."""
+        async with self._engine.connect() as connection:
+            return await _last(connection, call_id, kind)
+
+    async def add_once(self, call_id: str, kind: str, data: Mapping[str, Any]) -> bool:
+        """A fact about a call that is over, unless it has one of this kind; its record as well.
+
+        False where it has, or the call goes on, was erased, or is unknown: nothing is written.
+        """
+        mine = sa.and_(
+            calls.c.call_id == call_id, calls.c.status == "ended", sa.not_(calls.c.erased)
+        )
+        async with self._engine.begin() as connection:
+            # Changes nothing, and locks the row, or SQLite's file, before anything is read.
+            lock = sa.update(calls).where(mine).values(status=calls.c.status)
+            if not (await connection.execute(lock)).rowcount:
+                return False
+            if await _last(connection, call_id, kind) is not None:
+                return False
+            row = call_row((await connection.execute(sa.select(calls).where(mine))).one())
+            await _append(connection, row, kind, data)
+            if row.record is not None:
+                told = amended(row.record, kind=kind, data=data)
+                await connection.execute(sa.update(calls).where(mine).values(record=told))
+        return True
+
+
+async def _append(
+    connection: AsyncConnection, row: CallRow, kind: str, data: Mapping[str, Any]
+) -> None:
+    numbers = sa.select(sa.func.max(call_facts.c.seq)).where(call_facts.c.call_id == row.call_id)
+    last = (await connection.execute(numbers)).scalar_one() or 0
+    fact = {
+        "call_id": row.call_id,
+        "seq": max(last, AFTERWARDS) + 1,
+        "at_ms": max(0, round((datetime.now(UTC) - row.created_at).total_seconds() * 1000)),
+        "type": kind,
+        "data": dict(data),
+    }
+    await connection.execute(sa.insert(call_facts).values(fact))
+
+
+async def _last(connection: AsyncConnection, call_id: str, kind: str) -> StoredFact | None:
+    c = call_facts.c
+    wanted = (
+        sa.select(c.seq, c.at_ms, c.type, c.data)
+        .where(c.call_id == call_id, c.type == kind)
+        .order_by(c.seq.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(wanted)).first()
+    return None if row is None else StoredFact(*row)
+
+
+def _row() -> Sequence[sa.ColumnElement[Any]]:
+    """The columns of a call, without its record."""
+    return [_NOTHING.label("record") if c is calls.c.record else c for c in calls.c]
+
+
+def _untold(row: sa.Row[Any]) -> Untold:
+    values: list[Any] = list(row)
+    names = [column.name for column in calls.c]
+    call = CallRow(**dict(zip(names, values[4:], strict=True)))
+    return Untold(call, StoredFact(*values[:4]))

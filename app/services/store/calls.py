@@ -1,0 +1,310 @@
+"""Finding calls and their facts, and making them forgotten.
+
+Lists are newest first and paged by the last call of a page, not by a count, so that calls which
+begin meanwhile shift nothing. An erased call keeps a row with its ids and times: that it took
+place is not personal, and a second erasure must find it.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.services.store.changes import clean
+from app.services.store.schema import call_facts, calls, now, to_ms
+
+PAGE = 100
+EXPIRE_BATCH = 100
+AFTERWARDS = 1_000_000_000
+"""Facts that are added when a call is over are numbered from here: whoever held the call may
+still have something to say under the numbers that follow its last one."""
+_NOTHING = sa.null()
+
+
+Amend = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""A record to the same record, with something more in it."""
+
+
+class CursorFault(ValueError):
+    """A cursor that no page of ours ended with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRow:
+    """A call, as it is known now."""
+
+    call_id: str
+    call_sid: str | None
+    conversation_id: str
+    resumed_from: str | None
+    direction: str
+    from_number: str | None
+    to_number: str | None
+    status: str
+    end_reason: str | None
+    created_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    owner: str | None
+    lease_until: datetime | None
+    resume_count: int
+    config_version: str | None
+    custom_data: Mapping[str, Any] | None
+    record: Mapping[str, Any] | None
+    """None in lists, and until the call ends."""
+    expires_at: datetime | None
+    erased: bool
+    told_seq: int
+    followed_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFact:
+    """A fact with its number."""
+
+    seq: int
+    at_ms: int
+    type: str
+    data: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which calls a list shows; None leaves that out."""
+
+    number: str | None = None
+    """On either side."""
+    from_number: str | None = None
+    to_number: str | None = None
+    created_after: datetime | None = None
+    """This moment included."""
+    created_before: datetime | None = None
+    """This moment not included."""
+    end_reason: str | None = None
+    status: str | None = None
+    config_version: str | None = None
+    conversation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Calls, newest first."""
+
+    calls: Sequence[CallRow] = field(default_factory=tuple)
+    cursor: str | None = None
+    """What the next page is asked for with; None: this was the last."""
+
+
+class Calls:
+    """Queries over an engine that belongs to the caller. Raises SQLAlchemyError and OSError."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def get(self, call: str) -> CallRow | None:
+        """The call with this id or CallSid."""
+        call = clean(call)
+        async with self._engine.connect() as connection:
+            # The id first: a CallSid that is another call's id would be that call's invention.
+            for column in (calls.c.call_id, calls.c.call_sid):
+                found = await connection.execute(sa.select(calls).where(column == call))
+                if row := found.first():
+                    return call_row(row)
+        return None
+
+    async def facts(self, call_id: str, after_seq: int = 0, limit: int = 1_000) -> list[StoredFact]:
+        """The facts behind ``after_seq``, oldest first, at most ``limit``."""
+        c = call_facts.c
+        wanted = (
+            sa.select(c.seq, c.at_ms, c.type, c.data)
+            .where(c.call_id == clean(call_id), c.seq > after_seq)
+            .order_by(c.seq)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [StoredFact(*row) for row in await connection.execute(wanted)]
+
+    async def list(
+        self, filters: Filters | None = None, cursor: str | None = None, limit: int = PAGE
+    ) -> Page:
+        """A page of calls without their records, and without erased ones. Raises CursorFault."""
+        order = (calls.c.created_at, calls.c.call_id)
+        wanted = (
+            sa.select(*(_NOTHING.label("record") if c is calls.c.record else c for c in calls.c))
+            .where(sa.not_(calls.c.erased), *_conditions(filters or Filters()))
+            .order_by(*(column.desc() for column in order))
+            .limit(limit + 1)
+        )
+        if cursor is not None:
+            created_at, call_id = _read_cursor(cursor)
+            # Written out, because SQLite would compare a pair without the column's type.
+            wanted = wanted.where(
+                sa.or_(
+                    calls.c.created_at < created_at,
+                    sa.and_(calls.c.created_at == created_at, calls.c.call_id < call_id),
+                )
+            )
+        async with self._engine.connect() as connection:
+            found = [call_row(row) for row in await connection.execute(wanted)]
+        more = len(found) > limit
+        return Page(tuple(found[:limit]), _cursor(found[limit - 1]) if more else None)
+
+    async def erase(self, call_id: str) -> bool:
+        """Forget what was said, who called and what it was about; False: no such call.
+
+        Facts that a writer still holds are not written any more. Also right for a live call,
+        whose end is then kept without its record.
+        """
+        mine = calls.c.call_id == clean(call_id)
+        gone = {
+            "erased": True,
+            **dict.fromkeys(("from_number", "to_number", "custom_data", "record"), _NOTHING),
+        }
+        async with self._engine.begin() as connection:
+            # First, because it locks the row against a batch that is about to add facts to it.
+            await connection.execute(sa.select(calls.c.call_id).where(mine).with_for_update())
+            found = await connection.execute(sa.update(calls).where(mine).values(gone))
+            await connection.execute(
+                sa.delete(call_facts).where(call_facts.c.call_id == clean(call_id))
+            )
+        return _count(found) > 0
+
+    async def expire(self, older_than: datetime, limit: int = EXPIRE_BATCH) -> int:
+        """Delete calls that ended before, or whose own time is over; returns how many.
+
+        At most ``limit`` at once, so that no lock is held for long: call it until it returns
+        less. Everything that belongs to them goes with them, the row included.
+        """
+        # What ended before then began before then, and there is an index for that.
+        aged = sa.and_(calls.c.created_at < older_than, calls.c.ended_at < older_than)
+        over = sa.or_(aged, calls.c.expires_at < now())
+        oldest = sa.select(calls.c.call_id).where(calls.c.status == "ended", over).limit(limit)
+        # Two processes that delete the same rows in two orders would wait for each other.
+        oldest = oldest.with_for_update(skip_locked=True)
+        async with self._engine.begin() as connection:
+            found = await connection.execute(sa.delete(calls).where(calls.c.call_id.in_(oldest)))
+        return _count(found)
+
+    async def retell(self, call_id: str, record: Mapping[str, Any]) -> bool:
+        """Replace the record of an ended call, when facts came after its end; False: no such
+        call, or it was erased."""
+        wanted = (
+            sa.update(calls)
+            .where(
+                calls.c.call_id == call_id,
+                calls.c.status == "ended",
+                sa.not_(calls.c.erased),
+            )
+            .values(record=dict(record))
+        )
+        async with self._engine.begin() as connection:
+            return _count(await connection.execute(wanted)) > 0
+
+    async def add(
+        self, call_id: str, kind: str, data: Mapping[str, Any], *, at: datetime, tell: Amend
+    ) -> bool:
+        """A fact about a call that is over; ``tell`` says what its record comes to with it.
+
+        False where there is no such call, it goes on, or it was erased: nothing is written.
+        """
+        mine = sa.and_(
+            calls.c.call_id == clean(call_id), calls.c.status == "ended", sa.not_(calls.c.erased)
+        )
+        numbers = sa.select(sa.func.max(call_facts.c.seq)).where(
+            call_facts.c.call_id == clean(call_id)
+        )
+        async with self._engine.begin() as connection:
+            # Changes nothing, and locks the row, or SQLite's file, before anything is read.
+            locked = await connection.execute(
+                sa.update(calls).where(mine).values(status=calls.c.status)
+            )
+            if not _count(locked):
+                return False
+            row = call_row((await connection.execute(sa.select(calls).where(mine))).one())
+            last = (await connection.execute(numbers)).scalar_one() or 0
+            fact = {
+                "call_id": row.call_id,
+                "seq": max(last, AFTERWARDS) + 1,
+                "at_ms": max(0, round((at - row.created_at).total_seconds() * 1000)),
+                "type": kind,
+                "data": dict(data),
+            }
+            await connection.execute(sa.insert(call_facts).values(fact))
+            if row.record is not None:
+                told = {"record": dict(tell(row.record))}
+                await connection.execute(sa.update(calls).where(mine).values(told))
+        return True
+
+    async def last_of(self, number: str, since: datetime) -> CallRow | None:
+        """The newest call with this person since then, whoever called whom."""
+        number = clean(number)
+        theirs = sa.or_(
+            sa.and_(calls.c.direction == "inbound", calls.c.from_number == number),
+            sa.and_(calls.c.direction == "outbound", calls.c.to_number == number),
+        )
+        wanted = (
+            sa.select(calls)
+            .where(theirs, calls.c.created_at >= since)
+            .order_by(calls.c.created_at.desc(), calls.c.call_id.desc())
+            .limit(1)
+        )
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(wanted)).first()
+        return None if row is None else call_row(row)
+
+    async def counts_live(self) -> int:
+        """How many calls are held by a process that lives, over all processes."""
+        wanted = sa.select(sa.func.count()).where(
+            calls.c.status == "live", calls.c.lease_until > now()
+        )
+        async with self._engine.connect() as connection:
+            return (await connection.execute(wanted)).scalar_one()
+
+
+def call_row(row: sa.Row[Any]) -> CallRow:
+    """A row of ``calls``, all its columns, as a value."""
+    return CallRow(**row._mapping)
+
+
+def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
+    c = calls.c
+    asked: list[tuple[Any, Any]] = [
+        (filters.from_number, lambda value: c.from_number == clean(value)),
+        (filters.to_number, lambda value: c.to_number == clean(value)),
+        (filters.created_after, lambda value: c.created_at >= value),
+        (filters.created_before, lambda value: c.created_at < value),
+        (filters.end_reason, lambda value: c.end_reason == clean(value)),
+        (filters.status, lambda value: c.status == clean(value)),
+        (filters.config_version, lambda value: c.config_version == clean(value)),
+        (filters.conversation_id, lambda value: c.conversation_id == clean(value)),
+        (
+            filters.number,
+            lambda value: sa.or_(c.from_number == clean(value), c.to_number == clean(value)),
+        ),
+    ]
+    return [condition(value) for value, condition in asked if value is not None]
+
+
+def _cursor(last: CallRow) -> str:
+    place = orjson.dumps([last.created_at.isoformat(), last.call_id])
+    return base64.urlsafe_b64encode(place).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> tuple[datetime, str]:
+    try:
+        place = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        created_at, call_id = place
+        return to_ms(datetime.fromisoformat(created_at)), clean(str(call_id))
+    except (ValueError, TypeError, OverflowError, binascii.Error):
+        raise CursorFault("the cursor is not one of ours") from None
+
+
+def _count(found: CursorResult[Any]) -> int:
+    return found.rowcount

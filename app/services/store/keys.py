@@ -1,0 +1,51 @@
+"""Idempotency keys: whoever repeats a request is told of the call that the first one made.
+
+One statement decides, so that of two requests at the same moment one is the first, in whatever
+processes they are.
+"""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.errors import OurFault
+from app.services.store.changes import clean
+from app.services.store.schema import idempotency_keys, now
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a key stands for."""
+
+    call_id: str
+    request_hash: str
+
+
+class IdempotencyKeys:
+    """Over an engine that belongs to the caller."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def claim(self, key: str, call_id: str, request_hash: str) -> Claimed:
+        """Make ``key`` stand for this call, unless it stands for one; what it stands for now.
+
+        Raises ``OurFault``, ``database``.
+        """
+        insert = postgresql.insert if self._engine.name == "postgresql" else sqlite.insert
+        row = {"key": clean(key), "call_id": call_id, "request_hash": request_hash}
+        c = idempotency_keys.c
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(
+                    insert(idempotency_keys)
+                    .values(**row, created_at=now())
+                    .on_conflict_do_nothing()
+                )
+                wanted = sa.select(c.call_id, c.request_hash).where(c.key == row["key"])
+                return Claimed(*(await connection.execute(wanted)).one())
+        except (SQLAlchemyError, OSError) as exc:
+            raise OurFault("database") from exc

@@ -1,0 +1,59 @@
+"""Bringing a database to today's tables: one function, safe to call from every process."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from app.services.store.database import open_blocking
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "r0002"
+"""The newest migration, known here so that Alembic's twelve megabytes are loaded only where
+there is something to do; a test compares."""
+_LOCK = 0x50617463  # "Patc": the advisory lock of our migrations
+
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+
+def configuration(connection: sa.Connection) -> "Config":
+    """What Alembic's commands want, over an open connection."""
+    from alembic.config import Config  # noqa: PLC0415 - see HEAD
+
+    config = Config()
+    config.set_main_option("script_location", MIGRATIONS.as_posix().replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def migrate(url: str) -> None:
+    """Run the migrations that are missing, all or none of them; blocks, so call it in a thread.
+
+    Of several processes one does it and the others wait: PostgreSQL has an advisory lock for
+    that, SQLite's file is taken for oneself. Raises AddressFault, SQLAlchemyError, OSError.
+    """
+    engine = open_blocking(url)
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            if _revision(connection) != HEAD:
+                _upgrade(connection)
+    finally:
+        engine.dispose()
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    """What the database was brought to last."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(sa.text("SELECT version_num FROM alembic_version"))
+    return found.scalar_one_or_none()
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - see HEAD
+
+    command.upgrade(configuration(connection), "head")

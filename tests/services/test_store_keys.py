@@ -1,0 +1,69 @@
+"""A client's key stands for one call, and a call that is picked up has an owner."""
+
+import asyncio
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.errors import OurFault
+from app.services.store import schema
+from app.services.store.calls import Calls
+from app.services.store.database import open_engine
+from app.services.store.keys import Claimed, IdempotencyKeys
+from app.services.store.leases import Leases
+from tests.services.stored import MOMENT, a_call, a_writer, rows_of, running
+
+
+async def test_of_eight_orders_under_one_key_one_is_the_first(url: str) -> None:
+    """A program that was not answered asks again, and reaches another process."""
+    engines = [open_engine(url) for _ in range(8)]
+
+    told = await asyncio.gather(
+        *(
+            IdempotencyKeys(engine).claim("key", f"call_{number}", f"hash_{number}")
+            for number, engine in enumerate(engines)
+        )
+    )
+
+    assert len(set(told)) == 1
+    assert told[0].call_id.removeprefix("call_") == told[0].request_hash.removeprefix("hash_")
+    for engine in engines:
+        await engine.dispose()
+
+
+async def test_a_key_stands_for_what_it_stood_for(url: str, engine: AsyncEngine) -> None:
+    """Whatever is asked under it later; NUL and half a character are no obstacle."""
+    del url
+    keys = IdempotencyKeys(engine)
+
+    first = await keys.claim("a\0b\ud800", "call_1", "hash_1")
+    again = await keys.claim("a\0b\ud800", "call_2", "hash_2")
+    other = await keys.claim("c", "call_2", "hash_2")
+
+    assert (first, again) == (Claimed("call_1", "hash_1"), Claimed("call_1", "hash_1"))
+    assert other.call_id == "call_2"
+    assert len(await rows_of(engine, schema.idempotency_keys)) == 2
+
+
+async def test_without_tables_there_is_a_reason(tmp_path: object) -> None:
+    """Whoever orders a call is told that it was not kept."""
+    engine = open_engine(f"sqlite:///{tmp_path}/empty.db")
+
+    with pytest.raises(OurFault) as caught:
+        await IdempotencyKeys(engine).claim("key", "call_1", "hash_1")
+
+    assert caught.value.reason == "database"
+    await engine.dispose()
+
+
+async def test_who_is_picked_up_by_a_process_is_held_by_it(url: str, engine: AsyncEngine) -> None:
+    """The reaper looks for live calls that nobody holds."""
+    async with running(a_writer(url, engine)) as writer:
+        writer.opened(a_call(status="queued", call_sid=None))
+        writer.answered("call_1", MOMENT, "CA9", "p1", 15)
+        writer.answered("call_1", MOMENT, "CA9")
+
+    row = await Calls(engine).get("CA9")
+    assert row is not None
+    assert (row.status, row.owner, row.lease_until is not None) == ("live", "p1", True)
+    assert await Leases(engine).renew("p1") == {"call_1"}
