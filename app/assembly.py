@@ -11,7 +11,7 @@ from app.agents.document import Agent, Target, Voice
 from app.agents.load import AgentDocument
 from app.call.plan import CallPlan, ToolPlan
 from app.errors import ToolFault
-from app.protocol.realtime import SessionConfig
+from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
 from app.runtime.scripts import Destination, Scripts
 from app.tools import builtin
@@ -102,7 +102,7 @@ def scripts(agent: Agent, origin: str) -> Scripts:
     fallback = Fallback(agent.failure.say)
     if agent.failure_target:
         person = destinations[agent.failure_target]
-        fallback = Fallback(agent.failure.say, person.to, person.ring_timeout_s)
+        fallback = Fallback(agent.failure.say, person.to, person.ring_timeout_s, person.caller_id)
     return Scripts(origin, fallback, destinations)
 
 

@@ -1,55 +1,53 @@
-"""The book of live calls: who may come in, whose stream is whose, what becomes of a call.
+"""The book of live calls: who is here, whose stream is whose, how each of them ends.
 
-Capacity is decided here when the TwiML is answered, so that a caller too many hears a
-sentence and not a dead socket. Everything kept is bounded and leaves by itself: invitations
-expire, parked model lines are closed, calls at the carrier are forgotten after a day at the
-latest.
+A call enters, gets a runner for every stream, may be away at the carrier in between, and ends
+once. Everything kept is bounded and leaves by itself: invitations expire, parked model lines
+are closed, calls at the carrier are forgotten after a day at the latest.
 """
 
 import asyncio
 import secrets
-from collections import OrderedDict
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from app.call.conversation import remember
 from app.call.plan import CallPlan
-from app.protocol.events import (
-    CallEnded,
-    CallerLineLost,
-    FailoverOrdered,
-    StreamReportedOver,
-    StreamStopped,
-)
+from app.protocol.events import CallerLineLost, FailoverOrdered, StreamStopped
 from app.runtime import metrics
+from app.runtime.adoption import adopted
+from app.runtime.capacity import Capacity
+from app.runtime.continuing import Earlier
 from app.runtime.dials import Dials
 from app.runtime.effects import contained
+from app.runtime.ended import Ended
 from app.runtime.invitations import Invitations
 from app.runtime.live_call import CallFacts, LiveCall
-from app.runtime.metrics import CALLS_ACTIVE, CALLS_REFUSED
-from app.runtime.ports import CallerLine, Feed, RecordStore
+from app.runtime.ports import CallerLine, FactStore, Feed
 from app.runtime.runner import Runner
 from app.runtime.scripts import Scripts
+from app.services.store.calls import CallRow, StoredFact
+from app.services.store.changes import NewCall
 
-ABNORMAL = 1006
-_ANSWERED = frozenset({"completed", "answered"})
-"""A leg that was answered, by a mailbox for instance, and never bridged says this, too."""
-_DONE = frozenset({"assistant_hangup", "operator_ended", "caller_hangup", "transferred"})
 INTERRUPTED = "the connection was interrupted"
-_REFUSED = {"capacity": "capacity", "draining": "server_shutdown"}
-AT_CARRIER_S = 24 * 3600
-"""Twilio lets two people talk for four hours; after a day the result was lost."""
-DIAL_RESULT_S = 5
-"""From the end of a call that was put through to the result of its dialling, at most."""
-MOST_ENDED = 2_000
-"""Calls whose last reason is remembered, for requests of Twilio's that come late."""
+"""Why the caller comes back, as the model is told, when it is nobody's doing."""
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 """Start a task that the application's lifespan owns, by name."""
 MakeRunner = Callable[[LiveCall, CallPlan], Runner]
+
+SeeTo = Callable[[LiveCall], Coroutine[Any, Any, None]]
+
+LEASE_S = 15
+"""A call whose owner has not said for so long that it lives may be taken over."""
+GOING_AWAY = 1001
+RETURN_S = 15
+"""From a lost stream to Twilio's question what to do next; then Twilio is asked."""
+MOST_RESUMES = 3
+"""So often a call comes back by itself; the next loss is for good."""
 
 log = structlog.get_logger("book")
 
@@ -63,12 +61,6 @@ class Line:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    call_id: str
-    reason: str
-
-
 class Book:
     """Every live call of this process. Not thread-safe; belongs to the loop."""
 
@@ -78,100 +70,204 @@ class Book:
         *,
         capacity: int,
         make_runner: MakeRunner,
-        store: RecordStore,
+        store: FactStore,
         spawn: Spawn,
+        me: str = "",
     ) -> None:
         self._line = line
-        self._capacity = capacity
+        self._me = me
+        self.look_after: SeeTo = self._give_up
+        """Ask the carrier what became of a call whose stream is gone, and see to it."""
+        self.hand_over: SeeTo = self._give_up
+        """Leave a call to the other processes behind our address."""
         self._make_runner = make_runner
         self._store = store
-        self._spawn = spawn
+        self.spawn = spawn
         self._calls: dict[str, LiveCall] = {}
         self._invitations = Invitations()
-        self._dials = Dials()
-        self._ended: OrderedDict[str, _Ended] = OrderedDict()
-        self.draining = False
+        self.capacity = Capacity(capacity)
+        self.dials = Dials()
+        self.ended = Ended()
         self.admitted = 0
         """Calls that came in since the start."""
 
     @property
     def live(self) -> int:
         """Calls that have a runner."""
-        return sum(1 for call in self._calls.values() if call.runner is not None)
+        return len(self.capacity)
 
     @property
     def unfinished(self) -> int:
         """Calls that have not ended: the live ones, and those that were put through."""
         return len(self._calls)
 
-    def admit(self, facts: CallFacts) -> str:
-        """The TwiML for an incoming call. Repeated webhooks get the same document again."""
-        call = self._calls.get(facts.call_sid)
-        ended = self._ended.get(facts.call_sid)
-        if call is None and ended is not None and ended.reason == "capacity":
-            return self._line.scripts.full()
-        if call is None and ended is not None:
-            # A repeated or replayed webhook opens nothing for a call that is over.
-            return self.stream_ended(facts.call_sid, call_over=True)
-        if call is not None and call.invitation is not None and self._waits(call):
-            return call.invitation
-        if call is not None and call.at_carrier and call.dial is not None:
-            return self._line.scripts.transfer(call.dial)
-        if call is not None and call.runner is not None and call.runner.reason is None:
-            # Nothing is done to a live stream before another one really comes.
-            return self._door(call)
-        if self.draining or self.live >= self._capacity:
-            why = "draining" if self.draining else "capacity"
-            CALLS_REFUSED.labels(why).inc()
-            log.warning("call_refused", why=why, call_sid=facts.call_sid)
-            if call is None:
-                # A call that nobody answered is a call: it has its record, too.
-                self._close(self._unheard(facts), _REFUSED[why])
-            return self._line.scripts.full()
-        if call is None:
-            call = self._new_call(facts)
-        return self._invite(call, returning=INTERRUPTED if call.report.stream_sids else None)
+    @property
+    def version(self) -> str:
+        """Of the agent document that calls are answered with."""
+        return self._line.version
 
-    def _new_call(self, facts: CallFacts) -> LiveCall:
-        call = self._unheard(facts)
+    @property
+    def draining(self) -> bool:
+        """Whether no call is taken any more."""
+        return self.capacity.draining
+
+    def call(self, call_sid: str) -> LiveCall | None:
+        """The call that lives under this CallSid."""
+        return self._calls.get(call_sid)
+
+    def lives(self, call_sid: str) -> bool:
+        """Whether the call has not ended yet, as far as we know."""
+        return call_sid in self._calls
+
+    def call_id(self, call_sid: str) -> str | None:
+        """Our name for a call of Twilio's that lives or has ended lately."""
+        call = self._calls.get(call_sid)
+        return call.call_id if call is not None else self.ended.call_id(call_sid)
+
+    def record(self, name: str) -> dict[str, object] | None:
+        """The record of a call that is here, by our id or by Twilio's CallSid."""
+        for call in self._calls.values():
+            if name in (call.call_id, call.facts.call_sid):
+                return call.record()
+        return None
+
+    def here(self, call_id: str) -> LiveCall | None:
+        """The call of this process with this id of ours."""
+        return next((call for call in self._calls.values() if call.call_id == call_id), None)
+
+    def all_here(self) -> list[LiveCall]:
+        """The calls of this process that have not ended."""
+        return list(self._calls.values())
+
+    def take_over(self, row: CallRow, told: Iterable[StoredFact]) -> LiveCall:
+        """A call that this process has claimed from another; ``come_back`` or the carrier's
+        next word goes on with it."""
+        call = adopted(row, told, self._store.append)
+        self._calls[call.facts.call_sid] = call
+        transfers = call.report.transfers
+        if transfers and transfers[-1].open and transfers[-1].token_digest:
+            self.dials.restore(call, transfers[-1].target, transfers[-1].token_digest)
+            self.dials.await_result(call, self.end)
+        else:
+            self._cut_off(call)
+        log.info("call_taken_over_from", call_id=call.call_id, resumes=row.resume_count)
+        return call
+
+    def give_away(self, call: LiveCall) -> None:
+        """Another process has the call, or may claim it: nothing more is said about it here."""
+        call.given_away = True
+        self._calls.pop(call.facts.call_sid, None)
+        self._retire(call)
+        self.dials.forget(call)
+        self.capacity.release(call.call_id)
+        call.readers.tell()
+        log.info("call_given_away", call_id=call.call_id)
+
+    def enter(self, facts: CallFacts, earlier: Earlier | None = None) -> LiveCall:
+        """A call that is taken; ``invite`` is what brings it here. ``earlier``: it continues."""
+        call = self._unheard(facts, earlier)
         self._calls[facts.call_sid] = call
         self.admitted += 1
         log.info("call_admitted", call_id=call.call_id, call_sid=facts.call_sid)
         return call
 
-    def _unheard(self, facts: CallFacts) -> LiveCall:
-        return LiveCall(
-            call_id=f"call_{secrets.token_hex(12)}",
-            facts=facts,
-            config_version=self._line.version,
-            concurrency=self.live + 1,
+    def adopt(self, call: LiveCall) -> None:
+        """A call that we placed has been picked up; ``invite`` is what brings it here."""
+        self._calls[call.facts.call_sid] = call
+        self.admitted += 1
+        self._store.answered(call.call_id, _now(), call.facts.call_sid, self._me, LEASE_S)
+        log.info("call_picked_up", call_id=call.call_id, call_sid=call.facts.call_sid)
+
+    def refused(self, facts: CallFacts, reason: str) -> None:
+        """A call that nobody answered is a call: it has its record, too."""
+        self.end(self._unheard(facts), reason)
+
+    def _unheard(self, facts: CallFacts, earlier: Earlier | None = None) -> LiveCall:
+        call = LiveCall(f"call_{secrets.token_hex(12)}", facts, self._store.append)
+        told = {
+            **asdict(facts),
+            "conversation_id": (
+                earlier.conversation_id if earlier else f"conv_{secrets.token_hex(12)}"
+            ),
+            "resumed_from": earlier.call_id if earlier else None,
+            "config_version": self._line.version,
+            "concurrency": self.live + 1,
+        }
+        self._store.opened(self._row(call, told))
+        call.tell(0, "call.created", told)
+        if earlier is not None:
+            call.memories = earlier.memories
+            call.tell(0, "call.resumed", {"resumed_from": earlier.call_id, "gap_s": earlier.gap_s})
+        return call
+
+    def _row(self, call: LiveCall, told: Mapping[str, Any]) -> NewCall:
+        facts = call.facts
+        return NewCall(
+            call_id=call.call_id,
+            call_sid=facts.call_sid,
+            conversation_id=told["conversation_id"],
+            resumed_from=told["resumed_from"],
+            direction=facts.direction,
+            from_number=facts.from_number,
+            to_number=facts.to_number,
+            config_version=told["config_version"],
+            created_at=datetime.fromtimestamp(call.created_at, UTC),
+            owner=self._me,
+            lease_s=LEASE_S,
         )
 
-    def _waits(self, call: LiveCall) -> bool:
-        runner = call.runner
-        return runner is not None and runner.reason is None and not runner.has_stream
-
-    def _invite(self, call: LiveCall, *, returning: str | None) -> str:
-        """Open a model line and a door to it."""
-        document = self._door(call)
+    def invite(self, call: LiveCall, *, returning: str | None) -> str:
+        """Open a model line and a door to it: the TwiML that brings the caller there."""
+        document = self.door(call)
         self._start(call, returning)
         return document
 
-    def _door(self, call: LiveCall) -> str:
+    def come_back(self, call: LiveCall) -> str | None:
+        """The caller lost their stream and is on the telephone: TwiML for another stream, or
+        None when that was tried too often."""
+        call.cut_off = False
+        if call.report.resumes >= MOST_RESUMES:
+            self.end(call, "stream_lost")
+            return None
+        call.tell(call.now_ms(), "call.returned", {"by": self._me})
+        return self.invite(call, returning=INTERRUPTED)
+
+    def door(self, call: LiveCall) -> str:
         """The stream that brings the token of this document belongs to the call."""
+        call.invited += 1
         call.invitation = self._line.scripts.connect(self._invitations.draw(call))
         return call.invitation
 
+    def claim(self, line: CallerLine, token: str, *, call_sid: str, stream_sid: str) -> Feed | None:
+        """Whose stream this is: where its events go, or None when the token opens nothing."""
+        call = self._invitations.take(token, call_sid)
+        return None if call is None else self.attach(call, line, stream_sid)
+
+    def attach(self, call: LiveCall, line: CallerLine, stream_sid: str) -> Feed:
+        """This stream is the call's: where its events go."""
+        runner = call.runner
+        if runner is None or runner.reason is not None:
+            # The parked model line has given up, or is another process's; the caller has not.
+            runner = self._start(call, call.returning or (INTERRUPTED if call.streams else None))
+        elif runner.has_stream:
+            # Twilio came back before we noticed that it had gone.
+            runner = self._start(call, INTERRUPTED)
+        runner.attach(line, stream_sid)
+        call.invited = 0
+        return runner.feed
+
     def _start(self, call: LiveCall, returning: str | None) -> Runner:
         self._retire(call)
-        plan = replace(self._line.plan, memories=call.memories, returning=returning)
+        plan = replace(self._line.plan, memories=call.memories, returning=returning, **call.outset)
         call.streams += 1
         call.returning = returning
-        self._left_carrier(call)
+        call.cut_off = False
+        call.tell(call.now_ms(), "call.stream_awaited", {"stream": call.streams})
+        self.dials.forget(call)
         call.runner = runner = self._make_runner(call, plan)
-        CALLS_ACTIVE.set(self.live)
+        self.capacity.hold(call.call_id)
         runner.begin()
-        self._spawn(self._live(call, runner), f"call-{call.call_id}")
+        self.spawn(self._live(call, runner), f"call-{call.call_id}")
         return runner
 
     def _retire(self, call: LiveCall) -> None:
@@ -185,74 +281,76 @@ class Book:
         reason = await contained(runner.run(), "carrier_failed")
         self._stream_over(call, runner, reason)
 
-    def claim(self, line: CallerLine, token: str, *, call_sid: str, stream_sid: str) -> Feed | None:
-        """Whose stream this is: where its events go, or None when the token opens nothing."""
-        call = self._invitations.take(token, call_sid)
-        if call is None:
-            return None
-        runner = call.runner
-        if runner is None or runner.reason is not None:
-            # The parked model line has given up waiting; the caller has not.
-            runner = self._start(call, call.returning)
-        elif runner.has_stream:
-            # Twilio came back before we noticed that it had gone.
-            runner = self._start(call, INTERRUPTED)
-        runner.attach(line, stream_sid)
-        return runner.feed
-
     def _stream_over(self, call: LiveCall, runner: Runner, reason: str) -> None:
         if call.runner is not runner:
             return
         call.runner = None
         call.memories = remember(call.memories, runner.machine.transcript.entries)
-        CALLS_ACTIVE.set(self.live)
+        if call.leaving_process:
+            self._leave(call)
+            return
+        if reason == "stream_lost" and runner.has_stream and not call.gone:
+            self._cut_off(call)
+            return
+        self.capacity.release(call.call_id)
         if reason == "transferring":
-            self._with_carrier(call)
+            self._put_through(call)
         elif not runner.has_stream and reason == "stream_lost":
             # Nobody came while the model line was parked; the token is good for longer.
             loop = asyncio.get_running_loop()
             loop.call_at(call.open_until_s, self._nobody_came, call, call.open_until_s)
         else:
-            self._close(call, reason)
+            self.end(call, reason)
+
+    def _cut_off(self, call: LiveCall) -> None:
+        """The socket is gone, perhaps not the call: it keeps its place, and Twilio asks for it."""
+        call.cut_off = True
+        self.capacity.hold(call.call_id)
+        asyncio.get_running_loop().call_later(RETURN_S, self._not_back, call, call.streams)
+
+    def _not_back(self, call: LiveCall, streams: int) -> None:
+        if call.cut_off and call.streams == streams and call.report.ending is None:
+            self.spawn(contained(self.look_after(call), None), f"lost-{call.call_id}")
 
     def _nobody_came(self, call: LiveCall, open_until_s: float) -> None:
         """Its last invitation has expired; one that was drawn since has an end of its own."""
         if call.runner is None and not call.at_carrier and call.open_until_s == open_until_s:
-            self._close(call, "stream_lost")
+            self.end(call, "stream_lost")
 
-    def _with_carrier(self, call: LiveCall) -> None:
-        """The caller is being put through; the dial result tells how that ends."""
+    def _put_through(self, call: LiveCall) -> None:
+        """The caller is with the carrier; the dial result tells how that ends."""
         if call.report.ending is not None:
             return  # The dial result was faster than the answer of REST.
         if call.report.too_late_to_transfer:
-            self._close(call, "caller_hangup")
+            self.end(call, "caller_hangup")
             return
-        loop = asyncio.get_running_loop()
-        call.forgetting = loop.call_later(AT_CARRIER_S, self._close, call, "carrier_failed")
-        self._store.put(call.record())
-        call.readers.tell()
+        self.dials.await_result(call, self.end)
 
-    def _left_carrier(self, call: LiveCall) -> None:
-        """The caller is not being put through any more."""
-        self._dials.forget(call)
-        if call.forgetting is not None:
-            call.forgetting.cancel()
-            call.forgetting = None
+    def returned(self, call: LiveCall) -> None:
+        """The carrier has told how the transfer ended. The redirect was taken, whatever the
+        answer to it said: nobody is on a stream of ours."""
+        self.dials.forget(call)
+        self._retire(call)
+        self.capacity.release(call.call_id)
 
-    def _close(self, call: LiveCall, reason: str) -> None:
+    async def _give_up(self, call: LiveCall) -> None:
+        """Nobody can be asked what became of the call."""
+        self.end(call, "stream_lost")
+
+    def end(self, call: LiveCall, reason: str) -> None:
         """The record closes, exactly once."""
-        if not call.report.ended(reason, call.now_ms()):
+        if call.report.ending is not None or call.given_away:
             return
+        call.cut_off = False
+        call.tell(call.now_ms(), "call.ended", {"reason": reason})
         self._calls.pop(call.facts.call_sid, None)
+        self.capacity.release(call.call_id)
         if call.report.transfer_unclear:
-            self._dials.outlive(call)
-        self._left_carrier(call)
-        self._ended[call.facts.call_sid] = _Ended(call.call_id, reason)
-        while len(self._ended) > MOST_ENDED:
-            self._ended.popitem(last=False)
-        self._store.put(call.record())
+            self.dials.outlive(call)
+        self.dials.forget(call)
+        self.ended.add(call.facts.call_sid, call.call_id, reason)
+        self._store.closed(call.call_id, reason, _now(), call.record(), by=self._me)
         metrics.ended(call.report)
-        call.readers.tell()
         log.info(
             "call_ended",
             call_id=call.call_id,
@@ -262,156 +360,45 @@ class Book:
             duration_ms=call.report.ended_at_ms,
         )
 
-    def stream_ended(self, call_sid: str, *, call_over: bool) -> str:
-        """Twilio asks what to do after ``<Connect>``: the TwiML for it.
+    def corrected(self, call: LiveCall, reason: str) -> None:
+        """A call whose record has closed ended otherwise than was thought."""
+        call_sid = call.facts.call_sid
+        call.tell(call.now_ms(), "call.corrected", {"reason": reason})
+        self.ended.add(call_sid, call.call_id, reason)
+        retelling = self._store.retell(call.call_id, call.record())
+        self.spawn(contained(retelling, None), f"retell-{call.call_id}")
+        log.info("call_corrected", call_id=call.call_id, call_sid=call_sid, reason=reason)
 
-        A caller who is still there, although we thought they had hung up, is not hung up on.
-        """
-        call = self._calls.get(call_sid)
-        if call_over:
-            self.call_over(call_sid, "completed")
-        elif call is not None and call.runner is not None and call.runner.has_stream:
-            # ``stop`` is late, or never comes.
-            call.runner.feed(CallerLineLost(ABNORMAL))
-        if call is not None and call.at_carrier and call.dial is not None and not call_over:
-            return self._line.scripts.transfer(call.dial)
-        reason = self._why_over(call_sid)
-        if reason in _DONE and (call_over or reason != "caller_hangup"):
-            return self._line.scripts.hang_up()
-        return self._line.scripts.failure()
-
-    def _why_over(self, call_sid: str) -> str | None:
-        """Why the call has ended, or its last stream while that is settling."""
-        ended, call = self._ended.get(call_sid), self._calls.get(call_sid)
-        if ended is not None:
-            return ended.reason
-        return call.runner.reason if call is not None and call.runner is not None else None
-
-    def stream_stopped(self, call_sid: str, stream_sid: str) -> None:
-        """The stream's status callback: a second witness of its end, who does not know whether
-        the call ended with it. Idempotent."""
-        call = self._calls.get(call_sid)
-        if call is None or call.runner is None or not call.report.stream_sids:
-            return
-        if call.report.stream_sids[-1] == stream_sid and call.runner.has_stream:
-            call.runner.feed(StreamReportedOver())
-
-    def call_over(self, call_sid: str, status: str) -> None:
-        """Twilio says so: nobody is on the line any more. Idempotent."""
-        call = self._calls.get(call_sid)
-        if call is None:
-            return
-        if call.runner is not None and call.runner.reason is None:
-            call.runner.feed(CallEnded(status))
-        elif call.runner is not None or call.at_carrier:
-            # The dial result tells how the transfer ended; it may come after this.
-            call.gone = True
-            loop = asyncio.get_running_loop()
-            loop.call_later(DIAL_RESULT_S, self._close, call, "caller_hangup")
-        else:
-            self._close(call, "caller_hangup")
-
-    def dialled(
-        self,
-        dial_token: str,
-        *,
-        call_sid: str,
-        connected: bool,
-        status: str,
-        talk_s: int | None,
-        call_over: bool,
-    ) -> str:
-        """How a transfer ended: hang up, or back to the agent, who knows why.
-
-        ``call_over``: the caller is gone, and nobody is left to come back.
-        """
-        call = self._dials.call(dial_token, call_sid)
-        if call is None or call.dial is None:
-            if connected:
-                self._correct(dial_token, call_sid, talk_s)
-            # Of a process before this one, or of a redirect that was given up and took effect.
-            there = not (connected or call_over)
-            late = self.failure() if there else self._line.scripts.hang_up()
-            return self._dials.answer(dial_token, call_sid) or late
-        target = call.dial.target
-        self._left_carrier(call)
-        # The redirect was taken, whatever the answer to it said: nobody is on a stream of ours.
-        self._retire(call)
-        CALLS_ACTIVE.set(self.live)
-        if connected:
-            call.report.transfer_ended("connected", talk_s)
-            self._close(call, "transferred")
-            twiml = self._line.scripts.hang_up()
-        else:
-            status = "not-connected" if status in _ANSWERED else status
-            call.report.transfer_ended(status)
-            call.gone = call.gone or call_over
-            twiml = self._nobody_reached(call, target, status)
-        return self._dials.answered(dial_token, call_sid, twiml)
-
-    def _correct(self, dial_token: str, call_sid: str, talk_s: int | None) -> None:
-        """A redirect that was given up took effect after all: the closed record says so."""
-        call = self._dials.late(dial_token, call_sid)
-        if call is None:
-            return
-        call.report.transfer_ended("connected", talk_s)
-        call.report.corrected("transferred", call.now_ms())
-        self._ended[call_sid] = _Ended(call.call_id, "transferred")
-        self._store.put(call.record())
-        log.info("call_corrected", call_id=call.call_id, call_sid=call_sid, reason="transferred")
-
-    def _nobody_reached(self, call: LiveCall, target: str, status: str) -> str:
-        """The caller was not put through: what becomes of them, in TwiML."""
-        destination = self._line.scripts.destinations[target]
-        if call.gone:
-            self._close(call, "caller_hangup")
-            return self._line.scripts.hang_up()
-        if not destination.resume:
-            self._close(call, "transfer_failed")
-            return self._line.scripts.hang_up(destination.say_on_failure)
-        why = f"putting them through to {target} failed ({status})"
-        if destination.say_on_failure:
-            why += f'. Tell them exactly this: "{destination.say_on_failure}"'
-        return self._invite(call, returning=why)
-
-    def failure(self) -> str:
-        """The failure treatment, for a request that cannot be answered better."""
-        return self._line.scripts.failure()
-
-    def transfer_twiml(self, call: LiveCall, target: str) -> str:
-        """The document that puts this call through. Raises ``KeyError``."""
-        return self._line.scripts.transfer(self._dials.draw(call, target))
-
-    def call(self, call_sid: str) -> LiveCall | None:
-        """The call that lives under this CallSid."""
-        return self._calls.get(call_sid)
-
-    def record(self, name: str) -> dict[str, object] | None:
-        """The record of a live or an ended call, by our id or by Twilio's CallSid."""
-        for call in self._calls.values():
-            if name in (call.call_id, call.facts.call_sid):
-                return call.record()
-        return self._store.get(self.call_id(name) or name)
-
-    def lives(self, call_sid: str) -> bool:
-        """Whether the call has not ended yet, as far as we know."""
-        return call_sid in self._calls
-
-    def call_id(self, call_sid: str) -> str | None:
-        """Our name for a call of Twilio's that lives or has ended lately."""
-        call = self._calls.get(call_sid)
-        if call is not None:
-            return call.call_id
-        ended = self._ended.get(call_sid)
-        return ended.call_id if ended is not None else None
+    def drain(self) -> None:
+        """No call is taken any more; those that are here go on."""
+        self.capacity.draining = True
 
     def let_go(self) -> None:
-        """This process ends: every call that still lives gets the failure treatment."""
-        for call in list(self._calls.values()):
-            if call.runner is not None:
+        """This process ends: calls that still live go on in another one, where there is one, and
+        get the failure treatment otherwise."""
+        for call in self.all_here():
+            if self.capacity.shared:
+                self._send_on(call)
+            elif call.runner is not None:
                 call.runner.feed(FailoverOrdered("server_shutdown"))
+
+    def _send_on(self, call: LiveCall) -> None:
+        """Closing the media socket makes Twilio ask for the call, at whoever answers then."""
+        call.leaving_process = True
+        runner = call.runner
+        if runner is not None and runner.has_stream and runner.reason is None:
+            runner.feed(CallerLineLost(GOING_AWAY))
+        elif runner is None or not runner.has_stream:
+            self._leave(call)
+
+    def _leave(self, call: LiveCall) -> None:
+        self.spawn(contained(self.hand_over(call), None), f"leaving-{call.call_id}")
 
     def close(self) -> None:
         """This process has ended: the calls that go on without it have their records closed."""
         for call in list(self._calls.values()):
-            self._close(call, "server_shutdown")
+            self.end(call, "server_shutdown")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -4,13 +4,18 @@ A result counts once and for its own transfer. Twilio repeats: the same result g
 answer again, also when the call is over, because the answer that it uses may be the second.
 """
 
+import asyncio
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.runtime.invitations import digest_of
 from app.runtime.live_call import Dial, LiveCall
 
 TOKEN_BYTES = 32
+AT_CARRIER_S = 24 * 3600
+"""Twilio lets two people talk for four hours; after a day the result was lost."""
 MOST_ANSWERED = 1_000
 """Answers that are remembered, for results that come again; the oldest are let go of."""
 
@@ -38,19 +43,35 @@ class Dials:
     def draw(self, call: LiveCall, target: str) -> Dial:
         """The call is being put through to ``target``; a transfer before that one is over."""
         self.forget(call)
-        call.dial = Dial(target, secrets.token_urlsafe(TOKEN_BYTES))
-        self._open[call.dial.token] = call
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        call.dial = Dial(target, token, digest_of(token))
+        self._open[call.dial.digest] = call
+        told = {"target": target, "token_digest": call.dial.digest}
+        call.tell(call.now_ms(), "transfer.dialling", told)
         return call.dial
+
+    def restore(self, call: LiveCall, target: str, digest: str) -> None:
+        """A transfer that another process began; its token is known by the digest alone."""
+        call.dial = Dial(target, "", digest)
+        self._open[digest] = call
+
+    def await_result(self, call: LiveCall, give_up: Callable[[LiveCall, str], None]) -> None:
+        """The caller is with the carrier; with a reason to ``give_up`` if no result ever comes."""
+        loop = asyncio.get_running_loop()
+        call.forgetting = loop.call_later(AT_CARRIER_S, give_up, call, "carrier_failed")
 
     def forget(self, call: LiveCall) -> None:
         """The call is not being put through any more; a result means nothing to it."""
         if call.dial is not None:
-            self._open.pop(call.dial.token, None)
+            self._open.pop(call.dial.digest, None)
             call.dial = None
+        if call.forgetting is not None:
+            call.forgetting.cancel()
+            call.forgetting = None
 
     def call(self, token: str, call_sid: str) -> LiveCall | None:
         """The call whose transfer has this token; None where it is over or was never drawn."""
-        call = self._open.get(token)
+        call = self._open.get(digest_of(token))
         return call if call is not None and call.facts.call_sid == call_sid else None
 
     def outlive(self, call: LiveCall) -> None:

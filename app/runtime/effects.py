@@ -7,6 +7,7 @@ nobody waits for their answer; what acts on the call itself is finished.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
@@ -32,6 +33,8 @@ ABANDONED = (RunTool, VerifyCall)
 FAIL_OVER_WITHIN_S = 2
 """The caller hears nothing meanwhile, and closing the socket leads to the same words."""
 _OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+
+T = TypeVar("T")
 
 log = structlog.get_logger("effects")
 
@@ -95,8 +98,16 @@ class Effects:
             async with asyncio.timeout(FAIL_OVER_WITHIN_S):
                 await self._carrier.redirect(self._call_sid, self._failure_twiml())
         except TimeoutError:
-            raise CarrierFault("timed_out") from None
+            return self._doubtful("timed_out")
+        except CarrierFault as exc:
+            if not exc.unclear:
+                raise
+            return self._doubtful(exc.reason)
         return FailoverDone(accepted=True)
+
+    def _doubtful(self, reason: str) -> Event:
+        log.warning("failover_unclear", reason=reason, call_sid=self._call_sid)
+        return FailoverDone(accepted=False, unclear=True)
 
     async def _hang_up(self) -> Event:
         await self._carrier.hang_up(self._call_sid)
@@ -112,7 +123,7 @@ class Effects:
         return CallEnded(status) if status in _OVER else CallStillUp()
 
 
-async def contained(work: Awaitable[str], otherwise: str) -> str:
+async def contained(work: Awaitable[T], otherwise: T) -> T:
     """What ``work`` returns, or ``otherwise`` where it fails: one call never takes another along.
 
     The other half of the one broad except. Cancelling passes through.

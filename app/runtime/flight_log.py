@@ -10,6 +10,10 @@ was said, like the record, and is kept with the same care: mode 600, in the data
 the newest thousand.
 """
 
+import asyncio
+import contextlib
+import glob
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -206,6 +210,8 @@ class Hangar:
         self._waiting = 0
         self._logs: OrderedDict[Path, None] = OrderedDict()
         """By last writing, oldest first; the thread's alone once there is one."""
+        self._forgotten: OrderedDict[str, None] = OrderedDict()
+        """Calls that were erased lately; the thread's alone."""
         self.dropped = 0
 
     def open(self) -> None:
@@ -235,6 +241,8 @@ class Hangar:
     def _append(self, name: str, data: bytes) -> None:
         path = self.path(name)
         try:
+            if name.rpartition("-")[0] in self._forgotten:
+                return
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(descriptor, "ab") as file:
                 file.write(data)
@@ -245,6 +253,28 @@ class Hangar:
             self.dropped += 1
         finally:
             self._waiting -= 1
+
+    async def forget(self, call_id: str) -> None:
+        """Remove every log of a call that is over; what comes later is not written any more."""
+        await asyncio.wrap_future(self._thread.submit(self._remove_all, call_id))
+
+    async def expire(self, older_than_s: float) -> None:
+        """Remove the logs that were not written to since then, in seconds since 1970."""
+        await asyncio.wrap_future(self._thread.submit(self._remove, "*", older_than_s))
+
+    def _remove_all(self, call_id: str) -> None:
+        self._forgotten[call_id] = None
+        while len(self._forgotten) > MOST_FILES:
+            self._forgotten.popitem(last=False)
+        self._remove(f"{glob.escape(call_id)}-*")
+
+    def _remove(self, names: str, older_than_s: float = math.inf) -> None:
+        for path in list(self._folder.glob(f"{names}.jsonl")):
+            # Several processes may share the folder, and be at the same.
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < older_than_s:
+                    path.unlink()
+                    self._logs.pop(path, None)
 
     def close(self) -> None:
         """Wait until everything is written. Blocks; not for the loop."""

@@ -31,16 +31,17 @@ class Invitations:
     def draw(self, call: LiveCall) -> str:
         """A token for this call's next stream; the ones before it stay good."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        digest = _digest(token)
+        digest = call.token_digest = digest_of(token)
         loop = asyncio.get_running_loop()
-        call.open_until_s = loop.time() + TOKEN_S
+        call.invited_at_s = loop.time()
+        call.open_until_s = call.invited_at_s + TOKEN_S
         self._open[digest] = call
         loop.call_at(call.open_until_s, self._open.pop, digest, None)
         return token
 
     def take(self, token: str, call_sid: str) -> LiveCall | None:
         """The call this token opens, spending it; None where it opens nothing."""
-        call = self._open.pop(_digest(token), None)
+        call = self._open.pop(digest_of(token), None)
         refusal = None
         if call is None:
             refusal = "unknown_token"
@@ -54,6 +55,6 @@ class Invitations:
         return None
 
 
-def _digest(token: str) -> str:
+def digest_of(token: str) -> str:
     """Tokens are compared by their digest, so that looking one up tells nothing about it."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -6,15 +6,19 @@ on a new line, and the transfer under way. Runners come and go.
 
 import asyncio
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
+from app.call.facts import Fact
 from app.call.plan import Memory
-from app.call.report import END_REASONS, Report, percentiles
+from app.call.record import record
+from app.call.report import Report
 from app.protocol.events import CallerTyped
-from app.protocol.units import ms_of_bytes
 from app.runtime.readers import Readers
 from app.runtime.runner import Runner
+from app.services.store.instants import utc_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,10 @@ class Dial:
 
     target: str
     token: str
-    """Names the URL of its result; unguessable, drawn per transfer."""
+    """Names the URL of its result; unguessable, drawn per transfer. Empty where another process
+    drew it."""
+    digest: str
+    """What the token is known by."""
 
 
 @dataclass(slots=True)
@@ -43,10 +50,13 @@ class LiveCall:
 
     call_id: str
     facts: CallFacts
-    config_version: str
+    keep: Callable[[str, int, Fact], None]
+    """Where facts are kept: ``(call_id, seq, fact)``."""
     report: Report = field(default_factory=Report)
     readers: Readers = field(default_factory=Readers)
     memories: tuple[Memory, ...] = ()
+    outset: Mapping[str, Any] = field(default_factory=dict)
+    """In what its plan differs from that of other calls on the line."""
     runner: Runner | None = None
     invitation: str | None = None
     """The TwiML last answered, so that a repeated webhook gets the same."""
@@ -58,10 +68,23 @@ class LiveCall:
     """When a caller with the carrier is waited for no longer."""
     open_until_s: float = 0.0
     """When the last invitation expires, by the loop's clock."""
+    token_digest: str = ""
+    """Of the last invitation's token; other processes know the token by it."""
+    shared_digest: str = ""
+    """The last one that they do know."""
+    invited_at_s: float = 0.0
+    """When that was drawn, by the loop's clock."""
+    invited: int = 0
+    """So often since its last stream."""
     gone: bool = False
     """The caller is known to have hung up."""
+    cut_off: bool = False
+    """The last stream was lost and the telephone call may go on: Twilio asks, or is asked."""
+    leaving_process: bool = False
+    """This process ends, and the next one that is asked for the call shall have it."""
+    given_away: bool = False
+    """Another process has the call: what is still seen here is not told."""
     streams: int = 0
-    concurrency: int = 0
     created_at: float = field(default_factory=time.time)
     began_ns: int = field(default_factory=time.monotonic_ns)
 
@@ -75,6 +98,12 @@ class LiveCall:
         gone = self.runner is None or self.runner.reason == "transferring"
         return self.dial is not None and gone
 
+    @property
+    def awaited(self) -> bool:
+        """A model line is parked for the caller, whose stream has not come yet."""
+        runner = self.runner
+        return runner is not None and runner.reason is None and not runner.has_stream
+
     def typed(self, text: str) -> bool:
         """The caller wrote something. False where no stream is there to take it."""
         if self.runner is None or self.runner.reason is not None or not self.runner.has_stream:
@@ -82,82 +111,19 @@ class LiveCall:
         self.runner.feed(CallerTyped(text))
         return True
 
+    def tell(self, at_ms: int, kind: str, data: Mapping[str, Any]) -> None:
+        """Something became known about the call: learnt here, kept by the store, for readers."""
+        if self.given_away:
+            return
+        fact = Fact(kind, at_ms, data)
+        self.report.learn(fact)
+        self.keep(self.call_id, self.report.seq, fact)
+        self.readers.tell()
+
+    def transfer_ended(self, outcome: str, talk_s: int | None = None) -> None:
+        """What became of the latest transfer; ``talk_s`` where the two talked."""
+        self.tell(self.now_ms(), "transfer.ended", {"outcome": outcome, "talk_s": talk_s})
+
     def record(self) -> dict[str, object]:
-        """The call detail record as far as it is known; shape of callcentre 6.1."""
-        report, facts = self.report, self.facts
-        ending = report.ending
-        return {
-            "schema": "cdr/1",
-            "call_id": self.call_id,
-            "direction": facts.direction,
-            "status": "completed" if ending else "in_progress",
-            "end_reason": ending,
-            "ending": {"result": END_REASONS[ending].value, "reason": ending} if ending else None,
-            "from": {"number": facts.from_number},
-            "to": {"number": facts.to_number},
-            "config": {"version": self.config_version},
-            "timestamps": {
-                "created_at": self._utc(0),
-                "answered_at": self._utc(report.answered_at_ms),
-                "model_ready_at": self._utc(report.model_ready_at_ms),
-                "first_audio_at": self._utc(report.first_audio_at_ms),
-                "ended_at": self._utc(report.ended_at_ms),
-            },
-            "durations_ms": {"total": report.ended_at_ms},
-            "concurrency_at_start": self.concurrency,
-            "carrier": {
-                "provider": "twilio",
-                "account_sid": facts.account_sid,
-                "call_sid": facts.call_sid,
-                "stream_sids": list(report.stream_sids),
-            },
-            "model": {
-                "provider": "openai",
-                "sessions": [{"id": session} for session in report.sessions],
-                "losses": report.model_losses,
-                "usage": dict(report.usage),
-            },
-            "latency_ms": self._latency(),
-            "audio": {
-                "played_ms": ms_of_bytes(report.played_bytes),
-                "silence_appended_ms": report.padded_ms,
-                "clears": report.barge_ins,
-            },
-            "messages_ignored": dict(sorted(report.ignored.items())),
-            "turns": report.lines(),
-            "transfers": [
-                {
-                    "target": transfer.target,
-                    "mode": "cold",
-                    "requested_at": self._utc(transfer.requested_at_ms),
-                    "outcome": transfer.outcome,
-                    "talk_s": transfer.talk_s,
-                }
-                for transfer in report.transfers
-            ],
-            "warnings": [{"id": name, "count": n} for name, n in sorted(report.warnings.items())],
-        }
-
-    def _latency(self) -> dict[str, object]:
-        turns = self.report.turns
-        return {
-            "answer_to_first_audio": _between(
-                self.report.answered_at_ms, self.report.first_audio_at_ms
-            ),
-            "turn_sent": percentiles([t.sent_ms for t in turns if t.sent_ms is not None]),
-            "turn_played": percentiles([t.played_ms for t in turns if t.played_ms is not None]),
-            "barge_in_us": percentiles(self.report.reaction_us),
-            "tool": percentiles(self.report.tool_ms),
-            "turns": [{"sent_ms": turn.sent_ms, "played_ms": turn.played_ms} for turn in turns],
-        }
-
-    def _utc(self, at_ms: int | None) -> str | None:
-        if at_ms is None:
-            return None
-        moment = datetime.fromtimestamp(self.created_at + at_ms / 1000, UTC)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _between(begin_ms: int | None, end_ms: int | None) -> int | None:
-    """0 where the first audio was ready before the caller."""
-    return None if begin_ms is None or end_ms is None else max(0, end_ms - begin_ms)
+        """The call detail record as far as it is known."""
+        return record(self.call_id, self.report, partial(utc_of, self.created_at))

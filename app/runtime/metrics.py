@@ -41,7 +41,7 @@ def ended(report: Report) -> None:
     MODEL_LOST.inc(report.model_losses)
     if report.first_audio_at_ms is not None:
         ANSWER_SECONDS.observe(report.first_audio_at_ms / 1000)
-    for turn in report.turns:
+    for turn in report.turns.values():
         if turn.sent_ms is not None:
             TURN_SECONDS.labels("sent").observe(turn.sent_ms / 1000)
         if turn.played_ms is not None:

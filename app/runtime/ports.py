@@ -1,11 +1,14 @@
 """What a runner needs of the floors below, as shapes. ``main`` is where they meet the real ones."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
 
+from app.call.facts import Fact
 from app.protocol.commands import RunTool, ToCaller, ToModel
 from app.protocol.events import Event, ToolDone
+from app.services.store.changes import NewCall
 
 Feed = Callable[[Event], None]
 
@@ -22,6 +25,9 @@ class CallerLine(Protocol):
     def close(self, code: int = ...) -> None:
         """Idempotent."""
 
+    def hand_to(self, feed: Feed | None) -> None:
+        """From now on events go there; None: nobody wants the stream, which is closed."""
+
 
 class ModelLine(Protocol):
     """The socket that we open."""
@@ -33,6 +39,8 @@ class ModelLine(Protocol):
     """What the server does only in part, by reason: for the record."""
 
     session_id: str
+    life_ms: int | None
+    """What the server grants the session, counted from its beginning; None if it did not say."""
     feed: Feed
     """Where its events go until it is closed; may be replaced."""
 
@@ -67,11 +75,35 @@ class Carrier(Protocol):
         """Twilio's word for the state the call is in."""
 
 
-class RecordStore(Protocol):
-    """Where records live when their calls do not any more."""
+class FactStore(Protocol):
+    """Where what is known about calls goes when it is told. Nothing here blocks or raises."""
 
-    def put(self, record: dict[str, object]) -> None:
-        """Keep a record under its ``call_id``, replacing what was there."""
+    def opened(self, call: NewCall) -> None:
+        """A call begins."""
 
-    def get(self, call_id: str) -> dict[str, object] | None:
-        """The record, or None."""
+    def answered(
+        self,
+        call_id: str,
+        answered_at: datetime,
+        call_sid: str | None = ...,
+        owner: str | None = ...,
+        lease_s: float | None = ...,
+    ) -> None:
+        """Somebody picked up; from now on ``owner`` holds the call, if one is named."""
+
+    def append(self, call_id: str, seq: int, fact: Fact) -> None:
+        """A fact, under its number."""
+
+    def closed(
+        self,
+        call_id: str,
+        end_reason: str,
+        ended_at: datetime,
+        record: Mapping[str, Any] | None,
+        *,
+        by: str | None = ...,
+    ) -> None:
+        """The call is over, with the record that its facts come to."""
+
+    async def retell(self, call_id: str, record: Mapping[str, Any]) -> None:
+        """The record of a call that is over, once more: it ended otherwise than was thought."""

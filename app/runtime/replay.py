@@ -76,6 +76,7 @@ def _plan(head: Any) -> CallPlan:
 def _made(plan: dict[str, Any]) -> CallPlan:
     plan["tools"] = {name: ToolPlan(**tool) for name, tool in plan["tools"].items()}
     plan["targets"] = tuple(plan["targets"])
+    plan["known"] = tuple(plan.get("known", ()))
     plan["memories"] = tuple(Memory(**memory) for memory in plan["memories"])
     return CallPlan(**plan)
 
@@ -139,8 +140,8 @@ def _speech(machine: CallMachine, part: list[Any], run: Iterator[Any]) -> list[A
 
 def _event(what: list[Any]) -> Event:
     kind = _EVENTS[what[0]]
-    values = iter(what[1:])
-    given = {f.name: next(values) for f in fields(kind) if f.name != "payload_b64"}
+    names = (f.name for f in fields(kind) if f.name != "payload_b64")
+    given = dict(zip(names, what[1:], strict=False))  # Later versions add fields at the end.
     if given.get("usage"):
         given["usage"] = Usage(**given["usage"])
     if any(f.name == "payload_b64" for f in fields(kind)):

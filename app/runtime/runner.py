@@ -6,23 +6,29 @@ the model line and the effects, and ends with the stream. The record does not en
 """
 
 import asyncio
+from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 from time import monotonic_ns
 from typing import Any, get_args
 
 import structlog
 
+from app.audio.tones import COMFORT_TONE
+from app.call.chronicle import Chronicle, Tell
 from app.call.machine import CallMachine
 from app.call.plan import CallPlan
-from app.call.report import Report
 from app.errors import ModelFault
 from app.protocol import commands as c
 from app.protocol.events import (
     CallerAudio,
     Event,
     MarkReturned,
+    ModelLineLost,
     ModelReady,
     ModelRefused,
+    SpareLost,
+    SpareReady,
+    SpareRefused,
     SpeechAudio,
     SpeechStarted,
     SpeechText,
@@ -34,6 +40,7 @@ from app.runtime.metrics import BARGE_IN_SECONDS
 from app.runtime.ports import CallerLine, ModelLine, OpenModelLine
 
 FINISH_WITHIN_S = 15
+COMFORT = c.PlayAudio(b2a_base64(COMFORT_TONE, newline=False).decode(), len(COMFORT_TONE))
 OK = 1000
 INTERNAL_ERROR = 1011
 
@@ -44,10 +51,6 @@ log = structlog.get_logger("runner")
 
 def _nowhere(_command: c.Command | str) -> None:
     """The hand of a line that is not there: what was meant for it is nobody's loss."""
-
-
-def _unread() -> None:
-    """Nobody reads the call along."""
 
 
 class Runner:
@@ -61,23 +64,24 @@ class Runner:
         began_ns: int,
         open_model: OpenModelLine,
         effects: Effects,
-        report: Report,
+        tell: Tell,
+        stream: int,
         flight: FlightLog,
-        changed: Callable[[], None] = _unread,
     ) -> None:
         self.machine = CallMachine(plan)
         self._call_id = call_id
         self._began_ns = began_ns
         self._open_model = open_model
         self._effects = effects
-        self._report = report
+        self._chronicle = Chronicle(self.machine, tell, stream)
         self._flight = flight
-        self._changed = changed
-        """The story of the call has more to tell."""
         self._caller: CallerLine | None = None
         self._model: ModelLine | None = None
         self._group: asyncio.TaskGroup | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._spare: ModelLine | None = None
+        """Opened beside ``_model``; carries nothing until it takes its place."""
+        self._opening_spare: asyncio.Task[None] | None = None
         self._abandoned: set[asyncio.Task[None]] = set()
         self._finishing: set[asyncio.Task[None]] = set()
         self._early: list[c.Effect] = []
@@ -96,9 +100,13 @@ class Runner:
             **dict.fromkeys(_TO_MODEL, _nowhere),
             c.PlayAudio: _nowhere,
             c.SendMark: _nowhere,
+            c.PlayComfort: _nowhere,
             c.ClearPlayback: self._clear,
             c.OpenModel: self._open,
             c.CloseModel: self._close_model,
+            c.OpenSpare: self._open_spare,
+            c.CloseSpare: self._close_spare,
+            c.SwitchModel: self._switch_model,
             c.RunTool: self._perform,
             c.Transfer: self._perform,
             c.FailOver: self._perform,
@@ -113,7 +121,6 @@ class Runner:
 
     def begin(self) -> None:
         """The TwiML is being answered. Effects wait for ``run``, which must follow."""
-        self._report.transcripts.append(self.machine.transcript)
         now_ms = self._clock()
         self._answer(now_ms, [BEGIN], None, self.machine.begin(now_ms))
 
@@ -129,6 +136,7 @@ class Runner:
                 await self._settle()
         finally:
             self._close_lines(self.reason or "server_shutdown")
+            self._chronicle.over(self._clock(), self.reason or "server_shutdown")
             self._flight.close()
         return self.reason or "server_shutdown"
 
@@ -146,6 +154,7 @@ class Runner:
         self._caller = caller
         self.has_stream = True
         self._hands |= {c.PlayAudio: caller.send, c.SendMark: caller.send}
+        self._hands[c.PlayComfort] = lambda _command: caller.send(COMFORT)
         self.feed(StreamStarted(stream_sid))
 
     def feed(self, event: Event) -> None:
@@ -160,22 +169,22 @@ class Runner:
                 self._hands[command.__class__](command)
             self._flight.frame(now_ms, event, commands)
             if len(commands) > 1:  # silence for what was missing before the frame
-                self._report.saw(now_ms, event, commands)
+                self._chronicle.saw(now_ms, event, commands)
             return
         if event.__class__ is SpeechStarted:
             self._fed_at_us = monotonic_ns() // 1000
         commands = self.machine.handle(event, now_ms)
         for command in commands:
             self._hands[command.__class__](command)
-        self._report.saw(now_ms, event, commands)
+        self._chronicle.saw(now_ms, event, commands)
         if event.__class__ is SpeechAudio:
             # Neither audio nor words set an alarm.
             self._flight.speech(now_ms, event, commands)
             return
         self._flight.event(now_ms, event, commands)
-        self._changed()
         if event.__class__ is SpeechText:
             return
+        self._chronicle.settle(now_ms)
         self._measured(event)
         self._rearm(now_ms)
 
@@ -186,7 +195,7 @@ class Runner:
             self._fed_at_us = None  # It interrupted nothing; a key that does is another matter.
 
     def _tell_turn(self) -> None:
-        turn = self._report.take_turn()
+        turn = self._chronicle.take_turn()
         if turn is not None:
             log.info("turn", sent_ms=turn.sent_ms, played_ms=turn.played_ms, call_id=self._call_id)
 
@@ -200,9 +209,9 @@ class Runner:
     ) -> None:
         for command in commands:
             self._hands[command.__class__](command)
-        self._report.saw(now_ms, event, commands)
+        self._chronicle.saw(now_ms, event, commands)
         self._flight.moment(now_ms, what, commands)
-        self._changed()
+        self._chronicle.settle(now_ms)
         self._rearm(now_ms)
 
     def _rearm(self, now_ms: int) -> None:
@@ -228,7 +237,7 @@ class Runner:
             return
         reaction_us = monotonic_ns() // 1000 - self._fed_at_us
         self._fed_at_us = None
-        self._report.reaction_us.append(reaction_us)
+        self._chronicle.reacted(reaction_us)
         BARGE_IN_SECONDS.observe(reaction_us / 1_000_000)
 
     def _open(self, command: c.OpenModel) -> None:
@@ -250,14 +259,63 @@ class Runner:
         if self._over.is_set():
             line.close()
             return
+        self._use(line)
+        self.feed(ModelReady(line.session_id, line.life_ms))
+        for event in early:
+            if line is self._model:
+                self.feed(event)
+
+    def _use(self, line: ModelLine) -> None:
         self._model = line
         self._append = line.append
         self._hands |= dict.fromkeys(_TO_MODEL, line.send)
         line.feed = self.feed
-        self.feed(ModelReady(line.session_id))
+
+    def _open_spare(self, command: c.OpenSpare) -> None:
+        if self._group is not None and self._spare is None:
+            self._opening_spare = self._group.create_task(
+                self._spare_opened(command.timeout_ms), name=f"spare-{self._call_id}"
+            )
+
+    async def _spare_opened(self, timeout_ms: int) -> None:
+        early: list[Event] = []
+        try:
+            line = await self._open_model(early.append, timeout_ms)
+        except ModelFault as exc:
+            log.warning("spare_refused", reason=exc.reason, call_id=self._call_id)
+            self.feed(SpareRefused(exc.reason, exc.retryable))
+            return
+        if self._over.is_set():
+            line.close()
+            return
+        self._spare = line
+        line.feed = self._spare_said
+        self.feed(SpareReady(line.session_id, line.life_ms))
         for event in early:
-            if line is self._model:
-                self.feed(event)
+            line.feed(event)
+
+    def _spare_said(self, event: Event) -> None:
+        """A spare line has nothing to say but that it is gone."""
+        if isinstance(event, ModelLineLost):
+            self._spare = None
+            self.feed(SpareLost(event.code, event.reason))
+
+    def _close_spare(self, _command: c.CloseSpare | None = None) -> None:
+        opening, self._opening_spare = self._opening_spare, None
+        if opening is not None and opening is not asyncio.current_task():
+            opening.cancel()
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.close()
+
+    def _switch_model(self, _command: c.SwitchModel) -> None:
+        """From the next command on everything goes to the spare line; the old one falls silent."""
+        spare, self._spare = self._spare, None
+        if spare is None:
+            return
+        self._close_model()
+        self._use(spare)
+        log.info("model_switched", session_id=spare.session_id, call_id=self._call_id)
 
     def _close_model(self, _command: c.CloseModel | None = None) -> None:
         opening, self._opening = self._opening, None
@@ -265,8 +323,7 @@ class Runner:
             opening.cancel()
         if self._model is not None:
             self._model.close()
-            self._report.ignored.update(self._model.ignored)
-            self._report.warnings.update(self._model.warnings)
+            self._chronicle.line_closed(self._clock(), self._model.ignored, self._model.warnings)
             self._model = None
             self._append = _nowhere
             self._hands |= dict.fromkeys(_TO_MODEL, _nowhere)
@@ -288,16 +345,17 @@ class Runner:
             self.reason = command.reason
             log.info("stream_over", reason=command.reason, call_id=self._call_id)
         self._close_lines(command.reason)
+        self._chronicle.over(self._clock(), command.reason)
         self._over.set()
 
     def _close_lines(self, reason: str) -> None:
+        self._close_spare()
         self._close_model()
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         if self._caller is not None:
             self._caller.close(INTERNAL_ERROR if reason == "model_failed" else OK)
-            self._report.ignored.update(self._caller.ignored)
-            if self.machine.late_frames:
-                self._report.ignored["late_frame"] += self.machine.late_frames
+            late = {"late_frame": self.machine.late_frames} if self.machine.late_frames else {}
+            self._chronicle.line_closed(self._clock(), {**self._caller.ignored, **late}, {})
             self._caller = None

@@ -12,6 +12,9 @@ from app.protocol.twiml import Fallback
 from app.runtime.live_call import Dial
 
 MEDIA_PATH = "/media-stream"
+INCOMING_PATH = "/incoming-call"
+PROXY_LEARNS_S = 1
+"""A health check a second is usual; ``deploy/haproxy.cfg`` has two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,20 @@ class Scripts:
         """Over capacity: the same treatment, before anything was opened."""
         then = "One moment, please." if self._fallback.dial else "Please call again later."
         return twiml.failure(replace(self._fallback, say=f"All lines are busy. {then}"))
+
+    def elsewhere(self, attempt: int) -> str:
+        """The call is for another process behind our address; which attempt it is, from 1.
+
+        The first is made at once. A proxy may need a moment to learn that we drain: the others
+        wait for it.
+        """
+        url = f"{self._origin}{INCOMING_PATH}?elsewhere={attempt}"
+        return twiml.elsewhere(url, pause_s=0 if attempt == 1 else PROXY_LEARNS_S)
+
+    def ask_again(self, attempt: int) -> str:
+        """Twilio asks once more what comes after a stream, in a second, and maybe elsewhere."""
+        url = f"{self._origin}/twilio/stream-ended?again={attempt}"
+        return twiml.elsewhere(url, pause_s=PROXY_LEARNS_S)
 
     def hang_up(self, say: str | None = None) -> str:
         """End the call, with a sentence before it if there is one."""

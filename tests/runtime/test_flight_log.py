@@ -92,6 +92,7 @@ def short_call(recorder: Recorder) -> None:
     machine.handle(e.SpeechStarted("U"), 400)
     machine.handle(e.ResponseDone("R", "cancelled", "turn_detected", e.Usage(1, 2, 3, 4, 5)), 410)
     machine.handle(frame(500), 600)
+    machine.handle(e.SpeechStopped("U"), 700)
     machine.wake(10_100)
     machine.handle(e.StreamStopped(), 10_200)
 

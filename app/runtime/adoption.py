@@ -1,0 +1,72 @@
+"""Taking over a call of another process: the live half made again from what is on record.
+
+What was said is known as it was heard; what the other process was doing when it went is not.
+A tool that had not answered may have acted: the model is told so, and does not do it again by
+itself.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+
+from app.call.conversation import remember
+from app.call.facts import Fact
+from app.call.plan import Memory
+from app.call.report import Passage, Report
+from app.call.transcript import Entry, Voice
+from app.runtime.live_call import CallFacts, LiveCall
+from app.runtime.orders import Order
+from app.services.store.calls import CallRow, StoredFact
+
+UNKNOWN_OUTCOME = (
+    '{"ok":null,"note":"The connection was interrupted before the result came. It may have been'
+    ' done or not: find out or ask before doing it again."}'
+)
+
+
+def adopted(
+    row: CallRow, told: Iterable[StoredFact], keep: Callable[[str, int, Fact], None]
+) -> LiveCall:
+    """The call of ``row`` with the story of its facts, in their order."""
+    report = Report()
+    for numbered in told:
+        report.learn(Fact(numbered.type, numbered.at_ms, numbered.data))
+        report.seq = numbered.seq  # A number may be missing where facts were lost.
+    party = report.party
+    order = Order.of(report.order) if report.order is not None else None
+    created_at = row.created_at.timestamp()
+    return LiveCall(
+        call_id=row.call_id,
+        facts=CallFacts(
+            row.call_sid or party.call_sid,
+            party.account_sid,
+            row.from_number or "",
+            row.to_number or "",
+            row.direction,
+        ),
+        keep=keep,
+        report=report,
+        memories=(order.memories() if order else ()) + remembered(report),
+        outset=order.outset() if order else {},
+        streams=report.last_stream,
+        created_at=created_at,
+        began_ns=time.monotonic_ns() - int((time.time() - created_at) * 1_000_000_000),
+    )
+
+
+def remembered(report: Report) -> tuple[Memory, ...]:
+    """The conversation so far, as it was heard."""
+    return remember((), map(_entry, report.passages.values()))
+
+
+def _entry(passage: Passage) -> Entry:
+    cut = passage.voice is Voice.AGENT and not passage.whole
+    lost = passage.voice is Voice.TOOL and not passage.text
+    return Entry(
+        passage.voice,
+        passage.key,
+        passage.at_ms,
+        text=UNKNOWN_OUTCOME if lost else passage.heard_text,
+        heard_ms=passage.heard_ms or 0 if cut else None,
+        name=passage.name,
+        arguments=passage.arguments,
+    )

@@ -1,0 +1,363 @@
+"""Calls that we place: queued, dialled by the jobs, and taken when somebody picks up.
+
+A call exists from the moment it is ordered: its record says so before Twilio hears of it. It
+waits here until one of three ends it: somebody picks up, and it is a call like any other; an
+attempt fails and no other follows; the job says that there will be none. Rule: Twilio's callbacks
+come in any order, twice, or never, and only the request for a document brings a call to life.
+
+    queued ──document asked for──▶ live (the book's)
+       └──last attempt over, refused, taken back──▶ ended
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from app.errors import CallerFault, PatchlineFault
+from app.jobs.port import Jobs, JobState, JobStatus
+from app.protocol.events import PickedUp
+from app.protocol.twilio_webhooks import FINAL_STATUSES, CallStatus
+from app.runtime.adoption import adopted
+from app.runtime.book import Book
+from app.runtime.live_call import CallFacts, LiveCall
+from app.runtime.orders import Order
+from app.runtime.routing import Routing
+from app.runtime.scripts import Scripts
+from app.services.store.archive import Archive
+from app.services.store.calls import Filters
+from app.services.store.changes import NewCall
+
+OUTBOUND = "outbound"
+"""The direction of a call that we placed."""
+WRITTEN_S = 1.0
+"""How long an order waits for its record; it is written all the same."""
+FIRST_LOOK_S = 0.5
+LONGEST_LOOK_S = 30.0
+"""Between two looks at a job: the database announces nothing to who did not write."""
+LOST_S = 60.0
+"""An order whose job is not there after so long was never enqueued."""
+_RECOVERED = 1_000
+_REASONS = {
+    "busy": "busy",
+    "no-answer": "no_answer",
+    "failed": "dial_failed",
+    "canceled": "canceled",
+    "refused": "rejected",
+    "completed": "stream_lost",
+}
+"""End reasons by how the last attempt ended; anything else is ``dial_failed``."""
+
+log = structlog.get_logger("outbound")
+
+
+@dataclass(slots=True)
+class Queued:
+    """A call that nobody has picked up yet."""
+
+    call: LiveCall
+    order: Order
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Somebody picked up, or nobody will."""
+    verdict: tuple[PickedUp, str] | None = None
+    """Who picked up, told before the call was taken, and Twilio's word for it."""
+    look_at_s: float = 0.0
+    pause_s: float = FIRST_LOOK_S
+    since_s: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why no attempt follows."""
+
+    reason: str
+    why: str | None = None
+
+
+def ending_of(status: JobStatus | None, waited_s: float) -> Ending | None:
+    """Why a job will not bring the call any more; None while it may. Pure."""
+    if status is None:
+        return Ending("dial_failed", "job_lost") if waited_s > LOST_S else None
+    if status.state is JobState.CANCELLED:
+        return Ending("canceled")
+    if status.state is JobState.FAILED:
+        return Ending("dial_failed", "job_failed")
+    if status.state is not JobState.DONE or "next" in status.result:
+        return None
+    state = str(status.result.get("state"))
+    why = status.result.get("reason")
+    return Ending(_REASONS.get(state, "dial_failed"), str(why) if why else state)
+
+
+def followed(order: Order, attempts: Mapping[str, Mapping[str, Any]], status: str) -> bool:
+    """Whether the job tries again after an attempt that ended so, itself included. Pure.
+
+    The job counts in the same way (``app.jobs.workflows``).
+    """
+    rule = order.retries.get(status)
+    ended_so = sum(1 for one in attempts.values() if one["status"] == status)
+    return rule is not None and ended_so <= rule.times
+
+
+class Outbound:
+    """The calls we place. Belongs to the loop."""
+
+    def __init__(
+        self,
+        book: Book,
+        routing: Routing,
+        archive: Archive,
+        jobs: Jobs,
+        scripts: Scripts,
+        *,
+        origin: str,
+        refusal: Callable[[str], str | None],
+    ) -> None:
+        """``refusal``: why a number may never be called, as a stable word."""
+        self._book = book
+        self._routing = routing
+        self._archive = archive
+        self._jobs = jobs
+        self._scripts = scripts
+        self._origin = origin
+        self._refusal = refusal
+        self._keys = archive.keys
+        self._queued: dict[str, Queued] = {}
+        self._news = asyncio.Event()
+        self._closing = False
+
+    async def place(self, order: Order, key: str | None = None) -> str:
+        """Order a call, once for each ``key``; its id.
+
+        Raises ``CallerFault`` with the reason why the number may not be called, or
+        ``key_in_use``; ``OurFault`` where database or jobs cannot be had.
+        """
+        if (reason := self._refusal(order.to)) is not None:
+            raise CallerFault(reason)
+        call_id = f"call_{secrets.token_hex(12)}"
+        if key is not None:
+            first = await self._keys.claim(key, call_id, order.digest)
+            if first.request_hash != order.digest:
+                raise CallerFault("key_in_use")
+            repeated, call_id = first.call_id != call_id, first.call_id
+            if repeated and await self._archive.row(call_id) is not None:
+                await self._enqueue(call_id, order)
+                return call_id
+        self._queue(call_id, order)
+        await self._archive.writer.flush(call_id, WRITTEN_S)
+        await self._enqueue(call_id, order)
+        self._news.set()
+        return call_id
+
+    async def _enqueue(self, call_id: str, order: Order) -> None:
+        after_s = max(0.0, (order.at_ms or 0) / 1000 - time.time())
+        await self._jobs.enqueue(order.dial(call_id, self._origin), job_id=call_id, after_s=after_s)
+
+    def _queue(self, call_id: str, order: Order) -> Queued:
+        facts = CallFacts("", "", order.from_, order.to, OUTBOUND)
+        call = LiveCall(call_id, facts, self._archive.writer.append)
+        told: dict[str, Any] = {
+            "direction": OUTBOUND,
+            "from_number": order.from_,
+            "to_number": order.to,
+            "conversation_id": f"conv_{secrets.token_hex(12)}",
+            "config_version": self._book.version,
+            "concurrency": self._book.live + 1,
+            "order": order.to_json(),
+        }
+        self._archive.writer.opened(
+            NewCall(
+                call_id=call_id,
+                conversation_id=told["conversation_id"],
+                direction=OUTBOUND,
+                from_number=order.from_,
+                to_number=order.to,
+                status="queued",
+                config_version=self._book.version,
+                created_at=datetime.fromtimestamp(call.created_at, UTC),
+                custom_data=order.custom_data,
+            )
+        )
+        call.tell(0, "call.created", told)
+        if order.custom_data:
+            call.tell(0, "call.custom_data", order.custom_data)
+        log.info("call_queued", call_id=call_id)
+        return self._keep(call, order)
+
+    def _keep(self, call: LiveCall, order: Order) -> Queued:
+        call.outset, call.memories = order.outset(), order.memories()
+        queued = Queued(call, order, look_at_s=time.monotonic() + FIRST_LOOK_S)
+        return self._queued.setdefault(call.call_id, queued)
+
+    async def settled(self, call_id: str, within_s: float) -> None:
+        """Return when somebody has picked up, when nobody will, or when the time is over."""
+        queued = self._queued.get(call_id)
+        if queued is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(queued.settled.wait(), within_s)
+
+    async def answered(self, call_id: str, facts: CallFacts, *, call_over: bool) -> str:
+        """Somebody picked up: the TwiML that brings them here. Repeated requests get the same.
+
+        ``call_over``: they have hung up by now.
+        """
+        if self._book.call(facts.call_sid) is None:
+            await self._found(call_id)
+        if self._book.lives(facts.call_sid) or await self._elsewhere(call_id, facts.call_sid):
+            return await self._routing.admit(facts)
+        queued = self._queued.pop(call_id, None)
+        if queued is None:
+            log.warning("nobody_ordered", call_id=call_id, call_sid=facts.call_sid)
+            return self._scripts.hang_up()
+        call = queued.call
+        call.facts = replace(call.facts, call_sid=facts.call_sid, account_sid=facts.account_sid)
+        if call_over:
+            self._end(queued, Ending("caller_hangup"))
+            return self._scripts.hang_up()
+        if (why := self._book.capacity.refusal()) is not None:
+            self._end(queued, Ending("capacity" if why == "capacity" else "server_shutdown"))
+            return self._scripts.hang_up()
+        return await self._taken(queued)
+
+    async def _elsewhere(self, call_id: str, call_sid: str) -> bool:
+        """Another process was asked for this very call's document before."""
+        if call_id in self._queued:
+            return False
+        row = await self._archive.row(call_id)
+        return row is not None and row.status == "live" and row.call_sid == call_sid
+
+    async def _taken(self, queued: Queued) -> str:
+        call = queued.call
+        sids = {"call_sid": call.facts.call_sid, "account_sid": call.facts.account_sid}
+        call.tell(call.now_ms(), "call.answered", {"answered_by": None, **sids})
+        self._book.adopt(call)
+        document = self._book.invite(call, returning=None)
+        queued.settled.set()
+        if queued.verdict is not None:
+            who, word = queued.verdict
+            await self._routing.picked_up(call.facts.call_sid, who.who, who.records, word)
+        return await self._routing.told(call.facts.call_sid, document)
+
+    async def picked_up(
+        self, call_id: str, call_sid: str, who: PickedUp, twilios_word: str
+    ) -> None:
+        """Twilio's detection has found out who is there. Idempotent."""
+        known = await self._routing.picked_up(call_sid, who.who, who.records, twilios_word)
+        if not known and (queued := self._queued.get(call_id)) is not None:
+            queued.verdict = who, twilios_word
+
+    async def progressed(self, call_id: str, run: str, news: CallStatus) -> None:
+        """A status callback of one attempt. Idempotent, and in any order.
+
+        Nothing happens without a ``call_id``: the call came in.
+        """
+        if not call_id:
+            return
+        told = {"call_sid": news.call_sid, "status": news.status}
+        if news.sip_response_code is not None:
+            told["sip_response_code"] = str(news.sip_response_code)
+        try:
+            await self._jobs.tell(run, told)
+        except PatchlineFault as fault:
+            # The job asks Twilio itself where it is told nothing.
+            log.warning("job_not_told", reason=fault.reason, call_id=call_id)
+        queued = await self._found(call_id)
+        if queued is None:
+            return
+        report = queued.call.report
+        if news.status == "ringing" and run not in report.rung:
+            queued.call.tell(
+                queued.call.now_ms(), "call.ringing", {"run": run, "call_sid": news.call_sid}
+            )
+        elif news.status in FINAL_STATUSES and run not in report.attempts:
+            self._attempted(queued, run, news)
+
+    def _attempted(self, queued: Queued, run: str, news: CallStatus) -> None:
+        call = queued.call
+        call.facts = replace(call.facts, call_sid=news.call_sid)
+        told = {
+            "run": run,
+            "call_sid": news.call_sid,
+            "status": news.status,
+            "sip_response_code": news.sip_response_code,
+        }
+        call.tell(call.now_ms(), "call.attempted", told)
+        if not followed(queued.order, call.report.attempts, news.status):
+            self._end(queued, Ending(_REASONS.get(news.status, "dial_failed")))
+
+    def _end(self, queued: Queued, ending: Ending) -> None:
+        call = queued.call
+        self._queued.pop(call.call_id, None)
+        if ending.why is not None and not call.report.attempts:
+            told = {"run": "", "call_sid": "", "status": ending.why, "sip_response_code": None}
+            call.tell(call.now_ms(), "call.attempted", told)
+        self._book.end(call, ending.reason)
+        queued.settled.set()
+
+    async def _found(self, call_id: str) -> Queued | None:
+        """The call that waits, also where another process, or one before this, took the order."""
+        if (queued := self._queued.get(call_id)) is not None:
+            return queued
+        row = await self._archive.row(call_id)
+        if row is None or row.erased or row.status != "queued":
+            return None
+        told = [fact async for fact in self._archive.story(call_id)]
+        call = adopted(row, told, self._archive.writer.append)
+        if call.report.order is None:
+            return None
+        return self._keep(call, Order.of(call.report.order))
+
+    async def watch(self) -> None:
+        """Look after what waits, until ``close``; begins with what was left by others."""
+        await self._recover()
+        while not self._closing:
+            due_s = min((one.look_at_s for one in self._queued.values()), default=None)
+            left_s = None if due_s is None else max(0.0, due_s - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), left_s)
+            self._news.clear()
+            now_s = time.monotonic()
+            for queued in [one for one in self._queued.values() if one.look_at_s <= now_s]:
+                if not self._closing:
+                    await self._look(queued)
+
+    def close(self) -> None:
+        """What waits goes on waiting, for whoever Twilio asks next."""
+        self._closing = True
+        self._news.set()
+
+    async def _recover(self) -> None:
+        try:
+            page = await self._archive.page(Filters(status="queued"), None, _RECOVERED)
+            for row in page.calls:
+                await self._found(row.call_id)
+        except PatchlineFault as fault:
+            log.warning("orders_not_recovered", reason=fault.reason)
+
+    async def _look(self, queued: Queued) -> None:
+        """What the job, or another process, has made of a call that waits."""
+        queued.pause_s = min(LONGEST_LOOK_S, 2 * queued.pause_s)
+        queued.look_at_s = time.monotonic() + queued.pause_s
+        call_id = queued.call.call_id
+        try:
+            row = await self._archive.row(call_id)
+            status = await self._jobs.status(call_id)
+        except PatchlineFault as fault:
+            log.warning("order_not_looked_after", reason=fault.reason, call_id=call_id)
+            return
+        if self._queued.get(call_id) is not queued:
+            return
+        if row is not None and row.status != "queued":
+            # Another process was asked for its document, and has it.
+            self._queued.pop(call_id)
+            queued.settled.set()
+            return
+        ending = ending_of(status, time.monotonic() - queued.since_s)
+        if ending is not None:
+            self._end(queued, ending)

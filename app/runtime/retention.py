@@ -1,0 +1,47 @@
+"""How long calls are kept: what is older is deleted, with the flight logs of that time.
+
+Once an hour, in small portions with other work between them, so that no lock is held for long.
+Every process does so; two at the same portion pass each other by.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from app.errors import StoreFault
+from app.runtime.flight_log import Hangar
+from app.services.store.archive import Archive
+
+EVERY_S = 3_600
+PORTION = 100
+PAUSE_S = 0.1
+"""Between two portions: calls come first."""
+
+log = structlog.get_logger("retention")
+
+
+async def keep_for(days: int | None, archive: Archive, hangar: Hangar) -> None:
+    """Delete what ended more than so many days ago, now and every hour, until cancelled.
+
+    None: calls are kept for ever.
+    """
+    while days is not None:
+        await expire(datetime.now(UTC) - timedelta(days=days), archive, hangar)
+        await asyncio.sleep(EVERY_S)
+
+
+async def expire(before: datetime, archive: Archive, hangar: Hangar) -> None:
+    """Delete all calls that ended before then; what cannot be done now is for the next time."""
+    deleted = 0
+    try:
+        while portion := await archive.expire(before, PORTION):
+            deleted += portion
+            if portion < PORTION:
+                break
+            await asyncio.sleep(PAUSE_S)
+    except StoreFault:
+        log.warning("retention_interrupted", calls=deleted)
+    await hangar.expire(before.timestamp())
+    if deleted:
+        log.info("calls_expired", calls=deleted)

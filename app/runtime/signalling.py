@@ -1,0 +1,242 @@
+"""Signalling: what the carrier tells and asks about a call, and the TwiML it is answered with.
+
+Twilio repeats, reorders and loses requests: every one of them is idempotent, finds its call by
+the CallSid, and opens nothing for a call that is over. What they decide is carried out by the
+book; the media of a call goes past here.
+"""
+
+import asyncio
+
+import structlog
+
+from app.protocol.events import CallEnded, CallerLineLost, PickedUp, StreamReportedOver
+from app.runtime.book import INTERRUPTED, Book
+from app.runtime.continuing import Earlier
+from app.runtime.live_call import CallFacts, Dial, LiveCall
+from app.runtime.metrics import CALLS_REFUSED
+from app.runtime.scripts import Scripts
+
+ABNORMAL = 1006
+_ANSWERED = frozenset({"completed", "answered"})
+"""A leg that was answered, by a mailbox for instance, and never bridged says this, too."""
+_DONE = frozenset(
+    {"assistant_hangup", "operator_ended", "caller_hangup", "transferred"}
+    | {"voicemail_left", "voicemail_hangup"}
+)
+_REFUSED = {"capacity": "capacity", "draining": "server_shutdown"}
+"""What a call ends with that was not taken."""
+MOST_SENDINGS = 3
+"""A call that finds nobody else after so many attempts gets the failure treatment."""
+SAME_QUESTION_S = 2.0
+"""A repetition of Twilio's; later it means that the new stream could not be had either."""
+DIAL_RESULT_S = 5
+"""From the end of a call that was put through to the result of its dialling, at most."""
+
+log = structlog.get_logger("signalling")
+
+
+class Signalling:
+    """The carrier's requests about the calls in the book."""
+
+    def __init__(self, book: Book, scripts: Scripts) -> None:
+        self._book = book
+        self._scripts = scripts
+
+    def admit(self, facts: CallFacts, sent_before: int = 0, earlier: Earlier | None = None) -> str:
+        """The TwiML for an incoming call. Repeated webhooks get the same document again.
+
+        ``sent_before``: how often the call was sent to another process already.
+        """
+        call = self._book.call(facts.call_sid)
+        ended = self._book.ended.reason(facts.call_sid)
+        if call is None and ended == "capacity":
+            return self._scripts.full()
+        if call is None and ended is not None:
+            # A repeated or replayed webhook opens nothing for a call that is over.
+            return self.stream_ended(facts.call_sid, call_over=True)
+        if call is not None and call.invitation is not None and call.awaited:
+            return call.invitation
+        if call is not None and call.at_carrier and call.dial is not None:
+            return self._transfer_again(call, call.dial)
+        if call is not None and call.cut_off:
+            return self._book.come_back(call) or self._scripts.failure()
+        if call is not None and call.runner is not None and call.runner.reason is None:
+            # Nothing is done to a live stream before another one really comes.
+            return self._book.door(call)
+        why = self._book.capacity.refusal()
+        shared = self._book.capacity.shared and call is None
+        if why == "draining" and shared and sent_before < MOST_SENDINGS:
+            log.info("call_sent_elsewhere", attempt=sent_before + 1, call_sid=facts.call_sid)
+            return self._scripts.elsewhere(sent_before + 1)
+        if why is not None:
+            return self._refuse(facts, call, why)
+        if call is not None:
+            return self._book.invite(call, returning=self._why_again(call))
+        call = self._book.enter(facts, earlier)
+        return self._book.invite(call, returning=earlier.why if earlier else None)
+
+    def _why_again(self, call: LiveCall) -> str | None:
+        return INTERRUPTED if call.report.stream_sids else call.returning
+
+    def _refuse(self, facts: CallFacts, call: LiveCall | None, why: str) -> str:
+        CALLS_REFUSED.labels(why).inc()
+        log.warning("call_refused", why=why, call_sid=facts.call_sid)
+        if call is None:
+            self._book.refused(facts, _REFUSED[why])
+        return self._scripts.full()
+
+    def stream_ended(self, call_sid: str, *, call_over: bool) -> str:
+        """Twilio asks what to do after ``<Connect>``: the TwiML for it.
+
+        A caller who is still there, although we thought they had hung up, is not hung up on.
+        """
+        call = self._book.call(call_sid)
+        if call_over:
+            self.call_over(call_sid, "completed")
+        elif call is not None and call.runner is not None and call.runner.has_stream:
+            # ``stop`` is late, or never comes.
+            call.runner.feed(CallerLineLost(ABNORMAL))
+        if call is not None and call.at_carrier and call.dial is not None and not call_over:
+            return self._transfer_again(call, call.dial)
+        if call is not None and not call_over and self._lost_its_stream(call):
+            return self._book.come_back(call) or self._scripts.failure()
+        if call is not None and not call_over and self._asks_again(call):
+            return call.invitation or self._scripts.failure()
+        if call is not None and not call_over and self._went_astray(call):
+            return self._book.door(call)
+        reason = self._why_over(call_sid)
+        if reason in _DONE and (call_over or reason != "caller_hangup"):
+            return self._scripts.hang_up()
+        return self._scripts.failure()
+
+    def ask_again(self, asked_before: int) -> str:
+        """For a call of which nobody could find out whose it is: another process may know."""
+        return self._scripts.ask_again(asked_before + 1)
+
+    def _lost_its_stream(self, call: LiveCall) -> bool:
+        runner = call.runner
+        return call.cut_off or (runner is not None and runner.reason == "stream_lost")
+
+    def _asks_again(self, call: LiveCall) -> bool:
+        """Twilio repeats the question that brought the caller back a moment ago."""
+        just_now = asyncio.get_running_loop().time() - call.invited_at_s < SAME_QUESTION_S
+        return call.awaited and call.report.resumes > 0 and just_now
+
+    def _went_astray(self, call: LiveCall) -> bool:
+        """Its stream came to a process that could not find out whose it is."""
+        again = call.awaited and call.invited <= MOST_SENDINGS
+        return again and self._book.capacity.shared
+
+    def _transfer_again(self, call: LiveCall, dial: Dial) -> str:
+        """The document that puts the caller through, with a token that is known here."""
+        return self._scripts.transfer(
+            dial if dial.token else self._book.dials.draw(call, dial.target)
+        )
+
+    def _why_over(self, call_sid: str) -> str | None:
+        """Why the call has ended, or its last stream while that is settling."""
+        ended, call = self._book.ended.reason(call_sid), self._book.call(call_sid)
+        if ended is not None:
+            return ended
+        return call.runner.reason if call is not None and call.runner is not None else None
+
+    def stream_stopped(self, call_sid: str, stream_sid: str) -> None:
+        """The stream's status callback: a second witness of its end, who does not know whether
+        the call ended with it. Idempotent."""
+        call = self._book.call(call_sid)
+        if call is None or call.runner is None or not call.report.stream_sids:
+            return
+        if call.report.stream_sids[-1] == stream_sid and call.runner.has_stream:
+            call.runner.feed(StreamReportedOver())
+
+    def call_over(self, call_sid: str, status: str) -> None:
+        """Twilio says so: nobody is on the line any more. Idempotent."""
+        call = self._book.call(call_sid)
+        if call is None:
+            return
+        if call.runner is not None and call.runner.reason is None:
+            call.runner.feed(CallEnded(status))
+        elif call.runner is not None or call.at_carrier:
+            # The dial result tells how the transfer ended; it may come after this.
+            call.gone = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(DIAL_RESULT_S, self._book.end, call, "caller_hangup")
+        else:
+            self._book.end(call, "caller_hangup")
+
+    def dialled(
+        self,
+        dial_token: str,
+        *,
+        call_sid: str,
+        connected: bool,
+        status: str,
+        talk_s: int | None,
+        call_over: bool,
+    ) -> str:
+        """How a transfer ended: hang up, or back to the agent, who knows why.
+
+        ``call_over``: the caller is gone, and nobody is left to come back.
+        """
+        dials = self._book.dials
+        call = dials.call(dial_token, call_sid)
+        if call is None or call.dial is None:
+            if connected:
+                self._correct(dial_token, call_sid, talk_s)
+            # Of a process before this one, or of a redirect that was given up and took effect.
+            there = not (connected or call_over)
+            late = self.failure() if there else self._scripts.hang_up()
+            return dials.answer(dial_token, call_sid) or late
+        target = call.dial.target
+        self._book.returned(call)
+        if connected:
+            call.transfer_ended("connected", talk_s)
+            self._book.end(call, "transferred")
+            twiml = self._scripts.hang_up()
+        else:
+            status = "not-connected" if status in _ANSWERED else status
+            call.transfer_ended(status)
+            call.gone = call.gone or call_over
+            twiml = self._nobody_reached(call, target, status)
+        return dials.answered(dial_token, call_sid, twiml)
+
+    def _correct(self, dial_token: str, call_sid: str, talk_s: int | None) -> None:
+        """A redirect that was given up took effect after all: the closed record says so."""
+        call = self._book.dials.late(dial_token, call_sid)
+        if call is not None:
+            call.transfer_ended("connected", talk_s)
+            self._book.corrected(call, "transferred")
+
+    def _nobody_reached(self, call: LiveCall, target: str, status: str) -> str:
+        """The caller was not put through: what becomes of them, in TwiML."""
+        destination = self._scripts.destinations[target]
+        if call.gone:
+            self._book.end(call, "caller_hangup")
+            return self._scripts.hang_up()
+        if not destination.resume:
+            self._book.end(call, "transfer_failed")
+            return self._scripts.hang_up(destination.say_on_failure)
+        why = f"putting them through to {target} failed ({status})"
+        if destination.say_on_failure:
+            why += f'. Tell them exactly this: "{destination.say_on_failure}"'
+        return self._book.invite(call, returning=why)
+
+    def picked_up(self, call_sid: str, who: PickedUp, twilios_word: str) -> bool:
+        """Who picked up a call that we placed. Idempotent; False where the call is not here."""
+        call = self._book.call(call_sid)
+        if call is None:
+            return False
+        if call.report.answered_by is None:
+            told = {"answered_by": who.who, "detected": twilios_word}
+            call.tell(call.now_ms(), "call.answered", told)
+            if call.runner is not None and call.runner.reason is None:
+                call.runner.feed(who)
+        return True
+
+    def failure(self) -> str:
+        """The failure treatment, for a request that cannot be answered better."""
+        return self._scripts.failure()
+
+    def transfer_twiml(self, call: LiveCall, target: str) -> str:
+        """The document that puts this call through. Raises ``KeyError``."""
+        return self._scripts.transfer(self._book.dials.draw(call, target))
