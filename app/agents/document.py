@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from app.agents.values import (
     DURATION_SCHEMA,
@@ -23,17 +23,25 @@ from app.agents.values import (
     Text,
     Texts,
     ToolName,
+    WebhookUrl,
     between,
     empty_if_none,
+    none_if_none,
     or_just,
     or_only,
+    or_zero,
     refuse,
+    several,
     soon,
 )
+from app.call import notices
+from app.call.analysis import NEXT_ACTION, SATISFACTION
 from app.protocol import twiml
 
 HUMAN = "human"
 """The name of the target that ``transfer_to`` is short for."""
+CALLER = "caller"
+"""As a caller id: the caller's own number."""
 GOODBYE = "end_call"
 """The word for ending the call where the name of a target could stand."""
 DEFAULT_VOICE = "marin"
@@ -174,7 +182,7 @@ class Target(Part):
     ring_timeout_ms: Annotated[int, between("1s", "10m"), DURATION_SCHEMA] = Field(
         default=20_000, alias="ring_timeout", json_schema_extra={"default": "20s"}
     )
-    caller_id: CallerId = "caller"
+    caller_id: CallerId = CALLER
     """Whose number the person sees: the caller's, or one of your account's."""
     on_failure: OnFailure = OnFailure()
 
@@ -185,6 +193,58 @@ class Failure(Part):
     say: Text = "I'm sorry, we have a technical problem."
     then: Text | None = None
     """The name of a target, or end_call. Left out: the target where there is exactly one."""
+
+
+class Timeouts(Part):
+    """How long something may take, or be ago."""
+
+    resume: Annotated[int, between("0s", "7d"), or_zero] = 0
+    """Who phones again within this time, after a call that was broken off, goes on with the
+    same conversation. 0: never."""
+
+
+class Webhook(Part):
+    """A program of yours that is told what happens."""
+
+    url: WebhookUrl
+    events: Texts = ("call.ended", "call.analyzed")
+    """Which events, as names or patterns such as call.*; transcripts only where named."""
+
+    @field_validator("events")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            if not any(notices.asked_for([pattern], kind) for kind in notices.NOTICES):
+                meant = next(iter(get_close_matches(pattern, notices.NOTICES, n=1)), "")
+                refuse(f'no event is called "{pattern}"', meant=meant)
+        return value
+
+
+class SmsSummary(Part):
+    """A text message about the call, when it is over."""
+
+    to: Annotated[
+        tuple[Literal["caller"], ...], BeforeValidator(several), Field(min_length=1, max_length=1)
+    ] = ("caller",)
+    """To whom: caller, whoever talked with the agent."""
+
+
+class Analysis(Part):
+    """What a model is asked about a call that is over."""
+
+    model: Text = "gpt-5.4-mini"
+    """A model of OPENAI_BASE_URL that answers in a JSON schema."""
+    summary: Annotated[
+        tuple[Literal["short", "long"], ...], BeforeValidator(several), Field(min_length=1)
+    ] = ("short", "long")
+    satisfaction: Annotated[Texts, Field(min_length=2)] = SATISFACTION
+    """The words to choose from."""
+    next_action: Annotated[Texts, Field(min_length=2)] = NEXT_ACTION
+    """The words to choose from."""
+    success: Text | None = None
+    """When a call counts as successful, as a sentence."""
+    sms_summary: SmsSummary | None = None
+    """A text message to the caller with what was agreed; null: none."""
 
 
 class Agent(Part):
@@ -224,6 +284,11 @@ class Agent(Part):
     transfer_to: Destination | None = None
     """Short for one target with the name human."""
     failure: Failure = Field(default=Failure(), validate_default=True)
+    timeouts: Timeouts = Timeouts()
+    analysis: Annotated[Analysis, or_just("model", Analysis)] | None = None
+    """What is asked about a call that is over; null: nothing."""
+    webhooks: Annotated[tuple[Webhook, ...], none_if_none] = ()
+    """Programs of yours that are told what happens."""
 
     @field_validator("instructions")
     @classmethod
@@ -256,11 +321,14 @@ class Agent(Part):
         if value.then is not None and value.then not in known:
             meant = next(iter(get_close_matches(value.then, known, n=1)), "")
             refuse(f'unknown target "{value.then}"', at="then", meant=meant)
-        addresses = {name: target.to for name, target in info.data["transfer_targets"].items()}
+        people = {
+            name: (target.to, target.caller_id)
+            for name, target in info.data["transfer_targets"].items()
+        }
         if info.data["transfer_to"]:
-            addresses[HUMAN] = info.data["transfer_to"]
-        to = addresses[name] if (name := _failing_to(value, addresses)) else None
-        _refuse_overlong(value.say, to, at="say")
+            people[HUMAN] = info.data["transfer_to"], CALLER
+        person = people[name] if (name := _failing_to(value, people)) else (None, CALLER)
+        _refuse_overlong(value.say, *person, at="say")
         return value
 
     @cached_property
@@ -270,6 +338,11 @@ class Agent(Part):
             return self.transfer_targets
         person = Target(description="A person who can help.", to=self.transfer_to)
         return {HUMAN: person, **self.transfer_targets}
+
+    @property
+    def asks_afterwards(self) -> bool:
+        """Whether something is to be done when a call is over."""
+        return bool(self.webhooks or self.analysis)
 
     @property
     def failure_target(self) -> str | None:
@@ -285,9 +358,10 @@ def _failing_to(failure: Failure, targets: Mapping[str, object]) -> str | None:
     return failure.then
 
 
-def _refuse_overlong(say: str, to: str | None, *, at: str = "") -> None:
+def _refuse_overlong(say: str, to: str | None, caller_id: str = CALLER, *, at: str = "") -> None:
     """A live call takes its last document by REST, where Twilio takes no more than so much."""
-    document = twiml.failure(twiml.Fallback(say, to, ring_timeout_s=600))
+    shown = None if caller_id == CALLER else caller_id
+    document = twiml.failure(twiml.Fallback(say, to, ring_timeout_s=600, caller_id=shown))
     if not twiml.fits_rest(document):
         excess = len(document) - twiml.REST_LIMIT_CHARS
         refuse(f"is {excess} characters too long for Twilio to say: shorten it", at=at)

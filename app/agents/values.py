@@ -6,6 +6,7 @@ and each refusal is a sentence with the right way to write it.
 
 import re
 from typing import Annotated, NoReturn, Union
+from urllib.parse import urlsplit
 
 import phonenumbers
 from pydantic import BaseModel, BeforeValidator, StringConstraints, WithJsonSchema
@@ -55,6 +56,10 @@ def between(low: str, high: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+or_zero = BeforeValidator(lambda value: "0s" if value in (0, "0") and value is not False else value)
+"""A plain 0 is a duration, too."""
+
+
 def phone_number(value: object) -> str:
     """An E.164 number that a telephone network could know."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -98,6 +103,23 @@ def handler(value: object) -> str:
     """``module:function``; that both exist is not looked into."""
     if not isinstance(value, str) or not _HANDLER.fullmatch(value):
         refuse('must be "module:function", such as "bookings:find_slot"')
+    return value
+
+
+def webhook_url(value: object) -> str:
+    """Where a program of the operator's is told something; http only on this machine."""
+    try:
+        parts = urlsplit(value if isinstance(value, str) else "")
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host = ""
+    if not isinstance(value, str) or not host or any(c.isspace() for c in value):
+        refuse('must be an address such as "https://crm.example.com/hooks"')
+    if parts.username or parts.password:
+        refuse("must hold no password: who is told is proven by WEBHOOK_SECRETS")
+    here = host in ("localhost", "127.0.0.1", "::1")
+    if parts.scheme != "https" and not (here and parts.scheme == "http"):
+        refuse("must begin with https://")
     return value
 
 
@@ -182,6 +204,9 @@ Destination = Annotated[
 CallerId = Annotated[
     str, BeforeValidator(caller_id), _written(r"^(caller|(tel:)?\+[1-9][0-9]{1,14})$", "caller")
 ]
+WebhookUrl = Annotated[
+    str, BeforeValidator(webhook_url), _written("^https?://.+$", "https://crm.example.com/hooks")
+]
 Handler = Annotated[str, BeforeValidator(handler), _written(r"^[\w.]+:\w+$", "bookings:find_slot")]
 ToolName = Annotated[str, BeforeValidator(tool_name)]
 TargetName = Annotated[str, BeforeValidator(target_name)]
@@ -193,4 +218,6 @@ Languages = Annotated[
 ]
 empty_if_none = BeforeValidator(lambda value: {} if value is None else value)
 """A heading under which everything is commented out."""
+none_if_none = BeforeValidator(lambda value: () if value is None else several(value))
+"""The same where the heading is a list's."""
 DURATION_SCHEMA = _written(f"^{_DURATION.pattern}$", "500ms", "20s", "30m")

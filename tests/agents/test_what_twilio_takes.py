@@ -1,6 +1,7 @@
 """What the carrier would refuse in the middle of a call is refused when it is written."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from app.protocol.twiml import fits_rest
 
 HEAD = "instructions: You answer.\n"
 DESK = "transfer_targets:\n  desk:\n    description: The desk.\n    to: {to}\n"
+NUMBER = '"+33612345678"'
 BARE = len('<?xml version="1.0" encoding="UTF-8"?><Response><Say></Say><Hangup /></Response>')
 
 
@@ -45,6 +47,39 @@ def test_a_failure_sentence_too_long_for_twilio_is_named(
         f"agent.yaml:4 failure.say: is {excess} characters too long for Twilio to say:"
         " shorten it\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("caller_id", "shown"), [("caller", None), ("+15005550006", "+15005550006")]
+)
+def test_the_failure_treatment_shows_the_number_of_its_target(
+    tmp_path: Path, caller_id: str, shown: str | None
+) -> None:
+    """Whom a person sees calling is the target's to say, however the caller comes to them."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(HEAD + DESK.format(to=NUMBER) + f'    caller_id: "{caller_id}"\n')
+
+    document = scripts(load_document(file).agent, "https://h").failure()
+
+    dial = ElementTree.fromstring(document).find("Dial")
+    assert dial is not None
+    assert dial.get("callerId") == shown
+
+
+def test_the_number_that_is_shown_counts(tmp_path: Path) -> None:
+    """It goes into the same document; ringing is counted at its longest, 600 s."""
+    file = tmp_path / "agent.yaml"
+    number = '    caller_id: "+15005550006"\n'
+    text = HEAD + DESK.format(to=NUMBER)
+    file.write_text(text + number)
+    room = 3999 - len(scripts(load_document(file).agent, "https://h").failure())
+    sentence = "We have a problem." + "x" * room
+    default = len("I'm sorry, we have a technical problem.") - len("We have a problem.")
+    failure = "failure:\n  say: " + sentence + "x" * default
+
+    assert checked(file, text + number + failure + "\n") == (0, "")
+    assert checked(file, text + number + failure + "x\n")[0] == 1
+    assert checked(file, text + failure + "x\n") == (0, "")
 
 
 def test_the_address_that_is_dialled_counts(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Work that outlives a process: placing calls, delivering webhooks; in a process of its own."""

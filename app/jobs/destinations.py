@@ -1,0 +1,57 @@
+"""Which numbers may be called at all: a stolen key must not become a telephone bill.
+
+The rule: a number is dialled only where it is valid, of an ordinary kind and in a country the
+operator named; everything else is refused with a reason. What libphonenumber calls a region is
+the country, so the Caribbean numbers behind +1 are not the United States.
+"""
+
+from dataclasses import dataclass, field
+
+import phonenumbers
+from phonenumbers import PhoneNumberType as Kind
+
+_NOWHERE = "001"
+"""libphonenumber's region of satellites and of services that belong to no country."""
+ORDINARY = frozenset({Kind.FIXED_LINE, Kind.MOBILE, Kind.FIXED_LINE_OR_MOBILE, Kind.VOIP})
+_NAMED = {
+    Kind.PREMIUM_RATE: "premium_rate",
+    Kind.SHARED_COST: "shared_cost",
+    Kind.PERSONAL_NUMBER: "personal_number",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationPolicy:
+    """The operator's rules."""
+
+    countries: frozenset[str] = frozenset()
+    """ISO 3166 codes, upper case; empty: nobody is called."""
+    kinds: frozenset[int] = field(default=ORDINARY)
+
+    def refusal(self, number: str) -> str | None:
+        """Why ``number`` is not called, as a stable word; None where it may be."""
+        try:
+            parsed = phonenumbers.parse(number, None)
+        except phonenumbers.NumberParseException:
+            return "not_e164"
+        if phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) != number:
+            return "not_e164"
+        region = phonenumbers.region_code_for_number(parsed)
+        if region == _NOWHERE:
+            # Before the kind, which for satellites is an ordinary MOBILE or VOIP.
+            return "no_country"
+        if _is_emergency(parsed):
+            return "emergency"
+        if region is None or not phonenumbers.is_valid_number(parsed):
+            return "not_valid"
+        kind = phonenumbers.number_type(parsed)
+        if kind not in self.kinds:
+            return _NAMED.get(kind, "kind_not_allowed")
+        return None if region in self.countries else "country_not_allowed"
+
+
+def _is_emergency(parsed: phonenumbers.PhoneNumber) -> bool:
+    """Whether somebody wrote a country code before 112 or 911."""
+    national = str(parsed.national_number)
+    regions = phonenumbers.region_codes_for_country_code(parsed.country_code or 0)
+    return any(phonenumbers.is_emergency_number(national, region) for region in regions)
