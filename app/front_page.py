@@ -38,6 +38,7 @@ def _place(settings: Settings, model: str) -> Place:
         public_url=settings.public_url,
         local_model=settings.local_model,
         local_line=settings.local_line,
+        host=settings.host,
     )
 
 

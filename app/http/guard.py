@@ -38,7 +38,7 @@ class TwilioGuard:
         """The parameters of a signed request. Raises 400, 403, 413 or, unconfigured, 503."""
         if self._signing is None:
             raise HTTPException(503, "Twilio is not configured: set TWILIO_ACCOUNT_SID in .env")
-        body = await _body(request)
+        body = await bounded_body(request)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         is_form = request.method == "POST" and (kind == _FORM or not body)
         pairs = _pairs(body) if is_form else []
@@ -64,7 +64,7 @@ class TwilioGuard:
         return pairs if is_form else _pairs(query)
 
 
-async def _body(request: Request) -> bytes:
+async def bounded_body(request: Request) -> bytes:
     """The body, up to 64 KiB; Twilio's largest webhooks have a few."""
     body = bytearray()
     try:

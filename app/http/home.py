@@ -16,7 +16,15 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 
 from app.http.checklist import Checklist
-from app.http.pages import PLAIN, STATIC, Asset, PhoneSetup, opened_here, same_origin
+from app.http.pages import (
+    PLAIN,
+    STATIC,
+    Asset,
+    PhoneSetup,
+    opened_here,
+    out_of_reach,
+    same_origin,
+)
 from app.http.problems import described
 from app.http.steps import Calls, Place, Step
 
@@ -92,7 +100,8 @@ class Home:
     async def page(self, request: Request) -> Response:
         """The page for a browser; a short one for whoever is not the operator."""
         if not await self._seen_by_operator(request):
-            closed = self._closed.substitute(port=self._checklist.place.port)
+            place = self._checklist.place
+            closed = self._closed.substitute(port=place.port, way=_way(place))
             return HTMLResponse(closed, headers=_GUARDED)
         # A page of another origin can bring a browser here, and not make us ask others.
         asked = "check" in request.query_params and same_origin(request)
@@ -103,7 +112,7 @@ class Home:
         setup, place = self._checklist.phone(), self._checklist.place
         return self._page.substitute(
             facts="".join(_facts(place, setup)),
-            talk=_TALK if setup is not None else "",
+            talk=_TALK if setup is not None and place.at_home else "",
             calls=escape(_calls(self._checklist.calls())),
             came=self._checklist.calls().since_start,
             steps=fragment(steps),
@@ -115,7 +124,7 @@ class Home:
         if given is not None:
             await self._check_key(given)
         elif not (opened_here(request) and same_origin(request)):
-            raise HTTPException(403, _elsewhere(self._checklist.place.port))
+            raise HTTPException(403, _elsewhere(self._checklist.place))
 
     async def _seen_by_operator(self, request: Request) -> bool:
         try:
@@ -263,7 +272,24 @@ def _summary(steps: Sequence[Step]) -> str:
     return f"{done} of {len(steps)} done" + (f", {failed} not working" if failed else "") + "."
 
 
-def _elsewhere(port: int) -> str:
+def _way(place: Place) -> str:
+    """How the operator sees the page, from here or from afar."""
+    if not place.at_home:
+        return f'<li><span class="where">{escape(out_of_reach(place.host))}</span></li>'
+    ways = {
+        "in a browser on that machine": f"http://localhost:{place.port}",
+        "from afar, before that": f"ssh -L {place.port}:localhost:{place.port} that-machine",
+    }
+    return "".join(
+        f'<li><span class="where">{where}</span><code tabindex="0">{line}</code></li>'
+        for where, line in ways.items()
+    )
+
+
+def _elsewhere(place: Place) -> str:
+    if not place.at_home:
+        return f"The setup is not shown here. {out_of_reach(place.host)}"
+    port = place.port
     return (
         f"The setup is shown on the machine that Patchline runs on: open http://localhost:{port}"
         f" there. From afar, first: ssh -L {port}:localhost:{port} that-machine; programs send"

@@ -16,9 +16,9 @@ from picows import (
 
 from app.protocol.twilio_signature import Secrets, verify_upgrade
 from app.protocol.twilio_stream import Start
-from app.runtime.book import Book
 from app.runtime.metrics import SIGNATURE_FAILURES
 from app.runtime.ports import CallerLine, Feed
+from app.runtime.routing import Routing
 from app.runtime.scripts import MEDIA_PATH
 
 MULAW = ("audio/x-mulaw", 8000, 1)  # Twilio's one format
@@ -34,12 +34,12 @@ class MediaDoor:
         self,
         origin: str,
         signing: Secrets | None,
-        book: Book,
+        routing: Routing,
         make_line: Callable[[Claim], WSListener],
     ) -> None:
         self._origin = f"ws{origin.removeprefix('http')}"
         self._signing = signing
-        self._book = book
+        self._routing = routing
         self._make_line = make_line
 
     def admit(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
@@ -71,7 +71,9 @@ class MediaDoor:
             log.error("wrong_stream_format", call_sid=start.call_sid)
             return None
         token = start.parameters.get("token", "")
-        return self._book.claim(line, token, call_sid=start.call_sid, stream_sid=start.stream_sid)
+        return self._routing.claim(
+            line, token, call_sid=start.call_sid, stream_sid=start.stream_sid
+        )
 
 
 def _refused(status: int, sentence: bytes) -> WSUpgradeResponseWithListener:

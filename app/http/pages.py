@@ -18,6 +18,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 STATIC = Path(__file__).parent / "static"
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_ANYWHERE = frozenset({"", "0.0.0.0", "::"})
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -53,8 +54,24 @@ class PhoneSetup:
     rungs: tuple[Rung, ...]
 
 
-def routes(setup: Callable[[], PhoneSetup | None]) -> APIRouter:
-    """The page's routes; ``setup`` is asked each time and is None while there is no local line."""
+def answers_at_home(host: str) -> bool:
+    """Whether a server with this HOST is reached as ``localhost`` by browsers beside it."""
+    return host in LOCAL_NAMES | _ANYWHERE
+
+
+def out_of_reach(host: str) -> str:
+    """What is said where the telephone and the setup should be; ``host`` answers elsewhere."""
+    return (
+        f"HOST is {host}, and a browser must open this server as localhost for that. Set"
+        " HOST=127.0.0.1 in .env (0.0.0.0: every address of the machine) and start again."
+    )
+
+
+def routes(setup: Callable[[], PhoneSetup | None], host: str = "") -> APIRouter:
+    """The page's routes; ``setup`` is asked each time and is None while there is no local line.
+
+    ``host`` is what the server listens on.
+    """
     router = APIRouter(prefix="/phone", tags=["phone"])
     page = (STATIC / "phone.html").read_bytes()
     assets = {file.name: Asset(file) for file in STATIC.iterdir() if file.suffix != ".html"}
@@ -75,7 +92,7 @@ def routes(setup: Callable[[], PhoneSetup | None]) -> APIRouter:
     async def phone_setup(request: Request, response: Response) -> dict[str, object]:
         """Where the line is, its ticket, and what runs; to pages of this machine only."""
         found = local_line()
-        require_local(request, found.line)
+        require_local(request, found.line, host)
         response.headers.update(PLAIN | {"Cache-Control": "no-store"})
         return asdict(found)
 
@@ -91,22 +108,26 @@ def routes(setup: Callable[[], PhoneSetup | None]) -> APIRouter:
     return router
 
 
-def of_local_line(setup: Callable[[], PhoneSetup | None]) -> Callable[[Request], None]:
+def of_local_line(
+    setup: Callable[[], PhoneSetup | None], host: str = ""
+) -> Callable[[Request], None]:
     """A check for what else belongs to the page; raises 404 or 403 as ``/phone`` does."""
 
     def check(request: Request) -> None:
         found = setup()
         if found is None:
             raise HTTPException(404, _NO_LINE)
-        require_local(request, found.line)
+        require_local(request, found.line, host)
 
     return check
 
 
-def require_local(request: Request, line: str) -> None:
+def require_local(request: Request, line: str, host: str = "") -> None:
     """Raise 403, with the way on, unless the page was opened on this machine, by its name."""
     if opened_here(request) and same_origin(request):
         return
+    if not answers_at_home(host):
+        raise HTTPException(403, f"This telephone cannot ring here. {out_of_reach(host)}")
     port, line_port = request.url.port or 80, urlsplit(line).port
     raise HTTPException(
         403,

@@ -9,6 +9,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
+from app.errors import StoreFault
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -46,6 +48,10 @@ def install(app: FastAPI) -> None:
         # Names of fields only: what somebody typed into them is no business of a log or a reply.
         names = [".".join(str(part) for part in error["loc"][1:]) for error in fault.errors()]
         return _problem(422, f"these fields are missing or malformed: {', '.join(names)}", {})
+
+    @app.exception_handler(StoreFault)
+    async def unreachable(_request: Request, fault: StoreFault) -> JSONResponse:
+        return _problem(503, f"{fault}: ask again in a moment", {"Retry-After": "2"})
 
     @app.exception_handler(Exception)
     async def broken(_request: Request, _fault: Exception) -> JSONResponse:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.call.captions import Captions
 from app.runtime.book import Book
+from app.runtime.capacity import Capacity
 from app.runtime.live_call import LiveCall
 
 STILL_HERE_S = 15
@@ -48,9 +49,14 @@ def routes(book: Book, local: Local) -> APIRouter:
     async def phone_events(
         call_sid: Annotated[str, Query(alias="callSid", max_length=64)],
     ) -> Response:
-        """Server-sent events: every caption when it changes, the story so far at first."""
+        """Server-sent events: every caption when it changes, the story so far at first.
+
+        They end with the call, or when the server drains: an open page must not hold its end.
+        """
+        if book.draining:
+            raise HTTPException(503, "the server is about to end")
         return StreamingResponse(
-            _story(found(call_sid)),
+            _story(found(call_sid), book.capacity),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -65,15 +71,15 @@ def routes(book: Book, local: Local) -> APIRouter:
     return router
 
 
-async def _story(call: LiveCall) -> AsyncIterator[bytes]:
-    """Captions until the call is over; the reader's leaving cancels it."""
+async def _story(call: LiveCall, capacity: Capacity) -> AsyncIterator[bytes]:
+    """Captions until the call is over or the server drains; the reader's leaving cancels it."""
     captions = Captions(call.report)
-    with call.readers.bell() as bell:
+    with call.readers.bell() as bell, capacity.watchers.ringing(bell):
         while True:
             bell.clear()
             for caption in captions.changes():
                 yield b"data: " + orjson.dumps(asdict(caption)) + b"\n\n"
-            if call.report.ending is not None:
+            if call.report.ending is not None or capacity.draining:
                 return
             try:
                 await asyncio.wait_for(bell.wait(), STILL_HERE_S)

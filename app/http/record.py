@@ -1,11 +1,11 @@
 """The record of a call as ``/openapi.json`` describes it, for those who write clients.
 
-What is answered is made by ``app/runtime/live_call.py`` and is not converted here; a test
+What is answered is made by ``app/call/record.py`` and is not converted here; a test
 holds the two together, so a field without a description here does not pass. Unknown is
 null, never absent; shape and names are those of callcentre 6.1.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,19 @@ class Ending(_Part):
     result: Literal["success", "client_error", "server_error", "upstream_error", "indeterminate"]
     reason: str
     """One of the documented end reasons."""
+
+
+class Failure(_Part):
+    """What went wrong."""
+
+    code: str
+    """The end reason."""
+    component: str | None
+    """model, carrier or server."""
+    message: str | None
+    """Of a call that nobody picked up: Twilio's word, or why it was not placed."""
+    sip_response_code: int | None
+    at: str | None
 
 
 class Party(_Part):
@@ -41,6 +54,7 @@ class Timestamps(_Part):
 
     created_at: str
     """The voice webhook came."""
+    ringing_at: str | None
     answered_at: str | None
     """The audio began."""
     model_ready_at: str | None
@@ -53,6 +67,15 @@ class Durations(_Part):
 
     total: int | None
     """From the webhook to the end; null while the call lives."""
+    ringing: int | None
+    ai: int | None
+    """The caller was on a stream of ours; null while one goes on."""
+    hold: int | None
+    human: int | None
+    """With a person, as the carrier tells in whole seconds."""
+    caller_speech: int | None
+    assistant_speech: int | None
+    """Heard by the caller."""
 
 
 class Carrier(_Part):
@@ -61,6 +84,8 @@ class Carrier(_Part):
     provider: str
     account_sid: str
     call_sid: str
+    parent_call_sid: str | None
+    price: dict[str, str] | None
     stream_sids: list[str]
 
 
@@ -79,6 +104,7 @@ class Model(_Part):
     """Model lines that ended under the call."""
     usage: dict[str, int]
     """Tokens by kind."""
+    cost_estimate: dict[str, str] | None
 
 
 class Spread(_Part):
@@ -117,6 +143,7 @@ class Audio(_Part):
     played_ms: int
     silence_appended_ms: int
     """Put in where the carrier left something out."""
+    longest_gap_ms: int | None
     clears: int
     """How often the caller interrupted."""
 
@@ -186,13 +213,25 @@ class CallRecord(_Part):
 
     schema_: Literal["cdr/1"] = Field(alias="schema")
     call_id: str
+    conversation_id: str | None
+    """The same for all calls of one conversation."""
+    resumed_from: str | None
+    """The call before it in the conversation."""
     direction: str
-    """As the carrier says it: inbound, outbound-api or outbound-dial."""
-    status: Literal["in_progress", "completed"]
+    """As the carrier says it, mostly inbound; outbound where it was placed by an order."""
+    status: Literal["queued", "in_progress", "completed"]
+    """queued: it is to be placed, and nobody has picked up yet."""
     end_reason: str | None
     ending: Ending | None
+    disposition: str | None
+    """What came of it for the business."""
+    failure: Failure | None
+    """null where the result is ``success``."""
     from_: Party = Field(alias="from")
     to: Party
+    answered_by: str | None
+    """Of a call that was placed: human, machine, fax or unknown."""
+    agents: list[dict[str, Any]] | None
     config: Configuration
     timestamps: Timestamps
     durations_ms: Durations
@@ -206,4 +245,62 @@ class CallRecord(_Part):
     """Messages of both lines that were not needed or not understood."""
     turns: list[Turn]
     transfers: list[Transfer]
+    form: dict[str, Any] | None
+    analysis: dict[str, Any] | None
+    """Comes after the call."""
+    recording: list[dict[str, Any]] | None
+    custom_data: dict[str, Any]
+    """What the operator's programs and tools put there."""
     warnings: list[Warned]
+
+
+class Versioned(_Part):
+    """The agent document, where one is known by now."""
+
+    version: str | None
+
+
+class Number(_Part):
+    """One end of a call in a list; null where it is not known."""
+
+    number: str | None
+
+
+class CallSummary(_Part):
+    """A call in a list; its record has more."""
+
+    call_id: str
+    call_sid: str | None
+    conversation_id: str
+    resumed_from: str | None
+    direction: str
+    status: Literal["queued", "in_progress", "completed"]
+    end_reason: str | None
+    from_: Number = Field(alias="from")
+    to: Number
+    config: Versioned
+    created_at: str
+    ended_at: str | None
+
+
+class CallPage(_Part):
+    """Calls, newest first."""
+
+    calls: list[CallSummary]
+    cursor: str | None
+    """What the next page is asked for with; null: this is the last."""
+
+
+class CallTimeline(_Part):
+    """What happened in a call, one thing after the other."""
+
+    call_id: str
+    items: list[dict[str, Any]]
+    """Each with ``type``, ``at_ms`` since the call was admitted, and ``at``. Of ``speech``:
+    ``sent_ms``, ``played`` (from, until), ``heard_ms``, and whether it was ``cut``."""
+
+
+class CustomData(_Part):
+    """What the operator's programs and tools put to a call."""
+
+    custom_data: dict[str, Any]

@@ -20,7 +20,7 @@ from app.http.advice import (
     State,
     Words,
 )
-from app.http.pages import PhoneSetup
+from app.http.pages import PhoneSetup, answers_at_home, out_of_reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,13 @@ class Place:
     public_url: str | None
     local_model: bool
     local_line: bool
+    host: str = ""
+    """What the server listens on; empty: every address."""
+
+    @property
+    def at_home(self) -> bool:
+        """Whether it is reached as ``localhost``, which the telephone and this page need."""
+        return answers_at_home(self.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,9 @@ def talk(place: Place, setup: PhoneSetup | None, *, up: bool) -> Step:
     if setup is None:
         sentence = "By telephone, through Twilio: see the last step."
         return Step("talk", _TALK, "ok", sentence)
+    if not place.at_home:
+        sentence = "The telephone on the page cannot ring."
+        return Step("talk", _TALK, "failed", sentence, out_of_reach(place.host))
     if not up:
         sentence = "The local line does not answer; it is being started again."
         return Step("talk", _TALK, "failed", sentence, "Check again in a few seconds.")

@@ -1,20 +1,22 @@
 """Twilio's webhooks about calls. Every answer is TwiML or nothing; every one is idempotent.
 
-Twilio repeats, reorders and loses requests. What a request means for a call is the book's to
-say; here forms become values and values become documents.
+Twilio repeats, reorders and loses requests. What a request means for a call the
+routing and signalling say; here forms become values and values become documents.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import structlog
-from fastapi import APIRouter, Depends, HTTPException, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Response
 
 from app.http.guard import FormPairs
 from app.http.problems import described
 from app.protocol import twilio_webhooks as forms
-from app.runtime.book import Book
 from app.runtime.live_call import CallFacts
+from app.runtime.outbound import Outbound
+from app.runtime.routing import Routing
+from app.runtime.scripts import INCOMING_PATH
 
 log = structlog.get_logger("voice")
 T = TypeVar("T")
@@ -27,7 +29,7 @@ class Twiml(Response):
     media_type = "text/xml"
 
 
-def routes(book: Book, guard: Guard) -> APIRouter:
+def routes(routing: Routing, outbound: Outbound, guard: Guard) -> APIRouter:
     """The routes Twilio calls, all behind ``guard``."""
     router = APIRouter(
         tags=["twilio"],
@@ -36,48 +38,62 @@ def routes(book: Book, guard: Guard) -> APIRouter:
     )
     Form = Annotated[FormPairs, Depends(guard)]
 
-    @router.get("/incoming-call", operation_id="incoming_call_by_get")
-    @router.post("/incoming-call")
-    async def incoming_call(form: Form) -> Response:
+    @router.get(INCOMING_PATH, operation_id="incoming_call_by_get")
+    @router.post(INCOMING_PATH)
+    async def incoming_call(
+        form: Form,
+        elsewhere: Annotated[int, Query(ge=0, le=99, description="Sent here so often.")] = 0,
+    ) -> Response:
         """Somebody calls: TwiML that brings them to the media socket."""
-        call = _read(forms.parse_incoming_call, form)
+        call = read(forms.parse_incoming_call, form)
         return Twiml(
-            book.admit(
-                CallFacts(call.call_sid, call.account_sid, call.from_, call.to, call.direction)
+            await routing.admit(
+                CallFacts(call.call_sid, call.account_sid, call.from_, call.to, call.direction),
+                elsewhere,
             )
         )
 
     @router.post("/twilio/stream-ended")
-    async def stream_ended(form: Form) -> Response:
+    async def stream_ended(
+        form: Form,
+        again: Annotated[int, Query(ge=0, le=99, description="Asked again so often.")] = 0,
+    ) -> Response:
         """The stream is over and Twilio asks what to do next."""
-        stream = _read(forms.parse_stream_ended, form)
+        stream = read(forms.parse_stream_ended, form)
         over = stream.status in forms.FINAL_STATUSES
-        return Twiml(book.stream_ended(stream.call_sid, call_over=over))
+        return Twiml(
+            await routing.stream_ended(stream.call_sid, call_over=over, asked_before=again)
+        )
 
     @router.post("/twilio/stream-status", status_code=204)
     async def stream_status(form: Form) -> Response:
         """A stream began, stopped, or could not be opened."""
-        stream = _read(forms.parse_stream_status, form)
+        stream = read(forms.parse_stream_status, form)
         if stream.event == "stream-error":
             log.error("stream_error", error=stream.error, call_sid=stream.call_sid)
         elif stream.event == "stream-stopped":
-            book.stream_stopped(stream.call_sid, stream.stream_sid)
+            await routing.stream_stopped(stream.call_sid, stream.stream_sid)
         return Response(status_code=204)
 
     @router.post("/twilio/call-status", status_code=204)
-    async def call_status(form: Form) -> Response:
+    async def call_status(
+        form: Form,
+        call: Annotated[str, Query(description="Our id of a call that we placed.")] = "",
+        run: Annotated[str, Query(description="Which attempt it is, as the jobs count.")] = "",
+    ) -> Response:
         """The state of a call changed."""
-        call = _read(forms.parse_call_status, form)
-        if call.final:
-            book.call_over(call.call_sid, call.status)
+        news = read(forms.parse_call_status, form)
+        if news.final:
+            await routing.call_over(news.call_sid, news.status)
+        await outbound.progressed(call, run, news)
         return Response(status_code=204)
 
     @router.post("/twilio/dial-result/{token}")
     async def dial_result(token: str, form: Form) -> Response:
         """A transfer ended: hang up, or back to the agent."""
-        result = _read(forms.parse_dial_result, form)
+        result = read(forms.parse_dial_result, form)
         return Twiml(
-            book.dialled(
+            await routing.dialled(
                 token,
                 call_sid=result.call_sid,
                 connected=result.connected,
@@ -93,12 +109,13 @@ def routes(book: Book, guard: Guard) -> APIRouter:
         """Twilio could not use another answer of ours: the failure treatment."""
         codes = [value for name, value in form if name == "ErrorCode"]
         log.error("twilio_fell_back", code=codes[0][:8] if codes else None)
-        return Twiml(book.failure())
+        return Twiml(routing.failure())
 
     return router
 
 
-def _read(parse: Callable[[FormPairs], T], form: FormPairs) -> T:
+def read(parse: Callable[[FormPairs], T], form: FormPairs) -> T:
+    """The form as a value; 400 where it is malformed."""
     try:
         return parse(form)
     except forms.MalformedForm as exc:

@@ -4,12 +4,15 @@ uvicorn's parser keeps a request's head in memory without an end and waits for t
 ever (its ``h11_max_incomplete_event_size`` does not reach httptools): one header that never
 stops would hold the loop, which every call shares. The one rule: bytes are counted before
 they are parsed, and every part of a request has a time by which it must be there. A quiet
-connection between two requests is uvicorn's to close (``timeout_keep_alive``).
+connection between two requests is uvicorn's to close (``timeout_keep_alive``), and one too many
+the room's (``room.py``).
 
     HEAD -> BODY -> IDLE -> HEAD …      any of them -> OVER: refused, or taken over
 """
 
 import asyncio
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
@@ -17,6 +20,14 @@ from typing import Any
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.http.room import Room, places
+
+BACKLOG = 256
+"""Connections that may be accepted in one go, before anybody can be sent away for them."""
+
+LEAVE = "patchline.leave"
+"""Among a request's ASGI extensions: gives its socket back, whatever was still to be sent."""
 
 log = structlog.get_logger("wire")
 
@@ -52,9 +63,10 @@ class Phase(Enum):
 class BoundedHttp(HttpToolsProtocol):
     """uvicorn's protocol, with bounds. One per connection."""
 
-    def __init__(self, bounds: Bounds, *args: Any, **uvicorn: Any) -> None:
+    def __init__(self, bounds: Bounds, room: Room, *args: Any, **uvicorn: Any) -> None:
         super().__init__(*args, **uvicorn)
         self._bounds = bounds
+        self._room = room
         self._phase = Phase.IDLE
         self._taken_bytes = 0
         """Of the phase."""
@@ -62,10 +74,12 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._room.enter(self, self.client[0] if self.client else "")
         self._enter(Phase.HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._enter(Phase.OVER)
+        self._room.left(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -84,6 +98,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._phase is Phase.IDLE:
             self._enter(Phase.HEAD)
         super().on_message_begin()
+        self.scope["extensions"] = {LEAVE: self.leave}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
         if self._phase is Phase.OVER:
@@ -106,7 +121,16 @@ class BoundedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """From here on the socket is somebody else's, with bounds of its own."""
         self._enter(Phase.OVER)
+        self._room.left(self)
         super().handle_websocket_upgrade()
+
+    def leave(self) -> None:
+        """Somebody else needs the place; what nobody reads is not waited for."""
+        if self._phase is Phase.HEAD and not self.transport.get_write_buffer_size():
+            self._refuse(503)
+        else:
+            self._enter(Phase.OVER)
+            self.transport.abort()
 
     @property
     def _most_bytes(self) -> int:
@@ -115,6 +139,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _enter(self, phase: Phase) -> None:
         self._phase, self._taken_bytes = phase, 0
+        self._room.moved(self)
         if self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None
@@ -128,7 +153,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._enter(Phase.OVER)
         if self.transport.is_closing():
             return
-        log.info("request_cut", status=status)
+        if status != 503:  # a crowd is told by the room, in one line
+            log.info("request_cut", status=status)
         if not silent:
             self.transport.write(_refusal(status))
         if self.cycle is not None:
@@ -140,6 +166,11 @@ class BoundedHttp(HttpToolsProtocol):
         if self._phase is Phase.BODY:
             return bool(self.cycle.response_started or self.pipeline)
         return self.cycle is not None and not self.cycle.response_complete
+
+
+def bounded(files: int, calls: int) -> Callable[..., BoundedHttp]:
+    """Makes the protocols of one server that may open so many files and take so many calls."""
+    return functools.partial(BoundedHttp, Bounds(), Room(places(files - BACKLOG, calls)))
 
 
 def _refusal(status: int) -> bytes:

@@ -12,9 +12,9 @@ from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Scenario
 from app.emulators.twilio_words import new_sid
 from tests.walks.raw_stream import incoming
-from tests.walks.stage import Stage, stage
+from tests.walks.stage import API_KEY, Stage, stage
 
-OPEN = {"/", "/health", "/ready", "/metrics"}
+OPEN = {"/", "/health", "/ready"}
 """What may be asked for without a key and without a signature."""
 OF_PAGES = ("/phone", "/setup/assets")
 """What there is only where calls do not come from Twilio, and files that have other names."""
@@ -123,6 +123,34 @@ async def test_every_document_is_xml(s: Stage) -> None:
             async with client.post(s.url + path, data=form, headers=s.seal(path, form)) as answer:
                 assert answer.content_type == "text/xml"
                 assert answer.headers["content-length"] == str(len(await answer.read()))
+
+
+@pytest.mark.parametrize("offered", ["", "Bearer x", f"Basic {API_KEY}"])
+async def test_figures_are_for_the_bearer_of_the_key(s: Stage, offered: str) -> None:
+    """How many calls there are, and how they end, is the operator's business."""
+    headers = {"Authorization": offered} if offered else {}
+    async with aiohttp.ClientSession() as client:
+        async with client.get(s.url + "/metrics", headers=headers) as refused:
+            assert refused.status == 401
+            assert refused.headers["www-authenticate"] == "Bearer"
+            assert "voice_" not in await refused.text()
+        key = {"Authorization": f"Bearer {API_KEY}"}
+        async with client.get(s.url + "/metrics", headers=key) as figures:
+            assert figures.status == 200
+            assert "voice_calls_active" in await figures.text()
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready"])
+async def test_a_probe_that_wants_no_body_gets_the_head_of_the_answer(s: Stage, path: str) -> None:
+    """Load balancers and watchers ask with HEAD; 405 takes a healthy server out of service."""
+    async with aiohttp.ClientSession() as client:
+        async with client.get(s.url + path) as whole, client.head(s.url + path) as head:
+            assert (head.status, await head.read()) == (200, b"")
+            for name in ("content-type", "content-length"):
+                assert head.headers[name] == whole.headers[name]
+        s.board.book.drain()
+        async with client.head(s.url + "/ready") as answer:
+            assert answer.status == 503
 
 
 async def test_what_nobody_serves_is_not_found(s: Stage) -> None:

@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Scenario
+from app.http.room import MOST, Room
 from app.http.wire import BoundedHttp, Bounds
 from tests.walks.stage import Stage, media_signature, stage
 
@@ -20,11 +21,15 @@ HASTY = Bounds(head_bytes=400, head_s=0.15, body_bytes=1000, body_s=0.15)
 PATIENCE_S = 5
 """Longer than any bound of these tests, shorter than 20 seconds."""
 HOST = b"GET / HTTP/1.1\r\nHost: x\r\n"
+LARGE = b"x" * 8_000_000
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def echo(scope: dict[str, Any], receive: Callable[..., Any], send: Any) -> None:
-    """Reads the body as routes do, and answers with its length; /deaf does not read it."""
+    """Reads the body as routes do, and answers with its length; /deaf does not read it.
+
+    The answer of /large is longer than any buffer.
+    """
     length, more = 0, scope["path"] != "/deaf"
     while more:
         message = await receive()
@@ -32,7 +37,7 @@ async def echo(scope: dict[str, Any], receive: Callable[..., Any], send: Any) ->
             return
         length += len(message.get("body", b""))
         more = message.get("more_body", False)
-    text = str(length).encode()
+    text = LARGE if scope["path"] == "/large" else str(length).encode()
     headers = [(b"content-length", str(len(text)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": text})
@@ -45,7 +50,7 @@ async def connected(bounds: Bounds, keep_alive_s: int = 20) -> AsyncIterator[Cli
     config.load()
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
-        lambda: BoundedHttp(bounds, config, state, {}), "127.0.0.1", 0
+        lambda: BoundedHttp(bounds, Room(MOST), config, state, {}), "127.0.0.1", 0
     )
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:

@@ -2,7 +2,7 @@
 
 What the test of a spoken call, its bench and the README's picture have in common. Rule: the
 server is the command `python -m app serve` in a process of its own, with none of our settings
-around it; nothing in it is replaced.
+around it; nothing in it is replaced (the bench's has a probe on its loop).
 """
 
 import asyncio
@@ -76,15 +76,20 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, **settings: str) -> AsyncIterator[House]:
-    """A server started in ``folder``, on ports of its own, with these settings and no others."""
+async def house(
+    folder: Path, *, command: Sequence[str] = ("app", "serve"), **settings: str
+) -> AsyncIterator[House]:
+    """A server started in ``folder``, on ports of its own, with these settings and no others.
+
+    ``command`` goes behind ``python -m``; the bench's serves with a probe on the loop.
+    """
     port = free_port()
     own = {"HOST": "127.0.0.1", "PORT": str(port), "LOCAL_LINE_PORT": "0", "API_KEY": API_KEY}
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     began_s = monotonic()
     with (folder / "serve.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app", "serve"),
+            *(sys.executable, "-m", *command),
             cwd=folder,
             env=kept | {"PYTHONPATH": str(ROOT), "LOG_FORMAT": "json"} | own | settings,
             stdin=asyncio.subprocess.DEVNULL,

@@ -205,8 +205,10 @@ async def test_the_person_rings_answers_and_talks(browser: Browser, s: Stage) ->
     phone = await s.carrier.phone()
     await expect(page.get_by_role("button", name="Call")).to_be_hidden()
 
-    await phone.send("ring", callSid=CALL, **{"from": "+15005550001", "to": "+15005550009"})
+    numbers = {"from": "+15005550001", "to": "+15005550009"}
+    await phone.send("ring", callSid=CALL, sentence="The agent is putting Ann through", **numbers)
     await expect(page.get_by_role("button", name="Answer")).to_be_focused()
+    await expect(page.locator("#status")).to_have_text("The agent is putting Ann through")
     await expect(page).to_have_title(re.compile("Ringing"))
     assert not await axe(page)
     await page.keyboard.press("Enter")
@@ -254,6 +256,79 @@ async def test_the_agent_may_call_the_caller(page: Page, s: Stage) -> None:
     await expect(page.locator("#status")).to_have_text("Talking")
     await expect(page.locator("#captions")).to_contain_text("Hello. How can I help you today?")
     await phone.until(lambda: len(phone.frames) > 5)
+
+
+async def test_what_was_said_in_another_call_is_gone_when_the_agent_calls(
+    page: Page, s: Stage
+) -> None:
+    """The entries of two calls have the same ids: they would be written into each other."""
+    s.story = [AGENT, {"kind": "cut", "id": "a1", "heard_ms": 1000, "sent_ms": 2000}]
+    phone = await call(page, s)
+    await expect(page.locator("#captions .cut-here")).to_be_visible()
+    await phone.send("hungup", by="caller", reason="completed")
+    await expect(page.locator("#status")).to_have_text("Ready")
+
+    s.story = [AGENT | {"text": "Good morning."}]
+    other = "CA" + "4" * 32
+    await phone.send("ring", callSid=other, **{"from": "+15005550006", "to": "+15005550001"})
+    await page.get_by_role("button", name="Answer").click()
+    await phone.got("answer")
+    await phone.send("start", callSid=other, streamSid="MZ" + "3" * 32)
+
+    await expect(page.locator("#captions .words")).to_have_text(["Good morning."])
+
+
+async def test_keys_reach_the_carrier_wherever_the_call_is(page: Page, s: Stage) -> None:
+    """A menu may ask before the agent and after it; the star key takes back who was put through."""
+    await page.locator("#call").click()
+    phone = await s.carrier.phone()
+    await phone.got("dial")
+    await phone.send("calling", callSid=CALL)
+    await expect(page.locator("#status")).to_have_text("Calling …")
+    await page.keyboard.press("1")
+    await phone.send("start", callSid=CALL, streamSid="MZ" + "3" * 32)
+    await expect(page.locator("#status")).to_have_text("Talking")
+    await page.keyboard.press("2")
+    await phone.send("stop")
+    await expect(page.locator("#status")).to_have_text("One moment …")
+    await page.get_by_role("button", name="3").click()
+    await phone.send("dialling", to="the front desk")
+    await expect(page.locator("#status")).to_have_text("Putting you through …")
+    await page.keyboard.press("4")
+    await phone.send("bridged")
+    await expect(page.locator("#status")).to_have_text("Talking to a person")
+    await page.get_by_role("button", name="star").click()
+    await phone.got("dtmf", 5)
+
+    assert [one.message["dtmf"]["digit"] for one in phone.all("dtmf")] == list("1234*")
+
+
+async def test_a_person_answers_what_is_asked_before_the_caller_comes(
+    browser: Browser, s: Stage
+) -> None:
+    """A whisper asks for a key, and who does not want the call puts the receiver down."""
+    context = await browser.new_context()
+    page = await s.open(context, "/phone?line=person")
+    phone = await s.carrier.phone()
+    for times, gesture in enumerate(("keyboard", "keypad"), 1):
+        await phone.send("ring", callSid=CALL, **{"from": "+15005550006", "to": "+15005550001"})
+        await page.get_by_role("button", name="Answer").click()
+        await phone.got("answer", times)
+        await expect(page.locator("#status")).to_have_text("One moment …")
+        await phone.send("said", text="A call from the agent. Press 1 to take it.")
+
+        if gesture == "keyboard":
+            await page.keyboard.press("1")
+        else:
+            await page.get_by_role("button", name="1").click()
+        await phone.got("dtmf", times)
+        await page.get_by_role("button", name="Hang up").click()
+        await phone.got("hangup", times)
+        await phone.send("hungup", by="person", reason="hangup")
+        await expect(page.locator("#status")).to_have_text("Waiting for a call")
+
+    assert not phone.all("decline")
+    await context.close()
 
 
 async def test_being_put_through_is_shown_and_heard(page: Page, s: Stage) -> None:

@@ -19,12 +19,26 @@ greeting: Hello.
 transfer_targets:
   billing: {description: Questions about invoices., to: "+14155550123"}
 """
+EAR = """
+window.tones = 0;
+window.loud = 0;
+window.OscillatorNode = class extends OscillatorNode {
+  start(...when) { window.tones += 1; super.start(...when); }
+};
+addEventListener("DOMContentLoaded", () => {
+  const bar = document.getElementById("meter-they");
+  const look = () => (window.loud += bar.style.getPropertyValue("--level") > 0.4);
+  new MutationObserver(look).observe(bar, { attributes: true });
+});
+"""
+"""Counts the tones that the page makes itself, and how often what came was loud."""
 TRANSFER = ToolUse("transfer_call", {"target": "billing"})
 
 
 async def opened(context: BrowserContext, s: Stage, path: str, status: str) -> Page:
     """A tab whose line is up."""
     page = await context.new_page()
+    await page.add_init_script(EAR)
     await page.goto(s.url + path)
     await expect(page.locator("#status")).to_have_text(status)
     return page
@@ -56,7 +70,13 @@ async def test_a_call_is_typed_put_through_answered_and_ended(tmp_path: Path) ->
         await caller.get_by_label("Instead of speaking").fill("It is about my bill.")
         await caller.get_by_role("button", name="Send as text").click()
         await expect(captions).to_contain_text("It is about my bill.")
-        await person.get_by_role("button", name="Answer").click(timeout=15_000)
+        answer = person.get_by_role("button", name="Answer")
+        await answer.wait_for(timeout=15_000)
+        await expect(caller.locator("#status")).to_have_text("Putting you through …")
+        before = await caller.evaluate("window.loud")
+        await caller.wait_for_function("(before) => window.loud > before + 5", arg=before)
+        assert await caller.evaluate("window.tones") == 0, "the ringing is the carrier's, once"
+        await answer.click()
         await expect(caller.locator("#status")).to_have_text("Talking to a person")
         await expect(person.locator("#status")).to_have_text("Talking")
         await caller.get_by_role("button", name="Hang up").click()

@@ -35,7 +35,6 @@ export class Captions {
       tool: () => this.#tool(event),
       cut: () => this.#cut(event),
       turn: () => this.#latency(event),
-      end: () => this.#words({ ...event, kind: "note", id: event.id ?? "end" }),
     };
     this.#keepInSight(() => takers[event.kind]?.());
   }

@@ -7,7 +7,7 @@ export const State = Object.freeze({
   PREPARING: "preparing", // the microphone is being asked for
   CALLING: "calling", // our webhook is being asked
   LIVE: "live", // talking to the agent
-  BETWEEN: "between", // the stream is over, the call is not
+  BETWEEN: "between", // in a call, and talking to nobody: what comes next is up to the carrier
   DIALLING: "dialling", // a person is being called
   BRIDGED: "bridged", // talking to the person
   RINGING: "ringing", // the person's phone rings
@@ -29,10 +29,12 @@ const STATUS = {
     idle: "Waiting for a call",
     preparing: "Getting ready …",
     ringing: "Ringing",
+    between: "One moment …",
     bridged: "Talking",
   },
 };
 const IN_CALL = new Set(["preparing", "calling", "live", "between", "dialling", "bridged"]);
+const KEYS_IN = new Set(["calling", "live", "between", "dialling", "bridged"]);
 const FLOOR_DB = -60;
 
 export class Desk {
@@ -66,7 +68,7 @@ export class Desk {
     this.get("mute").hidden = state === State.RINGING;
     const they = person ? "Caller" : "Agent";
     this.get("meter-they-name").textContent = !person && state === State.BRIDGED ? "Person" : they;
-    for (const key of document.querySelectorAll("[data-key]")) key.disabled = state !== State.LIVE;
+    for (const key of document.querySelectorAll("[data-key]")) key.disabled = !KEYS_IN.has(state);
     this.get("say").disabled = !talking || voice === "none" || voice === undefined;
     this.get("send").disabled = state !== State.LIVE;
     this.get("raw").disabled = IN_CALL.has(state);

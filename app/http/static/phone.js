@@ -2,10 +2,11 @@
 // else; every state change goes through `#enter`.
 //
 //   down <-> idle -> preparing -> calling -> live -> between -> dialling -> bridged -> idle
-//   the person's phone: idle -> ringing -> preparing -> bridged -> idle
+//   a phone that rings: idle -> ringing -> preparing -> between -> live or bridged -> idle
 
 import { Captions } from "./captions.js";
 import { Desk, State } from "./desk.js";
+import { Ending } from "./ending.js";
 import { keypad } from "./keypad.js";
 import { Line, bytesOf } from "./line.js";
 import { Notices } from "./notices.js";
@@ -19,7 +20,6 @@ import { Typed } from "./typed.js";
 
 const HUNG_UP_WITHIN_MS = 3000;
 const RINGING = { hz: [440, 554], onMs: 900, offMs: 1800 };
-const RINGBACK = { hz: [425], onMs: 1000, offMs: 3000 };
 
 class Telephone {
   #name = new URLSearchParams(location.search).get("line") === "person" ? "person" : "caller";
@@ -28,6 +28,7 @@ class Telephone {
   #sound = new Sound();
   #line = new Line(this.#name, () => this.#askSetup());
   #captions = new Captions(this.#desk.get("captions"), (text) => this.#desk.announce(text));
+  #ending = new Ending((id, text) => this.#captions.take({ kind: "note", id, text }));
   #story = new Story(
     (event) => this.#told(event),
     () => this.#notices.show("captions", sentences.NO_CAPTIONS, { hint: true }),
@@ -101,6 +102,7 @@ class Telephone {
   }
 
   #replaced() {
+    if (this.#callSid !== null) this.#ending.taken(sentences.TAKEN);
     this.#leaveCall();
     this.#enter(State.DOWN, "In another tab");
     const action = { label: "Take the line back", run: () => this.#line.open() };
@@ -127,10 +129,10 @@ class Telephone {
     if (this.#state === State.LIVE) this.#enter(State.BETWEEN);
   }
 
+  // That it rings over there is heard from the carrier, as on any telephone.
   #dialling(to) {
     this.#captions.note(`Putting you through to ${to} …`);
     this.#enter(State.DIALLING);
-    this.#endTone = this.#sound.tone(RINGBACK.hz, RINGBACK.onMs, RINGBACK.offMs);
   }
 
   #bridged() {
@@ -139,12 +141,12 @@ class Telephone {
     this.#openSound(true);
   }
 
-  #ring({ callSid, from, to }) {
+  #ring({ callSid, from, to, sentence = `${from} calls ${to}` }) {
     this.#callSid = callSid;
-    this.#enter(State.RINGING, `${from} calls ${to}`);
+    this.#enter(State.RINGING, sentence);
     this.#endTone = this.#sound.tone(RINGING.hz, RINGING.onMs, RINGING.offMs);
     this.#desk.get("answer").focus();
-    this.#desk.announce(`${from} calls. Answer or decline.`);
+    this.#desk.announce(`${sentence}. Answer or decline.`);
   }
 
   #sms(message) {
@@ -153,10 +155,8 @@ class Telephone {
   }
 
   #hungUp({ by, reason }) {
-    const who = { caller: "You hung up", agent: "The agent hung up", person: "The person hung up" };
-    const mine = this.#name === "person" ? { caller: "The caller hung up", person: "You hung up" } : {};
-    const sentence = mine[by] ?? who[by] ?? "The call is over";
-    this.#over(reason && by === "carrier" ? `${sentence}: ${reason}` : `${sentence}.`);
+    this.#ending.who(sentences.hungUp(this.#name, by, reason));
+    this.#over(null);
   }
 
   #problem(code, sentence) {
@@ -226,7 +226,6 @@ class Telephone {
   }
 
   async #dial() {
-    this.#captions.clear();
     this.#desk.get("empty").hidden = true;
     if (!(await this.#getReady())) return;
     this.#enter(State.CALLING);
@@ -235,7 +234,10 @@ class Telephone {
 
   async #answer() {
     this.#desk.get("empty").hidden = true;
-    if (await this.#getReady()) this.#line.send("answer");
+    this.#desk.get("telephone").focus(); // the button goes, and keys may be asked for
+    if (!(await this.#getReady())) return;
+    this.#enter(State.BETWEEN); // before it is talked, something may be said and asked
+    this.#line.send("answer");
   }
 
   #decline() {
@@ -246,6 +248,9 @@ class Telephone {
   // False when it was cancelled meanwhile.
   async #getReady() {
     const attempt = ++this.#attempt;
+    this.#story.stop();
+    this.#captions.clear(); // the entries of two calls have the same ids
+    this.#ending.begin();
     this.#notices.hide("late", "captions");
     this.#notices.hideAll("problem-");
     this.#enter(State.PREPARING);
@@ -262,7 +267,7 @@ class Telephone {
     this.#sound.drop();
     setTimeout(() => {
       const waiting = this.#state !== State.IDLE && this.#state !== State.DOWN;
-      if (waiting && attempt === this.#attempt) this.#over("You hung up.");
+      if (waiting && attempt === this.#attempt) this.#hungUp({ by: this.#name });
     }, HUNG_UP_WITHIN_MS);
   }
 
@@ -280,7 +285,6 @@ class Telephone {
   }
 
   #press(digit) {
-    if (this.#state !== State.LIVE) return;
     this.#line.send("dtmf", { dtmf: { digit } });
     this.#desk.announce(`${digit} pressed`);
   }
@@ -306,6 +310,8 @@ class Telephone {
     if (sentence !== null) this.#captions.note(sentence);
     this.#leaveCall();
     this.#enter(this.#line.up ? State.IDLE : State.DOWN);
+    // In a call servers may have failed or come back; without an answer the old list stands.
+    this.#askSetup().catch(() => {});
   }
 
   #leaveCall() {
@@ -323,7 +329,8 @@ class Telephone {
 
   #told(event) {
     this.#desk.get("empty").hidden = true;
-    this.#captions.take(event);
+    if (event.kind === "end") this.#ending.why(event.text);
+    else this.#captions.take(event);
   }
 
   // --- what runs here

@@ -34,9 +34,60 @@ export const LATE = {
 
 export const REPLACED = "This phone was opened in another tab or window, which has the line now.";
 export const LOST = "The line was lost, and the call with it.";
+export const TAKEN = "Another tab or window took the line, which ended this call.";
 export const NO_VOICE =
   "Nothing is installed that could say it for you: apt-get install flite, or espeak-ng.";
 export const ASKING = "Your browser asks whether this page may use the microphone.";
+export const OVER = "The call is over.";
+
+// By the end reasons of the server's records (README, "end reason").
+export const ENDINGS = {
+  caller_hangup: "You hung up.",
+  assistant_hangup: "The agent hung up.",
+  transferred: "You were put through to a person, and that conversation is over.",
+  operator_ended: "The operator of this server ended the call.",
+  voicemail_left: "A machine answered and was told the message.",
+  voicemail_hangup: "A machine or a fax answered, so the agent hung up.",
+  busy: "Whoever was called was talking to somebody else.",
+  no_answer: "Nobody picked up.",
+  rejected: "This number may not be called.",
+  canceled: "The call was taken back before anybody picked up.",
+  dial_failed: "The call could not be placed.",
+  transfer_failed: "Nobody answered where you were to be put through, so the call ended.",
+  capacity:
+    "The server has as many calls as it takes at once (MAX_CONCURRENT_CALLS), so this one ended. " +
+    "Try again in a moment.",
+  model_failed:
+    "The model could not be reached, or was lost in the middle of the call, so the call ended. " +
+    "Try again; what went wrong is in the server's log.",
+  carrier_failed:
+    "The carrier failed, or what the server asked of it did, so the call ended. Try again; what " +
+    "went wrong is in the server's log.",
+  stream_lost: "The sound of the call broke off without a word, so the call ended. Try again.",
+  server_shutdown: "The server was told to end during the call. Try again when it is back.",
+};
+
+// By the reasons the local carrier has of its own.
+export const CARRIER_ENDINGS = {
+  busy: "The line was busy.",
+  "no-answer": "Nobody answered.",
+  canceled: "The call was given up before it was answered.",
+  failed: "The carrier could not put the call through.",
+  error: "The carrier could not use the server's answer, so the call ended.",
+  stream: "The sound of the call broke off, so the call ended.",
+  refer: "The call was handed on to another telephone.",
+  carrier_closed: "The local carrier was told to end during the call.",
+};
+
+const CALLERS = { caller: "You hung up.", person: "The person hung up." };
+const PERSONS = { caller: "The caller hung up.", person: "You hung up." };
+
+// Who put the receiver down. That the agent's side did may be a goodbye or a failure.
+export function hungUp(phone, by, reason) {
+  const who = phone === "person" ? PERSONS : CALLERS;
+  return (by === "carrier" ? CARRIER_ENDINGS[reason] : who[by]) ?? OVER;
+}
+
 export const NO_CAPTIONS = "There are no captions for this call; the sound is not affected.";
 
 export function microphoneSentence(name) {
