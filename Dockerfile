@@ -32,4 +32,6 @@ VOLUME /data
 EXPOSE 5050
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT') or 5050}/health\", timeout=2)"]
-ENTRYPOINT ["python", "-m", "app", "serve"]
+# Another command in its place: migrate, jobs.
+ENTRYPOINT ["python", "-m", "app"]
+CMD ["serve"]

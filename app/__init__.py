@@ -25,6 +25,7 @@ Floors (imports run downwards only)
 
     main -> http -> runtime -> transports | services | tools -> call -> audio -> protocol
       '-- settings, agents             (these three never import each other)
+    jobs -> services | protocol                        (a process of its own; voice has its client)
     local -> emulators -> audio, protocol.units only   (never imported by the server)
 
 A line of code about ... belongs in ...
@@ -35,7 +36,8 @@ A line of code about ... belongs in ...
     what Twilio's webhooks say, what is signed       `app/protocol/twilio_webhooks.py`,
                                                      `app/protocol/twilio_signature.py`
     what we answer Twilio with                       `app/protocol/twiml.py`
-    what the Realtime socket says                    `app/protocol/realtime.py`
+    what the Realtime socket says, and is told       `app/protocol/realtime_server_events.py`,
+                                                     `app/protocol/realtime_client_events.py`
     in what other servers differ                     `app/protocol/dialect.py`,
                                                      `app/transports/transcode.py`
     mu-law, tones                                    `app/audio/mulaw.py`, `app/audio/tones.py`
@@ -50,21 +52,33 @@ A line of code about ... belongs in ...
     one response at a time; what is audible          `app/call/responses.py`
     caller audio before the model is ready; gaps     `app/call/hearing.py`
     agent audio before the caller is there           `app/call/overture.py`
+    a caller who never pauses: noise                 `app/call/noise.py`
     keys the caller presses                          `app/call/digits.py`
     what a tool call is answered with                `app/call/toolbook.py`
+    a call we placed: who speaks first; machines     `app/call/answering.py`
     putting through, hanging up                      `app/call/transfer.py`,
                                                      `app/call/farewell.py`
     saying something before doing it                 `app/call/announcement.py`
     how a stream is waited for and left              `app/call/leaving.py`
     opening the model again, and giving up           `app/call/model_link.py`
+    another line beside it, and when to change over  `app/call/line_swap.py`
+    … a line that fails again and again              `app/call/failing.py`
+    … what is heard while nobody could speak         `app/call/comfort.py`
     how long the caller may listen to nothing        `app/call/patience.py`
     whether the model is still there at all          `app/call/pulse.py`
     which model errors matter                        `app/call/faults.py`
     what we ask the model to say                     `app/call/prompts.py`
     who said what, as heard                          `app/call/transcript.py`
     telling a new model line what was said           `app/call/conversation.py`
-    figures and end reasons of a call                `app/call/report.py`
+    … what becomes known from events and commands    `app/call/chronicle.py`
+    … the story they come to, its end reasons        `app/call/report.py`
+    … the record, as it is told                      `app/call/record.py`
+    what is known about a call, one by one           `app/call/facts.py`
+    what the operator's programs are told of a call  `app/call/notices.py`
+    what a call came to: what is asked, and believed `app/call/analysis.py`,
+                                                     `app/services/analyst.py`
     reading a call along                             `app/call/captions.py`
+    what was sent, played and heard, in order        `app/call/timeline.py`
     a call's policies, as plain values               `app/call/plan.py`
     what an operator may write                       `app/agents/document.py`,
                                                      `app/agents/values.py`
@@ -78,10 +92,48 @@ A line of code about ... belongs in ...
                                                      `app/tools/parameters.py`
     the tools every agent has                        `app/tools/builtin.py`
     Twilio's REST API                                `app/services/twilio_rest.py`
-    keeping records                                  `app/services/store.py`
+    a POST to an address somebody else chose         `app/services/webhook_post.py`
+    work that outlives a process: what can be asked  `app/jobs/port.py`, `app/jobs/client.py`
+    … which step follows which                       `app/jobs/workflows.py`
+    … what follows a call, and who is told of it      `app/jobs/aftermath.py`,
+                                                     `app/jobs/texting.py`,
+                                                     `app/services/store/afterwards.py`,
+                                                     `app/http/webhooks.py`
+    … calling once, never twice                      `app/jobs/dial.py`, `app/jobs/pace.py`
+    … who may be called, and when                    `app/jobs/destinations.py`,
+                                                     `app/jobs/hours.py`
+    … what a receiver can check                      `app/jobs/signing.py`
+    … who does it, who is dead, what is taken over   `app/jobs/lease.py`, `app/jobs/engine.py`
+    … its ids, its database, its process             `app/jobs/ids.py`, `app/jobs/database.py`,
+                                                     `app/jobs/process.py`, `app/jobs_child.py`
+    the tables, their migrations, the database       `app/services/store/schema.py`,
+                                                     `app/services/store/migrate.py`,
+                                                     `app/services/store/database.py`
+    … writing facts; what is let go of first         `app/services/store/writer.py`,
+                                                     `app/services/store/backlog.py`
+    … finding, reading, erasing calls                `app/services/store/calls.py`
+    … which process holds a call; invitations        `app/services/store/leases.py`
+    … the call that a client's key stands for        `app/services/store/keys.py`
+    … all of it, in one process                      `app/services/store/archive.py`
+    how long calls are kept                          `app/runtime/retention.py`
+    asking another process                           `app/services/bus.py`
+    which process a request belongs to               `app/runtime/routing.py`
+    a caller who phones again                        `app/runtime/continuing.py`
+    what the operator may do with a live call        `app/http/commands.py`
+    a call that nobody holds: asked for, fetched     `app/runtime/custody.py`,
+                                                     `app/runtime/adoption.py`
     tasks, the alarm, one stream's life              `app/runtime/runner.py`
     effects and what goes wrong in them              `app/runtime/effects.py`
-    live calls, capacity, draining                   `app/runtime/book.py`
+    a call we place: what was ordered, what comes    `app/runtime/orders.py`,
+    … of it until somebody picks up                  `app/runtime/outbound.py`,
+                                                     `app/http/outbound.py`,
+                                                     `app/http/picked_up.py`
+    … in the words of call-center-ai                 `app/http/call_center_ai.py`
+    live calls: who enters, how each one ends        `app/runtime/book.py`
+    what Twilio asks about a call and is told        `app/runtime/signalling.py`
+    how many calls, whether new ones may come        `app/runtime/capacity.py`
+    ending a process without cutting anybody off     `app/runtime/draining.py`
+    what is known of a call that is over             `app/runtime/ended.py`
     whose stream is whose: one-time tokens           `app/runtime/invitations.py`
     how a transfer ended, once for each              `app/runtime/dials.py`
     one call over all its streams, its record        `app/runtime/live_call.py`
@@ -102,17 +154,28 @@ A line of code about ... belongs in ...
     … whether other computers would play their part  `app/services/checks.py`
     how a refusal is worded over HTTP                `app/http/problems.py`
     the record as clients are told of it             `app/http/record.py`
-    how long and how large a request may be          `app/http/wire.py`
-    a setting; which address can be meant            `app/settings.py`, `app/addresses.py`
+    … calls listed, told, erased, put data to        `app/http/records.py`,
+                                                     `app/runtime/records.py`
+    … what may be asked about them                   `app/http/queries.py`
+    … as they happen; in others' words               `app/http/events.py`, `app/http/exports.py`
+    how long and how large a request may be, how     `app/http/wire.py`, `app/http/room.py`
+    many connections there may be
+    which settings there are                         `app/settings.py`
+    what a setting may be; which address is meant    `app/setting_values.py`, `app/addresses.py`
     personal data in logs                            `app/log.py`
     whose fault something is                         `app/errors.py`
     what knows everybody                             `app/main.py`, `app/assembly.py`
+    what starts with the application, how it ends    `app/lifetime.py`
     uvicorn, signals                                 `app/server.py`
     what takes the place of a missing account        `app/standins.py`, `app/companions.py`
     a command to type                                `app/__main__.py`
     what a Realtime server can do                    `app/doctor.py`, `app/doctor_visit.py`
     drawing a call, finding its record               `app/show.py`, `app/records.py`
     the local model's ears, wits and voice           `app/local/ports.py`
+    … what in them nobody foresaw                    `app/local/foreign.py`
+    … how long they may wait for servers             `app/local/budget.py`
+    … decoders made before a call lives              `app/local/spares.py`
+    a program that speaks, ended when nobody listens `app/emulators/voice_program.py`
     the local Twilio, the local OpenAI, the demo     `app/emulators/twilio.py`,
                                                      `app/emulators/realtime.py`,
                                                      `app/emulators/demo.py`

@@ -27,15 +27,21 @@ cli = typer.Typer(
 @cli.command()
 def serve() -> None:
     """Answer calls. Settings come from the environment and .env."""
-    from app.main import banner, switchboard  # noqa: PLC0415 - keeps the other commands quick
+    from app.jobs_child import jobs_beside  # noqa: PLC0415 - keeps the other commands quick
+    from app.main import banner, switchboard  # noqa: PLC0415
     from app.server import serve as run  # noqa: PLC0415
     from app.standins import stand_in  # noqa: PLC0415
 
     try:
         settings = load_settings()
         log.configure(settings.log_level, settings.log_format)
-        with stand_in(settings) as house:
-            board = switchboard(house.settings, phone=house.phone, operators=settings)
+        document = load_document(settings.agent_file)
+        agent = document.agent
+        # Of a model that stands in nobody asks what a call came to: it does not think.
+        analyses = agent.analysis is not None and not settings.local_model
+        work = {"asked": agent.asks_afterwards, "analyses": analyses}
+        with stand_in(settings) as house, jobs_beside(house.settings, **work):
+            board = switchboard(house.settings, document, phone=house.phone, operators=settings)
             for warning in settings.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
 
@@ -58,6 +64,20 @@ def serve() -> None:
 def _of_a_tool(fault: ToolFault) -> str:
     """What is wrong with a tool. It may quote what a stranger's module read: no secrets."""
     return log.redacted(str(fault))
+
+
+@cli.command()
+def jobs() -> None:
+    """Call and deliver what was asked for, in a process of its own; serve starts one."""
+    from app.jobs.process import JobsFault, run  # noqa: PLC0415 - keeps the other commands quick
+
+    try:
+        settings = load_settings()
+        log.configure(settings.log_level, settings.log_format)
+        run(settings)
+    except (SettingsFault, JobsFault) as fault:
+        print(fault, file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 @cli.command(
@@ -153,6 +173,32 @@ def show(
 
 
 @cli.command()
+def migrate() -> None:
+    """Make the tables of DATABASE_URL, or bring them up to date. Safe to repeat."""
+    # Keeps the other commands quick.
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    from app.services.store.database import AddressFault  # noqa: PLC0415
+    from app.services.store.migrate import migrate as bring_up_to_date  # noqa: PLC0415
+
+    try:
+        bring_up_to_date(load_settings().database_url.get_secret_value())
+    except (SettingsFault, AddressFault) as fault:
+        print(fault, file=sys.stderr)
+        raise typer.Exit(1) from None
+    except (SQLAlchemyError, OSError) as fault:
+        # The kind only: what a driver says may quote the address with its password.
+        kind = type(getattr(fault, "orig", None) or fault).__name__
+        print(
+            f"DATABASE_URL cannot be used ({kind}): check that the server runs, that the"
+            " database exists, and that its user may make tables there.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1) from None
+    print("the tables are up to date")
+
+
+@cli.command()
 def doctor(
     realtime_url: Annotated[
         str, typer.Option(help="A Realtime server, which is shown OPENAI_API_KEY.")
@@ -171,11 +217,10 @@ def doctor(
         print(fault, file=sys.stderr)
         raise typer.Exit(1) from None
     key = settings.openai_api_key
-    tried = asyncio.run(
-        doctors.examine(
-            realtime_url or settings.openai_base_url, key.get_secret_value() if key else None, name
-        )
+    work = doctors.examine(
+        realtime_url or settings.openai_base_url, key.get_secret_value() if key else None, name
     )
+    tried = asyncio.run(doctors.attended(work, Console(stderr=True)))
     if not doctors.show(tried, Console()):
         raise typer.Exit(1)
 

@@ -22,7 +22,10 @@ _SECRET = re.compile(
     """,
     re.VERBOSE,
 )
-_QUIET = ("picows", "twilio", "aiohttp", "urllib3", "uvicorn.access", "uvicorn.error")
+_QUIET = (
+    *("picows", "twilio", "aiohttp", "urllib3", "uvicorn.access", "uvicorn.error"),
+    *("alembic", "sqlalchemy", "psycopg"),
+)
 
 
 def configure(level: str, log_format: str | None) -> None:

@@ -1,11 +1,10 @@
 """The composition root: the one module that knows everybody, and where shapes meet things."""
 
-import asyncio
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,42 @@ from app.agents.load import AgentDocument, load_document
 from app.call.plan import CallPlan
 from app.errors import CarrierFault
 from app.front_page import front_page
-from app.http import api, pages, problems, reading, voice
+from app.http import api, commands, pages, problems, reading, records, voice, webhooks
+from app.http.call_center_ai import routes as seed_routes
 from app.http.guard import TwilioGuard, operator
 from app.http.home import Home
 from app.http.media import MediaDoor
+from app.http.outbound import Desk
+from app.http.outbound import routes as ordering_routes
+from app.http.picked_up import routes as callee_routes
 from app.http.steps import Calls
+from app.jobs.client import DurableJobs
+from app.jobs.destinations import DestinationPolicy
+from app.jobs.port import Jobs
+from app.lifetime import Beside, Spawner, at_once, lifespan
 from app.protocol.commands import RunTool
 from app.protocol.dialect import DIALECTS
 from app.protocol.events import ToolDone
-from app.protocol.realtime import SessionConfig
+from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twilio_signature import Secrets
 from app.runtime.book import Book, Line
+from app.runtime.custody import Custody
 from app.runtime.effects import Effects
 from app.runtime.flight_log import FlightLog, Hangar
 from app.runtime.live_call import LiveCall
+from app.runtime.outbound import Outbound
 from app.runtime.ports import Feed, ModelLine
+from app.runtime.records import Records
+from app.runtime.retention import keep_for
+from app.runtime.routing import Routing
 from app.runtime.runner import Runner
-from app.services.store import MemoryStore
+from app.runtime.signalling import Signalling
+from app.services.bus import NoBus, PostgresBus
+from app.services.store.archive import Archive
+from app.services.store.database import conninfo, database_url
 from app.services.twilio_rest import TwilioRest
 from app.settings import Settings, SettingsFault
 from app.tools.registry import CallFacts, Registry
-from app.transports import takeover
 from app.transports.caller import CallerLine
 from app.transports.model import Endpoint
 from app.transports.model import ModelLine as RealtimeLine
@@ -74,19 +88,6 @@ class _NoCarrier:
         """Nothing to close."""
 
 
-class _Spawner:
-    """Starts tasks in the lifespan's group, which exists only while the application lives."""
-
-    def __init__(self) -> None:
-        self.group: asyncio.TaskGroup | None = None
-
-    def __call__(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        if self.group is None:
-            work.close()
-            raise RuntimeError("the application is not running")
-        self.group.create_task(work, name=name)
-
-
 def switchboard(
     settings: Settings,
     document: AgentDocument | None = None,
@@ -94,11 +95,13 @@ def switchboard(
     data: Path = DATA,
     phone: Callable[[], pages.PhoneSetup | None] = lambda: None,
     operators: Settings | None = None,
+    jobs: Jobs | None = None,
 ) -> Switchboard:
     """Put everything together. Opens no port and starts no task.
 
     ``phone`` says where the local line is; None while there is none. ``operators`` are the
-    settings without what stands in for a missing account: what the first page shows.
+    settings without what stands in for a missing account: what the first page shows. ``jobs``
+    place calls; None: a process beside this one, over the database.
 
     Raises ``SettingsFault``, ``AgentFault`` or ``ToolFault`` with a sentence that names the fix.
     """
@@ -110,7 +113,9 @@ def switchboard(
     scripts = assembly.scripts(agent, origin)
     carrier = _carrier(settings)
     hangar = Hangar(data / "flights")
-    spawn = _Spawner()
+    archive = Archive(_database(settings, data))
+    instance = secrets.token_hex(8)
+    spawn = Spawner()
     connect = _model_opener(settings, session)
 
     def make_runner(call: LiveCall, plan: CallPlan) -> Runner:
@@ -118,7 +123,7 @@ def switchboard(
             call.facts.call_sid,
             carrier=carrier,
             run_tool=_tool_runner(tools, call),
-            transfer_twiml=lambda target: book.transfer_twiml(call, target),
+            transfer_twiml=lambda target: signalling.transfer_twiml(call, target),
             failure_twiml=scripts.failure,
         )
         return Runner(
@@ -127,34 +132,73 @@ def switchboard(
             began_ns=call.began_ns,
             open_model=connect,
             effects=effects,
-            report=call.report,
+            tell=call.tell,
+            stream=call.streams,
             flight=FlightLog(f"{call.call_id}-{call.streams}", plan, hangar.write),
-            changed=call.readers.tell,
         )
 
     book = Book(
         Line(assembly.plan(agent), scripts, document.version),
         capacity=settings.max_concurrent_calls,
         make_runner=make_runner,
-        store=MemoryStore(),
+        store=archive.writer,
         spawn=spawn,
+        me=instance,
     )
+    signalling = Signalling(book, scripts)
+    durable = DurableJobs(_database(settings, data))
+    bus = _bus(settings, instance)
+    shared = settings.several_processes
+    routing = Routing(
+        signalling,
+        book,
+        archive,
+        bus,
+        carrier,
+        me=instance,
+        shared=shared,
+        resume_s=agent.timeouts.resume / 1000,
+    )
+    dialling = Outbound(
+        book,
+        routing,
+        archive,
+        jobs or durable,
+        scripts,
+        origin=origin,
+        refusal=DestinationPolicy(frozenset(settings.dial_countries)).refusal,
+    )
+    custody = Custody(book, archive, carrier, me=instance, version=document.version)
+    book.look_after, book.hand_over = custody.look_after, routing.let_go
     key, is_new = _api_key(settings, data)
     signing = _signing(settings)
-    instance = secrets.token_hex(8)
     front = front_page(
         operators or settings,
         agent.model,
         instance=instance,
         phone=phone,
         calls=lambda: Calls(book.live, book.admitted),
-        at_once=_at_once,
+        at_once=at_once,
     )
     home = Home(front, operator(key))
-    lifespan = _lifespan(book, spawn, hangar, (carrier.close, tools.close, front.close))
+    beside = Beside(
+        archive,
+        custody=custody.run,
+        bus=partial(bus.run, routing.answer, spawn),
+        retention=partial(keep_for, settings.retention_days, archive, hangar),
+        close_bus=bus.close,
+    )
+    living = lifespan(
+        book,
+        spawn,
+        hangar,
+        beside,
+        (durable.close, carrier.close, tools.close, front.close),
+        dialling=dialling if settings.dial_countries else None,
+    )
     app = FastAPI(
         title="Patchline",
-        lifespan=lifespan,
+        lifespan=living,
         openapi_tags=api.TAGS,
         redirect_slashes=False,  # the redirect would be built from Host, and lose the signature
         docs_url=None,
@@ -163,46 +207,58 @@ def switchboard(
     problems.install(app)
     app.include_router(api.public_routes(book, banner(operators or settings), home, instance))
     app.include_router(home.routes())
-    app.include_router(api.operator_routes(book, operator(key)))
-    app.include_router(voice.routes(book, TwilioGuard(origin, signing)))
-    app.include_router(pages.routes(phone))
-    app.include_router(reading.routes(book, pages.of_local_line(phone)))
-    door = MediaDoor(origin, signing, book, CallerLine)
+    app.include_router(api.metrics_routes(operator(key)))
+    after = settings.dial_countries or settings.webhook_secrets or agent.asks_afterwards
+    known = Records(book, archive, hangar, (jobs or durable).forget if after else None)
+    app.include_router(records.routes(known, operator(key)))
+    app.include_router(commands.routes(routing, operator(key)))
+    app.include_router(voice.routes(routing, dialling, TwilioGuard(origin, signing)))
+    app.include_router(callee_routes(dialling, TwilioGuard(origin, signing)))
+    _include_ordering(app, dialling, archive, settings, operator(key))
+    app.include_router(webhooks.routes(jobs or durable, operator(key)))
+    app.include_router(pages.routes(phone, settings.host))
+    app.include_router(reading.routes(book, pages.of_local_line(phone, settings.host)))
+    if (operators or settings).local_line and not pages.answers_at_home(settings.host):
+        log.warning("phone_out_of_reach", fix=pages.out_of_reach(settings.host))
+    door = MediaDoor(origin, signing, routing, CallerLine)
     return Switchboard(app, book, door, key, is_new)
 
 
-def _lifespan(
-    book: Book, spawn: _Spawner, hangar: Hangar, closers: Sequence[Callable[[], None]]
-) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """The time in which calls may live; at its end those that still do are let go."""
+def _bus(settings: Settings, me: str) -> NoBus | PostgresBus:
+    if not settings.several_processes:
+        return NoBus(me)
+    return PostgresBus(conninfo(database_url(settings.database_url.get_secret_value())), me)
 
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        takeover.check()
-        await asyncio.to_thread(hangar.open)
-        try:
-            async with asyncio.TaskGroup() as group:
-                spawn.group = group
-                yield
-                book.draining = True
-                book.let_go()
-        finally:
-            spawn.group = None
-            book.close()
-            for close in closers:
-                close()
-            await asyncio.to_thread(hangar.close)
 
-    return lifespan
+def _include_ordering(
+    app: FastAPI,
+    dialling: Outbound,
+    archive: Archive,
+    settings: Settings,
+    check: Callable[..., Awaitable[None]],
+) -> None:
+    """The routes that place calls, in our words and in those of call-center-ai."""
+    desk = Desk(
+        dialling,
+        archive.get,
+        dial_from=settings.dial_from,
+        allowed=bool(settings.dial_countries),
+    )
+    app.include_router(ordering_routes(desk, check))
+    app.include_router(seed_routes(desk, archive.get, archive.calls_with, check))
 
 
 def banner(settings: Settings) -> str:
     """What is running, on which model and which line, and the next step."""
     if settings.local_line:
         model = "the local model" if settings.local_model else settings.openai_base_url
+        at_home = pages.answers_at_home(settings.host)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        talk = f"Talk to it now: http://localhost:{settings.port}/phone"
         return (
-            f"Patchline is running on http://localhost:{settings.port}, on {model}.\n"
-            f"Talk to it now: http://localhost:{settings.port}/phone\n"
+            f"Patchline is running on http://{'localhost' if at_home else host}:{settings.port},"
+            f" on {model}.\n"
+            f"{talk if at_home else f'No telephone: {pages.out_of_reach(settings.host)}'}\n"
             "Hear a whole call go right: ./scripts/demo\n"
             "Take real calls: put OPENAI_API_KEY, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and\n"
             "PUBLIC_URL into .env (see .env.example) and start again.\n"
@@ -211,13 +267,6 @@ def banner(settings: Settings) -> str:
         f"Patchline is running for {settings.public_url}, on port {settings.port}.\n"
         f"Point your number's voice webhook at {settings.public_url}/incoming-call\n"
     )
-
-
-async def _at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """The outcomes, in order. The request that asks owns the tasks, and outlives them."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one, name="check") for one in work]
-    return [task.result() for task in tasks]
 
 
 def _carrier(settings: Settings) -> TwilioRest | _NoCarrier:
@@ -230,6 +279,13 @@ def _carrier(settings: Settings) -> TwilioRest | _NoCarrier:
         password=password,
         base_url=settings.twilio_api_url,
     )
+
+
+def _database(settings: Settings, data: Path) -> str:
+    """Where calls are kept: unless it is set, a file in the data directory."""
+    if "database_url" in settings.model_fields_set:
+        return settings.database_url.get_secret_value()
+    return f"sqlite:///{data}/patchline.db"
 
 
 def _signing(settings: Settings) -> Secrets | None:

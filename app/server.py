@@ -1,11 +1,13 @@
 """uvicorn, with the media socket taken over and an end that does not cut live calls.
 
 No ASGI server lets a live socket finish on SIGTERM by itself. Here the first signal stops
-new calls (``/ready`` says 503, callers hear a sentence or reach a person) while the live ones
-go on, up to ``DRAIN_SECONDS``; then those that are left get the failure treatment, and the
-server stays until Twilio has asked what it has to ask about them. A second signal ends at once.
+new calls (``/ready`` says 503, callers are sent to the processes beside this one, hear a sentence,
+or reach a person) while the live ones go on, up to ``DRAIN_SECONDS``; then those that are left
+get the failure treatment, and the server stays until Twilio has asked what it has to ask about
+them. A second signal ends at once.
 """
 
+import asyncio
 import functools
 import gc
 import socket
@@ -14,32 +16,27 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-import structlog
 import uvicorn
+from fastapi.concurrency import run_in_threadpool
 
-from app.http.wire import BoundedHttp, Bounds
+from app.http.wire import BACKLOG, bounded
 from app.main import Switchboard
+from app.runtime.draining import Drain
 from app.settings import Settings
 from app.transports.takeover import TakenOver
 
-LINGER_S = 1.0
-"""After the last call: Twilio still reports its end, and an error there alarms an operator."""
-LET_GO_WITHIN_S = 15
-"""From the end of the drain to ours: the failure treatment takes REST and Twilio's ``stop``."""
-
-log = structlog.get_logger("server")
+if sys.platform != "win32":
+    import resource
 
 
 class DrainingServer(uvicorn.Server):
     """Serves a switchboard until its last call has ended."""
 
-    def __init__(self, config: uvicorn.Config, board: Switchboard, drain_s: int) -> None:
+    def __init__(
+        self, config: uvicorn.Config, board: Switchboard, drain_s: int, *, shared: bool = False
+    ) -> None:
         super().__init__(config)
-        self._board = board
-        self._drain_s = drain_s
-        self._drained_at: float | None = None
-        self._let_go = False
-        self._busy_at = 0.0
+        self._draining = Drain(board.book, drain_s, shared=shared)
         self._signal: int | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -55,28 +52,18 @@ class DrainingServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """uvicorn asks ten times a second whether to end."""
         now = time.monotonic()
-        book = self._board.book
-        if self._signal is not None and self._drained_at is None:
-            self._drained_at = self._drain(now)
-        # Once all were let go nobody waits for callers who are with a person.
-        if book.live if self._let_go else book.unfinished:
-            self._busy_at = now
-        if self._drained_at is not None:
-            self.should_exit = self.should_exit or self._drained(self._drained_at, now)
+        if self._signal is not None and not self._draining.begun:
+            self._draining.begin(now)
+            self._keep_no_connection()
+        self.should_exit = self._draining.over(now) or self.should_exit
         return await super().on_tick(counter)
 
-    def _drain(self, now: float) -> float:
-        self._board.book.draining = True
-        if self._board.book.unfinished:
-            log.info("draining", calls=self._board.book.unfinished, drain_s=self._drain_s)
-        return now + self._drain_s
-
-    def _drained(self, until: float, now: float) -> bool:
-        """Whether nobody is left; who still is there ``until`` then is let go."""
-        if now >= until and not self._let_go:
-            self._let_go = True
-            self._board.book.let_go()
-        return now - self._busy_at > LINGER_S or now >= until + LET_GO_WITHIN_S
+    def _keep_no_connection(self) -> None:
+        """From now on every answer is its connection's last: a proxy that has kept one would
+        send the next call here."""
+        self.config.encoded_headers = [*self.config.encoded_headers, (b"connection", b"close")]
+        # What uvicorn builds from these once a second.
+        self.server_state.default_headers = self.config.encoded_headers
 
 
 def configuration(settings: Settings, board: Switchboard) -> uvicorn.Config:
@@ -86,7 +73,8 @@ def configuration(settings: Settings, board: Switchboard) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         ws=functools.partial(TakenOver, board.door.admit),  # type: ignore[arg-type]
-        http=functools.partial(BoundedHttp, Bounds()),  # type: ignore[arg-type]
+        http=bounded(_files(), settings.max_concurrent_calls),  # type: ignore[arg-type]
+        backlog=BACKLOG,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -95,7 +83,10 @@ def configuration(settings: Settings, board: Switchboard) -> uvicorn.Config:
 
 
 def serve(settings: Settings, board: Switchboard, announce: Callable[[], None]) -> bool:
-    """Serve until told to end. False when the port could not be had; else ``announce`` once."""
+    """Serve until told to end. False when the port could not be had; else ``announce`` once.
+
+    Not for a thread whose loop runs.
+    """
     try:
         listener = _listener(settings.host, settings.port)
     except OSError as exc:
@@ -105,15 +96,31 @@ def serve(settings: Settings, board: Switchboard, announce: Callable[[], None]) 
             file=sys.stderr,
         )
         return False
+    # The web framework loads half of anyio when the first request needs a thread or a stream:
+    # 21 to 75 ms in which all calls waited (2026-11), so it is made to need one now.
+    asyncio.run(run_in_threadpool(int))
     # What was imported stays: a full collection need not walk it while all calls wait, which
     # took 57 ms for 78,000 objects and takes nothing now (2026-11). How often collections come
     # is left alone: there were two, of the youngest, in 48,000 messages.
     gc.collect()
     gc.freeze()
     announce()
-    server = DrainingServer(configuration(settings, board), board, settings.drain_seconds)
+    server = DrainingServer(
+        configuration(settings, board),
+        board,
+        settings.drain_seconds,
+        shared=settings.several_processes,
+    )
     server.run(sockets=[listener])
     return bool(server.started)
+
+
+def _files() -> int:
+    """How many files, sockets among them, this process may have open."""
+    if sys.platform == "win32":
+        return sys.maxsize
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if most == resource.RLIM_INFINITY else most
 
 
 def _listener(host: str, port: int) -> socket.socket:

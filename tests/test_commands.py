@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from app.__main__ import cli
@@ -23,4 +24,30 @@ def test_check_says_why_and_where_a_tool_cannot_be_imported(tmp_path: Path) -> N
     assert done.stderr == (
         'agent.yaml tools.find: importing "patchline_desk" failed with ValueError at'
         " patchline_desk.py:1: the rates of +…78 need [secret]\n"
+    )
+
+
+def test_migrate_makes_the_tables_and_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deploy runs it every time, and several at once."""
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/new/store.db")
+
+    for _ in range(2):
+        done = CliRunner().invoke(cli, ["migrate"])
+        assert (done.exit_code, done.output) == (0, "the tables are up to date\n")
+
+    assert (tmp_path / "new" / "store.db").is_file()
+
+
+def test_migrate_says_what_to_check_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first thing that is typed on a new machine is wrong half of the time."""
+    monkeypatch.setenv("DATABASE_URL", "postgres://user:geheim@127.0.0.1:1/nothing")
+
+    done = CliRunner().invoke(cli, ["migrate"])
+
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "DATABASE_URL cannot be used (OperationalError): check that the server runs, that the"
+        " database exists, and that its user may make tables there.\n"
     )
