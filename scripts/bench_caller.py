@@ -38,6 +38,8 @@ class CallerLine(WSListener):
         self.talking = asyncio.Event()
         """Set when the caller hears the first piece of speech."""
         self.called_at_ns = 0
+        self.redirects = 0
+        """How often its webhook was answered with another address."""
         self.over = False
         self.playout = Playout()
         self.transport: WSTransport | None = None
@@ -45,11 +47,7 @@ class CallerLine(WSListener):
         self._item = 0
         self._rest = 0
         """Bytes of the current piece still to come: the server may split pieces."""
-        self._frame = (
-            b'{"event":"media","sequenceNumber":"%%d","streamSid":"%b","media":{"track":"inbound",'
-            b'"chunk":"%%d","timestamp":"%%d","payload":"%%b%b"}}'
-            % (self.stream_sid.encode(), voice.tail_b64)
-        )
+        self._frame = self._frame_of(self.stream_sid)
 
     # -- the life of a call ----------------------------------------------------------------
 
@@ -62,6 +60,14 @@ class CallerLine(WSListener):
         invitation = Invitation("/media-stream", "", {})
         if self.floor.plan.judged:
             invitation = await incoming_call(port, self.call_sid)
+            self.redirects = invitation.redirects
+        await self.enter(port, invitation)
+        self.floor.wheel.join(self._phase, self.say)
+        async with asyncio.timeout(_ANSWER_S):
+            await self.talking.wait()
+
+    async def enter(self, port: int, invitation: Invitation) -> None:
+        """Open the media stream, and say whose it is. Raises OSError or WSHandshakeError."""
         await ws_connect(
             lambda: self,
             f"ws://127.0.0.1:{port}{invitation.path}",
@@ -73,9 +79,13 @@ class CallerLine(WSListener):
         )
         self._send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
         self._send(self._start(invitation.parameters))
-        self.floor.wheel.join(self._phase, self.say)
-        async with asyncio.timeout(_ANSWER_S):
-            await self.talking.wait()
+
+    def _frame_of(self, stream_sid: str) -> bytes:
+        return (
+            b'{"event":"media","sequenceNumber":"%%d","streamSid":"%b","media":{"track":"inbound",'
+            b'"chunk":"%%d","timestamp":"%%d","payload":"%%b%b"}}'
+            % (stream_sid.encode(), self.voice.tail_b64)
+        )
 
     def fall_silent(self) -> None:
         """Say nothing more, so that what is under way can arrive and be counted."""
@@ -87,11 +97,16 @@ class CallerLine(WSListener):
         """End the stream as Twilio does when the caller hangs up."""
         self.fall_silent()
         self.over = True
+        self.stop_stream()
+
+    def stop_stream(self) -> None:
+        """End the stream alone."""
         if self.transport is not None:
             stop = {"accountSid": ACCOUNT_SID, "callSid": self.call_sid}
             self._send(self._counted({"event": "stop", "stop": stop}))
-            self.transport.send_close()
-            self.transport.disconnect()
+            transport, self.transport = self.transport, None
+            transport.send_close()
+            transport.disconnect()
 
     @property
     def _phase(self) -> int:

@@ -20,7 +20,9 @@ MODEL_KEY = "sk-bench"
 PUBLIC_URL = "https://bench.test"
 PUBLIC_HOST = "bench.test"
 WEBHOOK = "/incoming-call"
+STREAM_ENDED = "/twilio/stream-ended"
 _TIMEOUT_S = 10.0
+_MOST_REDIRECTS = 10
 
 
 class NotAnsweredError(Exception):
@@ -35,6 +37,8 @@ class Invitation:
     signature: str
     """``X-Twilio-Signature`` of the upgrade."""
     parameters: dict[str, str]
+    redirects: int = 0
+    """How often the answer was to ask again."""
 
 
 def sign(url: str, form: dict[str, str]) -> str:
@@ -61,15 +65,60 @@ async def incoming_call(port: int, call_sid: str) -> Invitation:
         "To": "+15550100",
     }
     async with asyncio.timeout(_TIMEOUT_S):
-        status, body = await _post(port, WEBHOOK, form)
-    if status != 200:
-        raise NotAnsweredError(f"{WEBHOOK} answered {status}: {body[:200]!r}")
-    stream = ElementTree.fromstring(body).find("./Connect/Stream")
+        document, redirects = await _document(port, WEBHOOK, form)
+    return _invitation(WEBHOOK, document, redirects)
+
+
+async def stream_ended(port: int, call_sid: str, stream_sid: str) -> Invitation:
+    """Ask the server what to do with a caller who is on the telephone and has no stream.
+
+    Raises NotAnsweredError, OSError or TimeoutError. Safe to cancel.
+    """
+    form = {
+        "AccountSid": ACCOUNT_SID,
+        "ApiVersion": "2010-04-01",
+        "CallSid": call_sid,
+        "CallStatus": "in-progress",
+        "Direction": "inbound",
+        "From": "+15550199",
+        "StreamEvent": "stream-stopped",
+        "StreamSid": stream_sid,
+        "To": "+15550100",
+    }
+    async with asyncio.timeout(_TIMEOUT_S):
+        document, redirects = await _document(port, STREAM_ENDED, form)
+    return _invitation(STREAM_ENDED, document, redirects)
+
+
+def invitation(twiml: str) -> Invitation:
+    """Where a document sends the media stream. Raises NotAnsweredError."""
+    return _invitation("REST", ElementTree.fromstring(twiml), 0)
+
+
+def _invitation(asked: str, document: ElementTree.Element, redirects: int) -> Invitation:
+    stream = document.find("./Connect/Stream")
     if stream is None:
-        raise NotAnsweredError(f"{WEBHOOK} answered without <Connect><Stream>: {body[:200]!r}")
+        said = ElementTree.tostring(document)[:200]
+        raise NotAnsweredError(f"{asked} answered without <Connect><Stream>: {said!r}")
     url = stream.attrib["url"]
     parameters = {one.attrib["name"]: one.attrib["value"] for one in stream.iter("Parameter")}
-    return Invitation(urlsplit(url).path, sign(url, {}), parameters)
+    return Invitation(urlsplit(url).path, sign(url, {}), parameters, redirects)
+
+
+async def _document(port: int, path: str, form: dict[str, str]) -> tuple[ElementTree.Element, int]:
+    """The answer of a webhook, redirects and the pauses before them followed; and how many."""
+    for redirects in range(_MOST_REDIRECTS):
+        status, body = await _post(port, path, form)
+        if status != 200:
+            raise NotAnsweredError(f"{path} answered {status}: {body[:200]!r}")
+        document = ElementTree.fromstring(body)
+        redirect = document.find("./Redirect")
+        if redirect is None or document.find("./Connect") is not None:
+            return document, redirects
+        await asyncio.sleep(sum(float(one.get("length", 1)) for one in document.iter("Pause")))
+        url = urlsplit(redirect.text or "")
+        path = f"{url.path}?{url.query}" if url.query else url.path
+    raise NotAnsweredError(f"{WEBHOOK} sent the call in a circle")
 
 
 async def _post(port: int, path: str, form: dict[str, str]) -> tuple[int, bytes]:

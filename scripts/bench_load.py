@@ -54,7 +54,7 @@ def _command(plan: Plan, port: int, model_port: int) -> list[str]:
     return plan.command or [sys.executable, "-m", "app", "serve"]
 
 
-def _environment(
+def environment(
     plan: Plan, folder: Path, *, port: int, model_port: int, rest_port: int
 ) -> dict[str, str]:
     """What a user would set; nothing of the caller's own settings leaks in."""
@@ -90,7 +90,7 @@ def _start(
         raise NotStartedError(str(exc)) from exc
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -129,14 +129,14 @@ class Run:
             stack.callback(models.close)
             rest = await edge.serve_rest(self.rest_request)
             stack.callback(rest.close)
-            port = _free_port()
+            port = free_port()
             model_port = models.sockets[0].getsockname()[1]
             rest_port = rest.sockets[0].getsockname()[1]
-            environment = _environment(
+            settings = environment(
                 self.plan, folder, port=port, model_port=model_port, rest_port=rest_port
             )
             command = _command(self.plan, port, model_port)
-            server = _start(command, environment, folder, self.plan.server_core)
+            server = _start(command, settings, folder, self.plan.server_core)
             stack.callback(server.kill)
             await self._ready(server, port)
             self.floor.wheel.start()

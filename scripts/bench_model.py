@@ -49,6 +49,8 @@ class ModelLine(WSListener):
         self.items: dict[str, Item] = {}
         self.transport: WSTransport | None = None
         self.plans = random.Random(voice.number)
+        self.caller_says = "Please go on."
+        """How every turn of the caller's is transcribed."""
 
     # -- the socket ------------------------------------------------------------------------
 
@@ -356,7 +358,7 @@ class ModelLine(WSListener):
                 "conversation.item.input_audio_transcription.completed",
                 item_id=item_id,
                 content_index=0,
-                transcript="Please go on.",
+                transcript=self.caller_says,
                 usage={"type": "duration", "seconds": 1},
             ),
         ):

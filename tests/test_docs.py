@@ -15,6 +15,7 @@ from typer.main import get_command
 import app
 from app.__main__ import cli
 from app.agents.schema import fields_at, schema
+from app.call.notices import NOTICES
 from app.call.report import END_REASONS
 from app.emulators.__main__ import cli as emulators_cli
 from app.main import switchboard
@@ -121,6 +122,15 @@ def test_every_metric_is_documented_and_no_other() -> None:
     assert set(names("metric")) == built
 
 
+def test_every_event_is_documented_and_no_other() -> None:
+    """The operator's programs are written against these names."""
+    assert dict(map(_first_two, rows("event"))) == NOTICES
+
+
+def _first_two(row: list[str]) -> tuple[str, str]:
+    return quoted(row[0])[0], row[1]
+
+
 def test_every_built_in_tool_is_documented_with_its_arguments() -> None:
     """Their names and arguments are stable: agents' instructions mention them."""
     schemas = builtin_schemas({"human": ""})
@@ -149,13 +159,17 @@ def test_every_field_of_the_agent_document_is_documented() -> None:
         ("target field", ["transfer_targets", "desk"]),
         ("tool field", ["tools", "find"]),
         ("failure field", ["failure"]),
+        ("webhook field", ["webhooks", 0]),
+        ("analysis field", ["analysis"]),
     ],
 )
 def test_every_field_of_a_table_is_documented_with_its_default(
-    first_column: str, path: list[str]
+    first_column: str, path: list[str | int]
 ) -> None:
     """Whether something must be written is the first question about it."""
-    definition = {"desk": "Target", "find": "PythonTool", "failure": "Failure"}[path[-1]]
+    kinds = {"desk": "Target", "find": "PythonTool", "failure": "Failure", "0": "Webhook"}
+    kinds |= {"analysis": "Analysis"}
+    definition = kinds[str(path[-1])]
     table = schema()["$defs"][definition]
     documented = {quoted(row[0])[0]: row[1] for row in rows(first_column)}
 

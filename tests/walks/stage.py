@@ -8,9 +8,11 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +24,22 @@ import uvicorn
 from app.agents.load import load_document
 from app.audio import mulaw
 from app.audio.tones import strength, tone
+from app.call.facts import Fact
+from app.call.record import record
+from app.call.report import Report
 from app.emulators.carrier import Account, LocalCarrier
 from app.emulators.realtime import EmulatedSession, RealtimeEmulator
+from app.emulators.scenario import Reply, ToolUse
 from app.emulators.twilio import DialOutcome, EmulatedStream, Pace, TwilioEmulator
 from app.emulators.twilio_call import EmulatedCall
 from app.emulators.twilio_signing import signature
 from app.http.pages import PhoneSetup
 from app.http.record import CallRecord
+from app.jobs.port import Jobs
 from app.main import Switchboard, switchboard
 from app.runtime.replay import replay
 from app.server import DrainingServer, configuration
+from app.services.store.calls import AFTERWARDS
 from app.settings import Settings
 from tests.emulators.conformance import check_client_event
 from tests.waiting import until
@@ -47,6 +55,21 @@ instructions: You answer the phone for the tests.
 greeting: Hello, this is the test line.
 turn_detection: {type: server_vad, silence_duration_ms: 120}
 """
+NUMBER = "+14155550123"
+PROBLEM = "We have a problem."
+DESK = f"""
+instructions: You answer the phone for the tests.
+greeting: Hello.
+turn_detection: {{type: server_vad, silence_duration_ms: 120}}
+transfer_targets:
+  billing: {{description: Questions about invoices., to: "{NUMBER}"}}
+failure: {{say: "{PROBLEM}", then: end_call}}
+"""
+"""An agent that puts callers through to one person, and leaves failing calls to nobody."""
+GREETING = Reply("Hello.", 200, 440)
+THROUGH = Reply(
+    "I put you through.", 400, 660, tools=[ToolUse("transfer_call", {"target": "billing"})]
+)
 QUICK = Pace(say_ms_per_character=1)
 BRIEF = DialOutcome("bridged", talk_ms=40)
 VOICE = tone(300, 160)
@@ -175,11 +198,13 @@ async def stage(
     twilio: dict[str, Any] | None = None,
     local: dict[str, Any] | None = None,
     send_buffer_bytes: int | None = None,
+    jobs: Callable[[str], Jobs] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Stage]:
     """Server and emulators, up and connected; all of it is gone afterwards.
 
-    With ``local`` the local Twilio is a local carrier, made with those arguments.
+    With ``local`` the local Twilio is a local carrier, made with those arguments. ``jobs`` makes
+    what places calls, given the address of Twilio's API.
     """
     listener = socket.socket()
     if send_buffer_bytes is not None:
@@ -204,7 +229,11 @@ async def stage(
         }
         given = Settings(_env_file=None, **(values | settings))
         board = switchboard(
-            given, load_document(document), data=folder / "data", phone=lambda: _setup(carrier)
+            given,
+            load_document(document),
+            data=folder / "data",
+            phone=lambda: _setup(carrier),
+            jobs=jobs(carrier.api_url) if jobs else None,
         )
         server = StagedServer(configuration(given, board), board, given.drain_seconds)
         serving = asyncio.create_task(_serve(server, listener), name="server")
@@ -218,6 +247,7 @@ async def stage(
             await asyncio.wait_for(serving, 30)
             listener.close()
     assert_replays(folder)
+    assert_facts_tell_all(folder)
 
 
 def _carrier(
@@ -236,6 +266,33 @@ def _carrier(
 
 def _setup(carrier: TwilioEmulator | LocalCarrier) -> PhoneSetup | None:
     return PhoneSetup(carrier.phone_url, "t", ()) if isinstance(carrier, LocalCarrier) else None
+
+
+def kept_records(folder: Path) -> list[dict[str, Any]]:
+    """The records of all calls that have ended, as the store keeps them, oldest first."""
+    with closing(sqlite3.connect(folder / "data" / "patchline.db")) as database:
+        rows = database.execute("SELECT record FROM calls WHERE record IS NOT NULL ORDER BY rowid")
+        return [json.loads(record) for (record,) in rows]
+
+
+def assert_facts_tell_all(folder: Path) -> None:
+    """The record of every call is what its facts come to, and nothing but."""
+    with closing(sqlite3.connect(folder / "data" / "patchline.db")) as database:
+        rows = "SELECT call_id, status, record FROM calls WHERE NOT erased"
+        for call_id, status, record_text in database.execute(rows).fetchall():
+            assert status == "ended", call_id
+            facts = database.execute(
+                "SELECT seq, type, at_ms, data FROM call_facts WHERE call_id = ? ORDER BY seq",
+                (call_id,),
+            ).fetchall()
+            of_its_own = [seq for seq, *_ in facts if seq < AFTERWARDS]
+            assert of_its_own == list(range(1, len(of_its_own) + 1))
+            report, kept = Report(), json.loads(record_text)
+            for _, kind, at_ms, data in facts:
+                report.learn(Fact(kind, at_ms, json.loads(data)))
+            told = record(call_id, report, lambda at_ms: None if at_ms is None else str(at_ms))
+            moments = dict.fromkeys(("timestamps", "transfers", "failure"))
+            assert {**told, **moments} == {**kept, **moments}
 
 
 def assert_replays(folder: Path) -> None:

@@ -4,9 +4,8 @@ import asyncio
 from typing import Any
 
 from app.emulators.twilio_call import EmulatedCall
-from tests.walks.stage import VOICE, Stage, measured
+from tests.walks.stage import NUMBER, VOICE, Stage, measured
 
-NUMBER = "+14155550123"
 SORRY = "We have a technical problem."
 PERSON = f"""
 instructions: You answer the phone for the tests.

@@ -12,8 +12,8 @@ from app.call import model_link
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Receptionist
 from app.transports import model
-from tests.walks.stage import measured, stage
-from tests.walks.steps import GENEROUS_MS, NUMBER, PERSON, SORRY, now_s
+from tests.walks.stage import NUMBER, measured, stage
+from tests.walks.steps import GENEROUS_MS, PERSON, SORRY, now_s
 
 
 class Way:

@@ -11,10 +11,10 @@ from app.emulators.scenario import Expect, Receptionist, Reply, Scenario, ToolUs
 from app.emulators.twilio import DialOutcome
 from app.emulators.twilio_call import EmulatedCall
 from app.emulators.twilio_words import WebhookRequest
-from app.runtime import book
+from app.runtime import dials, signalling
 from tests.waiting import until
 from tests.walks.raw_stream import incoming, invited, raw_stream, token_of
-from tests.walks.stage import VOICE, Stage, heard_tone, stage
+from tests.walks.stage import VOICE, Stage, heard_tone, kept_records, stage
 from tests.walks.steps import ask, finish
 
 NUMBER = "+14155550123"
@@ -198,7 +198,7 @@ async def test_a_transfer_whose_end_nobody_tells_is_closed_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No other call has to come for it, and it is not said that they talked to the person."""
-    monkeypatch.setattr(book, "AT_CARRIER_S", 0.5)
+    monkeypatch.setattr(dials, "AT_CARRIER_S", 0.5)
     script = Scenario([GREETING, through()])
     async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
         call = await ringing(s)
@@ -213,7 +213,7 @@ async def test_a_caller_who_came_back_is_not_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The day begins anew with every transfer."""
-    monkeypatch.setattr(book, "AT_CARRIER_S", 0.4)
+    monkeypatch.setattr(dials, "AT_CARRIER_S", 0.4)
     script = Scenario([GREETING, through(), Reply("Busy. And now?", 900, 770)])
     async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
         call = await ask(s, answers={NUMBER: DialOutcome("busy", ring_ms=200)})
@@ -246,7 +246,7 @@ async def test_a_caller_who_hung_up_under_an_unclear_redirect_is_not_with_the_ca
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stop looked like the redirect; Twilio's question says that the call is over."""
-    monkeypatch.setattr(book, "DIAL_RESULT_S", 0.1)
+    monkeypatch.setattr(signalling, "DIAL_RESULT_S", 0.1)
     script = Scenario([GREETING, through()])
     twilio = {"status_path": None}
     async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT, twilio=twilio) as s:
@@ -268,11 +268,10 @@ async def test_a_server_that_ends_closes_the_records_of_callers_with_the_carrier
     script = Scenario([GREETING, through()])
     with capture_logs() as lines:
         async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
-            call = await ringing(s)
+            await ringing(s)
             board = s.board
-        record = board.book.record(call.call_sid)
 
-    assert record is not None
+    (record,) = kept_records(tmp_path)
     assert record["end_reason"] == "server_shutdown"
     assert not board.book.unfinished
     assert [line["reason"] for line in lines if line["event"] == "call_ended"] == [

@@ -6,31 +6,18 @@ from typing import Any
 import pytest
 
 from app.emulators.realtime import RealtimeEmulator
-from app.emulators.scenario import Reply, Scenario, ToolUse
+from app.emulators.scenario import Scenario
 from app.emulators.twilio import DialOutcome, Faults
 from app.emulators.twilio_words import TRIAL_NOTICE
-from tests.walks.stage import stage
+from tests.walks.stage import DESK, GREETING, NUMBER, PROBLEM, THROUGH, stage
 from tests.walks.steps import ask, finish
 
-NUMBER = "+14155550123"
-AGENT = f"""
-instructions: You answer the phone for the tests.
-greeting: Hello.
-turn_detection: {{type: server_vad, silence_duration_ms: 120}}
-transfer_targets:
-  billing: {{description: Questions about invoices., to: "{NUMBER}"}}
-failure: {{say: "We have a problem.", then: end_call}}
-"""
-GREETING = Reply("Hello.", 200, 440)
-THROUGH = Reply(
-    "I put you through.", 200, 660, tools=[ToolUse("transfer_call", {"target": "billing"})]
-)
 BRIDGED = {NUMBER: DialOutcome("bridged", talk_ms=None)}
 
 
 async def test_a_stream_that_twilio_gives_up_ends_with_its_call(tmp_path: Path) -> None:
     """31924: no stop and no close; the news of the call's end must free the line and the model."""
-    async with stage(RealtimeEmulator(Scenario([GREETING])), tmp_path, agent=AGENT) as s:
+    async with stage(RealtimeEmulator(Scenario([GREETING])), tmp_path, agent=DESK) as s:
         call = await s.twilio.call()
         await call.heard_at_least(200)
 
@@ -57,7 +44,7 @@ async def test_a_transfer_is_told_right_however_its_news_arrives(tmp_path: Path,
     """The record of a caller who was put through says so, once."""
     openai = RealtimeEmulator(Scenario([GREETING, THROUGH]), pace=0)
     twilio = {"faults": Faults(**WORST[how])}
-    async with stage(openai, tmp_path, agent=AGENT, twilio=twilio) as s:
+    async with stage(openai, tmp_path, agent=DESK, twilio=twilio) as s:
         call = await ask(s, answers=BRIDGED)
         await call.until(lambda: bool(call.dial_results))
         await call.hang_up()
@@ -72,9 +59,9 @@ async def test_a_transfer_is_told_right_however_its_news_arrives(tmp_path: Path,
 async def test_a_trial_account_hears_the_fallback_sentence(tmp_path: Path) -> None:
     """As the README says: Twilio's notice, then a sentence of ours, and no silence."""
     twilio = {"faults": Faults(trial_account=True)}
-    async with stage(RealtimeEmulator(Scenario([])), tmp_path, agent=AGENT, twilio=twilio) as s:
+    async with stage(RealtimeEmulator(Scenario([])), tmp_path, agent=DESK, twilio=twilio) as s:
         call = await s.twilio.call()
         await call.ended()
 
-    assert call.said == [TRIAL_NOTICE, "We have a problem."]
+    assert call.said == [TRIAL_NOTICE, PROBLEM]
     call.assert_clean()

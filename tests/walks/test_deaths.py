@@ -11,6 +11,7 @@ from app.call import hearing
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Items, Reply, Scenario, Speech
 from app.emulators.twilio_call import EmulatedCall
+from app.runtime import book
 from app.transports import takeover
 from tests.waiting import until
 from tests.walks.stage import VOICE, Stage, heard_tone, stage
@@ -24,6 +25,7 @@ failure: {{say: "{SORRY}", then: end_call}}
 """
 GREETING = Reply("Hello.", 200, 440)
 ANSWER = Reply("What else?", 200, 880)
+BACK = Reply("We were cut off.", 200, 660)
 
 
 async def greeted(s: Stage) -> EmulatedCall:
@@ -40,19 +42,44 @@ async def over(s: Stage, call: EmulatedCall) -> dict[str, Any]:
     return record
 
 
+async def back_again(s: Stage, call: EmulatedCall) -> None:
+    """On another stream, with an agent who remembers and says what happened."""
+    await call.stream_started(2)
+    await call.until(lambda: heard_tone(call.stream, 660) >= 160)
+    created = s.session.client_events.of("conversation.item.create")
+    assert any("Hello." in str(event) for event in created), "it is told what was heard"
+
+
 async def test_a_half_open_socket_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Death without a word: neither stop nor FIN comes, and only a ping can tell."""
+    """Death without a word, which Twilio does not notice either: it is asked, and told."""
     monkeypatch.setattr(takeover, "PING_AFTER_S", 0.3)
     monkeypatch.setattr(takeover, "PONG_WITHIN_S", 0.3)
-    async with stage(RealtimeEmulator(Scenario([GREETING])), tmp_path, agent=AGENT) as s:
+    monkeypatch.setattr(book, "RETURN_S", 0.2)
+    async with stage(RealtimeEmulator(Scenario([GREETING, BACK])), tmp_path, agent=AGENT) as s:
         call = await greeted(s)
         call.stream.die_half_open()
 
-        record = await over(s, call)
+        await back_again(s, call)
+        await call.hang_up()
 
-        assert record["end_reason"] == "stream_lost"
+        assert (await over(s, call))["end_reason"] == "caller_hangup"
+
+
+async def test_a_stream_that_is_gone_with_its_call_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody told us how the call ended; Twilio is asked, and says that it did."""
+    monkeypatch.setattr(takeover, "PING_AFTER_S", 0.3)
+    monkeypatch.setattr(takeover, "PONG_WITHIN_S", 0.3)
+    monkeypatch.setattr(book, "RETURN_S", 0.2)
+    async with stage(RealtimeEmulator(Scenario([GREETING])), tmp_path, agent=AGENT) as s:
+        call = await greeted(s)
+        s.twilio.fail_next("/Calls/", 404, 20404)
+        call.stream.die_half_open()
+
+        assert (await over(s, call))["end_reason"] == "stream_lost"
 
 
 async def test_a_stop_without_a_close_is_the_end(tmp_path: Path) -> None:
@@ -76,13 +103,33 @@ async def test_a_close_without_a_stop_is_the_end_as_well(tmp_path: Path, code: i
 
         record = await over(s, call)
 
-        assert record["end_reason"] == "stream_lost"
+        assert record["end_reason"] == "caller_hangup"
 
 
-async def test_a_reset_connection_brings_the_failure_treatment(tmp_path: Path) -> None:
-    """The caller may still be there: Twilio asks, and the answer is a sentence, not silence."""
-    async with stage(RealtimeEmulator(Scenario([GREETING])), tmp_path, agent=AGENT) as s:
+async def test_a_reset_connection_brings_the_caller_back(tmp_path: Path) -> None:
+    """The caller is still there: Twilio asks, and the conversation goes on."""
+    async with stage(RealtimeEmulator(Scenario([GREETING, BACK])), tmp_path, agent=AGENT) as s:
         call = await greeted(s)
+        call.stream.reset("next_verb")
+
+        await back_again(s, call)
+        await call.hang_up()
+
+        assert (await over(s, call))["end_reason"] == "caller_hangup"
+        assert call.said == []
+
+
+async def test_a_stream_that_is_lost_again_and_again_gets_the_failure_treatment(
+    tmp_path: Path,
+) -> None:
+    """Three times back; a fourth loss is no accident, and the caller hears a sentence."""
+    script = Scenario([GREETING, *[BACK] * book.MOST_RESUMES])
+    async with stage(RealtimeEmulator(script), tmp_path, agent=AGENT) as s:
+        call = await greeted(s)
+        for number in range(book.MOST_RESUMES):
+            call.stream.reset("next_verb")
+            stream = await call.stream_started(2 + number)
+            await call.until(lambda stream=stream: heard_tone(stream, 660) >= 160)
         call.stream.reset("next_verb")
 
         record = await over(s, call)
@@ -165,7 +212,7 @@ async def test_a_peer_that_never_reads_is_given_up(tmp_path: Path) -> None:
         record = await over(s, call)
 
         stream.resume_reads()
-        assert record["end_reason"] == "stream_lost"
+        assert record["end_reason"] == "model_failed"
         assert await call.ended() == "hangup"
 
 

@@ -143,6 +143,7 @@ async def test_a_transfer_rings_a_second_phone_and_both_hear_each_other(tmp_path
     ):
         sid = await transferred(s, phone)
         ring = await person.got("ring")
+        assert ring["sentence"] == "The agent is putting +14155550100 through to you"
         await phone.until(lambda: _sounds(phone, *RINGING_HZ))
         await person.send("answer")
         await person.got("bridged")
@@ -383,6 +384,7 @@ async def test_a_call_out_rings_the_callers_phone(tmp_path: Path) -> None:
         await phone.got("hungup")
 
         assert ring["from"] == TO_CALLER["From"]
+        assert ring["sentence"] == "The agent is calling you from +15005550006"
         s.twilio.assert_clean()
 
 

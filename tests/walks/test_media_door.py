@@ -12,7 +12,7 @@ from app.call import leaving
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Receptionist, Scenario
 from app.emulators.twilio_words import new_sid
-from app.runtime import invitations
+from app.runtime import book, invitations
 from app.transports import caller
 from tests.waiting import until
 from tests.walks.raw_stream import incoming, invited, raw_stream, token_of
@@ -210,8 +210,11 @@ async def test_a_payload_cannot_become_a_second_message(tmp_path: Path) -> None:
         openai.assert_clean()
 
 
-async def test_too_much_of_it_costs_the_socket(tmp_path: Path) -> None:
+async def test_too_much_of_it_costs_the_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A message over the limit, and a hundred malformed ones, are no telephone company's."""
+    monkeypatch.setattr(book, "RETURN_S", 0.1)
     async with stage(RealtimeEmulator(Receptionist), tmp_path) as s:
         call_sid, token = await invited(s)
         async with raw_stream(s) as stream:

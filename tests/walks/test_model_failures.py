@@ -1,5 +1,6 @@
 """The model fails in every way it can: the caller hears a voice soon, and nobody else notices."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from app.emulators.scenario import (
     Reply,
     Scenario,
 )
+from app.emulators.twilio import Pace
 from tests.waiting import until
-from tests.walks.stage import VOICE, heard_tone, measured, stage
+from tests.walks.stage import NUMBER, VOICE, heard_tone, measured, stage
 from tests.walks.steps import PERSON, SORRY, now_s, treated
 
 GREETING = Reply("Hello, this is the test line.", 400, 440)
@@ -32,11 +34,13 @@ REFUSALS = {
     "never_updated": Faults(never="updated"),
     "wrong_key": Faults(reject_key=True),
     "closes_1000": Faults(close_code=1000, close_after="opened"),
+    "closes_1008": Faults(close_code=1008, close_after="opened"),
     "closes_1011": Faults(close_code=1011, close_after="created"),
     "closes_3000": Faults(close_code=3000, close_after="opened"),
     "cut_at_once": Faults(close_code=ABRUPT, close_after="created"),
     "closes_once_ready": Faults(close_code=1011, close_after="updated"),
 }
+FINAL = {"http_401", "http_403", "wrong_key", "closes_1008", "closes_3000"}
 
 
 @pytest.mark.parametrize("fault", REFUSALS)
@@ -47,7 +51,7 @@ async def test_a_model_that_cannot_be_reached_is_replaced_by_a_person(
     if fault in ("never_created", "never_updated"):
         # The patience of real calls is waited for once, by never_upgrades.
         monkeypatch.setattr(model_link, "ATTEMPT_MS", 300)
-        monkeypatch.setattr(patience, "PATIENCE_MS", 500)
+        monkeypatch.setattr(patience, "PATIENCE_MS", 900)
     openai = RealtimeEmulator(Scenario([]), faults=REFUSALS[fault])
     async with stage(openai, tmp_path, agent=PERSON) as s:
         began_s = now_s()
@@ -55,8 +59,8 @@ async def test_a_model_that_cannot_be_reached_is_replaced_by_a_person(
 
         record = await treated(s, call, began_s, fault)
 
-        final = fault in ("http_401", "http_403", "wrong_key", "closes_3000")
-        assert openai.attempts == 1 if final else 2 <= openai.attempts <= 4
+        final = fault in FINAL
+        assert openai.attempts == 1 if final else 2 <= openai.attempts <= 5
         assert heard_tone(call.stream, 440) == 0
         assert record["warnings"], "the record says what happened"
         call.assert_clean()
@@ -109,6 +113,31 @@ async def test_a_second_attempt_saves_the_call(tmp_path: Path) -> None:
         await s.all_closed()
         call.assert_clean()
         openai.assert_clean()
+
+
+async def test_a_model_that_restarts_is_reached(tmp_path: Path) -> None:
+    """Nobody listens at its port when the call comes, and somebody does a moment later."""
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    back = RealtimeEmulator(Scenario([GREETING]), port=port)
+    dead = {"openai_base_url": f"http://127.0.0.1:{port}/v1"}
+    async with stage(RealtimeEmulator(Scenario([])), tmp_path, agent=PERSON, **dead) as s:
+        began_s = now_s()
+        call = await s.twilio.call()
+        refused = "model_refused:unreachable_ConnectionRefusedError"
+        await s.call_id(call)
+        live = s.board.book.call(call.call_sid)
+        assert live is not None
+        await until(lambda: live.report.warnings[refused] >= 3)
+        assert measured("restart: refused three times", began_s) >= 700
+        async with back:
+            await call.until(lambda: heard_tone(call.stream, 440) >= 160)
+            measured("restart: call to voice", began_s)
+            await call.hang_up()
+            await s.all_closed()
+
+    assert call.said == []
+    back.assert_clean()
 
 
 async def test_an_empty_account_is_not_asked_twice(tmp_path: Path) -> None:
@@ -212,6 +241,24 @@ async def test_the_document_serves_where_rest_is_down_as_well(tmp_path: Path, ho
 
         assert call.stream.close_code == 1011
         s.twilio.desk.delay_ms = 0
+
+
+@pytest.mark.parametrize("status", [0, 503])
+async def test_a_sentence_that_rest_took_after_all_is_said_once(
+    tmp_path: Path, status: int
+) -> None:
+    """The answer got lost, and Twilio obeys a moment later: closing first would begin it twice."""
+    openai = RealtimeEmulator(Scenario([]), faults=Faults(refuse_status=401))
+    slow = {"pace": Pace(redirect_delay_ms=300)}
+    async with stage(openai, tmp_path, agent=PERSON, twilio=slow) as s:
+        s.twilio.fail_next("/Calls/", status, after=True)
+        call = await s.twilio.call()
+        await call.ended()
+
+        assert call.said[:1] == [SORRY]
+        assert call.said.count(SORRY) == 1
+        assert call.dialled == [NUMBER]
+        assert (await s.record(call))["end_reason"] == "model_failed"
 
 
 async def test_neighbours_notice_nothing(tmp_path: Path) -> None:

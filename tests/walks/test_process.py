@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Ask, Brain, Plan, Reply, ToolUse
 from app.emulators.twilio import DialOutcome, TwilioEmulator
+from tests.services.conftest import postgres_url  # noqa: F401 - a fixture
 from tests.walks.stage import ACCOUNT, API_KEY, PUBLIC_URL, QUICK, TOKEN, VOICE
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +52,8 @@ class Program:
     """``python -m app serve`` between the emulators."""
 
     process: asyncio.subprocess.Process
-    twilio: TwilioEmulator
+    twilio: Any
+    """None where calls come from the local line."""
     openai: RealtimeEmulator
     port: int
 
@@ -164,6 +168,53 @@ async def test_the_first_signal_lets_live_calls_finish(tmp_path: Path) -> None:
         assert not p.openai.open_connections
 
 
+async def test_a_draining_process_lives_and_lets_go_of_kept_connections(tmp_path: Path) -> None:
+    """Killed for being unwell it would cut its calls; a proxy that keeps its connection would
+    send the next call here."""
+    async with program(tmp_path) as p, aiohttp.ClientSession() as client:
+        call = await p.twilio.call()
+        await call.heard_at_least(300)
+        async with client.get(f"http://127.0.0.1:{p.port}/health") as before:
+            await before.read()
+
+        p.process.send_signal(signal.SIGTERM)
+        await p.turns(503)
+        async with client.get(f"http://127.0.0.1:{p.port}/health") as after:
+            await after.read()
+
+        assert (before.status, before.headers.get("Connection")) == (200, None)
+        assert (after.status, after.headers.get("Connection")) == (200, "close")
+        await call.hang_up()
+        assert await p.left() == 0
+
+
+async def test_new_calls_go_to_the_processes_that_share_the_address(
+    tmp_path: Path,
+    postgres_url: str,  # noqa: F811 - a fixture
+) -> None:
+    """Another one takes them; where none does, they must not go in a circle."""
+    async with program(tmp_path, database_url=postgres_url, jobs="none") as p:
+        call = await p.twilio.call()
+        await call.heard_at_least(300)
+
+        p.process.send_signal(signal.SIGTERM)
+        await p.turns(503)
+        sent_away = await p.twilio.call()
+
+        assert await sent_away.ended() == "hangup"
+        answers = [one.body for one in sent_away.requests if one.path == "/incoming-call"]
+        assert [re.findall(r"elsewhere=\d", one) for one in answers] == [
+            ["elsewhere=1"],
+            ["elsewhere=2"],
+            ["elsewhere=3"],
+            [],
+        ]
+        assert sent_away.said == ["All lines are busy. Please call again later."]
+        sent_away.assert_clean()
+        await call.hang_up()
+        assert await p.left() == 0
+
+
 async def test_a_caller_who_is_being_put_through_is_waited_for(tmp_path: Path) -> None:
     """Nobody else knows where the call came from when the person does not answer."""
     async with program(tmp_path, lambda: Talkative(transfers=True)) as p:
@@ -228,15 +279,16 @@ async def test_the_drain_does_not_wait_for_callers_with_the_carrier_for_ever(
         assert not call.over
 
 
-async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_second_signal_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
     """Whoever presses the keys twice means it; the callers still hear a sentence."""
     async with program(tmp_path) as p:
         call = await p.twilio.call()
         await call.heard_at_least(300)
 
-        p.process.send_signal(signal.SIGINT)
+        p.process.send_signal(number)
         await p.turns(503)
-        p.process.send_signal(signal.SIGINT)
+        p.process.send_signal(number)
 
         await p.left()
         assert await call.ended() == "hangup"
@@ -249,6 +301,53 @@ async def test_an_idle_server_ends_at_the_first_signal(tmp_path: Path) -> None:
         p.process.send_signal(signal.SIGTERM)
 
         assert await p.left() == 0
+
+
+async def test_an_open_page_does_not_hold_the_end(tmp_path: Path) -> None:
+    """A page that reads a call along is let go at the first signal; the call goes on."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    (tmp_path / "agent.yaml").write_text(AGENT)
+    async with RealtimeEmulator(Talkative) as openai, aiohttp.ClientSession() as client:
+        process = await started(
+            tmp_path,
+            openai_api_key="sk-local",
+            openai_base_url=openai.base_url,
+            local_line_port=0,
+            host="127.0.0.1",
+            port=port,
+            agent_file="agent.yaml",
+        )
+        running = Program(process, None, openai, port)
+        try:
+            await running.turns(200)
+            async with client.get(f"{url}/phone/setup.json") as answer:
+                line = await answer.json()
+            asked = {"ticket": line["ticket"], "line": "caller"}
+            async with client.ws_connect(line["line"], params=asked) as telephone:
+                await telephone.send_json({"event": "dial"})
+                while (told := await telephone.receive_json(timeout=10))["event"] != "calling":
+                    pass
+                read = {"callSid": told["callSid"]}
+                while (await telephone.receive_json(timeout=10))["event"] != "media":
+                    pass
+
+                async with client.get(f"{url}/phone/events", params=read) as page:
+                    await page.content.readline()
+                    process.send_signal(signal.SIGTERM)
+                    async with asyncio.timeout(10):
+                        rest = await page.content.read()
+
+                assert b'"end"' not in rest
+                assert await running.ready() == 503
+                while (await telephone.receive_json(timeout=10))["event"] != "mark":
+                    pass
+                await telephone.send_json({"event": "hangup"})
+            assert await running.left() == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
 
 
 async def test_a_port_that_is_taken_is_an_exit_code(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Reading a local call along, and typing into it: the real server, the page's own requests."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import aiohttp
 
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Expect, Reply, Scenario, ToolUse
+from app.runtime.draining import Drain
 from tests.walks.stage import AGENT, Stage, stage
 
 LOCAL = {"ticket": "t"}
@@ -125,3 +127,27 @@ async def test_a_line_of_the_wrong_shape_is_refused(tmp_path: Path) -> None:
         await call.ended()
 
     assert statuses == [422, 422, 422, 422]
+
+
+async def test_readers_are_let_go_when_the_process_drains(tmp_path: Path) -> None:
+    """A page left open would hold the end of the process for as long as the call lasts."""
+    model = brain(Reply("Hello, this is the test line.", 400))
+    async with stage(model, tmp_path, local=LOCAL) as s, aiohttp.ClientSession() as client:
+        call = await s.twilio.call()
+        await call.stream_started()
+        drain = Drain(s.board.book, 600)
+        told = []
+        async with asyncio.timeout(5):
+            async for caption in story(s, client, call.call_sid):
+                told.append(caption)
+                drain.begin(0.0)
+        async with client.get(
+            f"{s.url}/phone/events", params={"callSid": call.call_sid}
+        ) as refused:
+            status = refused.status
+        assert not call.over
+        await call.hang_up()
+
+    assert told
+    assert told[-1]["kind"] != "end"
+    assert status == 503

@@ -99,10 +99,17 @@ async def test_the_record_tells_the_whole_call(tmp_path: Path) -> None:
         "provider": "twilio",
         "account_sid": ACCOUNT,
         "call_sid": call.call_sid,
+        "parent_call_sid": None,
+        "price": None,
         "stream_sids": [call.stream.stream_sid],
     }
+    assert record["timestamps"].pop("ringing_at") is None
     assert all(UTC.fullmatch(value) for value in record["timestamps"].values())
     assert record["timestamps"]["created_at"] == min(record["timestamps"].values())
+    durations = record["durations_ms"]
+    assert 0 < durations["assistant_speech"] < durations["ai"] <= durations["total"]
+    assert (durations["human"], durations["hold"]) == (0, None)
+    assert (record["failure"], record["disposition"]) == (None, None)
     assert record["durations_ms"]["total"] > 1000
     assert record["model"]["losses"] == 0
     assert record["model"]["usage"]["output_audio"] > 0

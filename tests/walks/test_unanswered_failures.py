@@ -9,8 +9,8 @@ from app.emulators.realtime import Faults, RealtimeEmulator
 from app.emulators.scenario import Scenario
 from app.emulators.twilio import DialOutcome, Pace
 from app.protocol.twiml import FAREWELL
-from tests.walks.stage import stage
-from tests.walks.steps import NUMBER, PERSON, SORRY, finish
+from tests.walks.stage import NUMBER, stage
+from tests.walks.steps import PERSON, SORRY, finish
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def test_a_caller_too_many_is_not_left_alone_either(
 ) -> None:
     """Capacity leads to the same person, who may be busy as well."""
     async with stage(broken, tmp_path, agent=PERSON) as s:
-        s.board.book.draining = True
+        s.board.book.drain()
         call = await s.twilio.call(answers={NUMBER: DialOutcome("busy")})
 
         assert await call.ended() == "hangup"

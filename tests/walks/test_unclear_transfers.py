@@ -6,26 +6,22 @@ import pytest
 
 from app.call import leaving
 from app.emulators.realtime import RealtimeEmulator
-from app.emulators.scenario import Expect, Reply, Scenario, ToolUse
+from app.emulators.scenario import Expect, Reply, Scenario
 from app.emulators.twilio import DialOutcome, Pace
 from app.services import twilio_rest
 from tests.waiting import until
-from tests.walks.stage import VOICE, heard_tone, stage
+from tests.walks.stage import (
+    DESK,
+    GREETING,
+    NUMBER,
+    THROUGH,
+    VOICE,
+    heard_tone,
+    kept_records,
+    stage,
+)
 from tests.walks.steps import ask, finish, orders
 
-NUMBER = "+14155550123"
-AGENT = f"""
-instructions: You answer the phone for the tests.
-greeting: Hello.
-turn_detection: {{type: server_vad, silence_duration_ms: 120}}
-transfer_targets:
-  billing: {{description: Questions about invoices., to: "{NUMBER}"}}
-failure: {{say: "We have a problem.", then: end_call}}
-"""
-GREETING = Reply("Hello.", 200, 440)
-THROUGH = Reply(
-    "I put you through.", 400, 660, tools=[ToolUse("transfer_call", {"target": "billing"})]
-)
 SORRY = Reply("I cannot put you through.", 200, 770)
 ANSWER = Reply("What else?", 200, 880)
 LATE = {"pace": Pace(redirect_delay_ms=300)}
@@ -36,7 +32,7 @@ LATE = {"pace": Pace(redirect_delay_ms=300)}
 async def test_a_redirect_that_took_effect_is_a_transfer(tmp_path: Path, status: int) -> None:
     """The caller reaches the person, once, and the record says so."""
     script = Scenario([GREETING, THROUGH])
-    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT, twilio=LATE) as s:
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=DESK, twilio=LATE) as s:
         s.twilio.fail_next("/Calls/", status, after=True)
         call = await ask(s, answers={NUMBER: DialOutcome("bridged", talk_ms=100)})
 
@@ -51,7 +47,7 @@ async def test_a_redirect_that_took_effect_is_a_transfer(tmp_path: Path, status:
 async def test_a_redirect_that_took_effect_comes_back_as_one(tmp_path: Path) -> None:
     """The dial result of a busy person finds the conversation it belongs to."""
     script = Scenario([GREETING, THROUGH, Expect(instructions_contain="busy"), SORRY])
-    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT, twilio=LATE) as s:
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=DESK, twilio=LATE) as s:
         s.twilio.fail_next("/Calls/", 503, after=True)
         call = await ask(s, answers={NUMBER: DialOutcome("busy")})
         second = await call.stream_started(2)
@@ -72,7 +68,7 @@ async def test_a_redirect_that_takes_longer_than_our_patience_is_a_transfer(
         twilio_rest.TwilioRest.__init__, "__kwdefaults__", _impatient(), raising=True
     )
     script = Scenario([GREETING, THROUGH])
-    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=DESK) as s:
         s.twilio.desk.delay_ms = 500
         call = await ask(s, answers={NUMBER: DialOutcome("bridged", talk_ms=100)})
 
@@ -103,7 +99,7 @@ async def test_a_redirect_without_effect_is_told_to_the_model(
             ANSWER,
         ]
     )
-    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=DESK) as s:
         s.twilio.fail_next("/Calls/", status)
         call = await ask(s)
         await call.until(lambda: heard_tone(call.stream, 770) >= 160)
@@ -122,7 +118,7 @@ async def test_a_redirect_without_effect_is_told_to_the_model(
 async def test_a_dial_result_retires_what_still_waits_for_the_redirect(tmp_path: Path) -> None:
     """The person has been talked to: no model line has to be paid for any longer."""
     script = Scenario([GREETING, THROUGH])
-    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=DESK) as s:
         s.twilio.fail_next("/Calls/", 503)
         call = await ask(s)
         await until(lambda: bool(orders(s)))
@@ -147,17 +143,16 @@ async def test_a_redirect_that_takes_effect_after_it_was_given_up_corrects_the_r
     monkeypatch.setattr(leaving, "STOP_MS", 100)
     script = Scenario([GREETING, THROUGH, SORRY])
     slow = {"pace": Pace(redirect_delay_ms=1_000)}
-    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT, twilio=slow) as s:
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=DESK, twilio=slow) as s:
         s.twilio.fail_next("/Calls/", 503, after=True)
         call = await ask(s, answers={NUMBER: DialOutcome("bridged", talk_ms=500)})
         early = await s.record(call)
         await call.ended()
 
-        late = s.board.book.record(call.call_sid)
+        await until(lambda: kept_records(tmp_path)[-1]["end_reason"] == "transferred")
+        (late,) = kept_records(tmp_path)
 
         assert early["end_reason"] == "caller_hangup"
         assert early["transfers"][0]["outcome"] == "unclear:server_error"
-        assert late is not None
-        assert late["end_reason"] == "transferred"
         assert late["transfers"][0]["outcome"] == "connected"
         assert late["timestamps"]["ended_at"] > early["timestamps"]["ended_at"]

@@ -1,0 +1,97 @@
+"""The whole way of an order, with the jobs in a process of their own, as in production."""
+
+import asyncio
+import os
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+from app.emulators.realtime import RealtimeEmulator
+from app.emulators.scenario import Scenario
+from app.emulators.twilio import DialOutcome
+from tests.waiting import until
+from tests.walks.stage import ACCOUNT, PUBLIC_URL, TOKEN, VOICE, Stage, heard_tone, stage
+from tests.walks.test_outbound import ANSWER, FROM, TO, ended, order, placed
+
+UNWANTED = "+12125559999"
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def working(s: Stage) -> AsyncIterator[None]:
+    """The jobs process, at work on the stage's database."""
+    settings = {
+        "DATABASE_URL": f"sqlite:///{s.folder}/data/patchline.db",
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "TWILIO_API_URL": s.twilio.api_url,
+        "PUBLIC_URL": PUBLIC_URL,
+        "DIAL_COUNTRIES": "US",
+        "CALLING_HOURS": "Mo-Su 00:00-24:00",
+        "CALLS_PER_SECOND": "20",
+        "LOG_LEVEL": "warning",
+    }
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.jobs.worker"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env=kept | settings,
+    )
+    try:
+        assert process.stdout is not None
+        assert (await asyncio.wait_for(process.stdout.readline(), 60)).startswith(b"{")
+        yield
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await asyncio.wait_for(process.wait(), 30)
+
+
+async def taken(s: Stage) -> dict[str, Any]:
+    """An order, repeated under its key until it is taken: the jobs' database may be in use."""
+    async with asyncio.timeout(30):
+        while True:
+            status, answer = await order(s, key="the first")
+            if status == 202:
+                return answer
+            assert status == 503, answer
+            await asyncio.sleep(0.2)
+
+
+async def test_an_order_goes_through_the_jobs_and_back(tmp_path: Path) -> None:
+    """One call is talked to, one is busy twice, one is on the do-not-call list: three records."""
+    openai = RealtimeEmulator(Scenario([ANSWER]), pace=0)
+    busy = "+12125558888"
+    twilio = {"answers": {TO: DialOutcome(), busy: DialOutcome("busy", sip_response_code=486)}}
+    given = {"dial_countries": ("US",), "dial_from": FROM}
+    async with stage(openai, tmp_path, twilio=twilio, **given) as s:
+        with closing(sqlite3.connect(tmp_path / "data" / "patchline.db")) as database:
+            row = (UNWANTED, "asked us", "2026-11-21 12:00:00.000000")
+            database.execute("INSERT INTO do_not_call VALUES (?, ?, ?)", row)
+            database.commit()
+        async with working(s):
+            queued = await taken(s)
+            await until(lambda: bool(s.twilio.calls), 30)
+            call = await placed(s)
+            await call.stream_started()
+            await call.speak(VOICE)
+            await call.until(lambda: heard_tone(call.stream, 440) >= 160)
+            await call.hang_up()
+            talked = await ended(s, queued["call_id"])
+            _, engaged = await order(
+                s, "?wait=answered", to=busy, retry={"busy": {"times": 1, "after_s": 1}}
+            )
+            _, unwanted = await order(s, "?wait=answered", to=UNWANTED)
+            refused = await s.get(f"/v1/calls/{unwanted['call_id']}")
+            call.assert_clean()
+
+    dialled = [one.to for one in s.twilio.calls.values()]
+    assert dialled == [TO, busy, busy]
+    assert talked["end_reason"] == "caller_hangup"
+    assert (engaged["end_reason"], engaged["failure"]["sip_response_code"]) == ("busy", 486)
+    assert (refused["end_reason"], refused["failure"]["message"]) == ("rejected", "do_not_call")
