@@ -55,7 +55,7 @@ async def local_model(
         async with AsyncOpenAI(base_url=base_url, api_key="sk-local", max_retries=0) as client:
             yield client, ready
         process.stdin.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

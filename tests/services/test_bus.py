@@ -36,7 +36,7 @@ class Process:
         async with asyncio.TaskGroup() as self._tasks:
             running = self._tasks.create_task(self.bus.run(self.answer, self.spawn))
             try:
-                await asyncio.wait_for(self.bus.listening.wait(), 10)
+                await asyncio.wait_for(self.bus.listening.wait(), 20)
                 yield self
             finally:
                 self.slow.set()
@@ -77,7 +77,7 @@ async def test_nobody_waits_for_a_process_that_is_gone(postgres_url: str) -> Non
         async with Process(postgres_url, "b").listening():
             pass
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await a.bus.ask("b", "echo", {}, 60) is None
 
 

@@ -287,10 +287,10 @@ async def test_the_loop_goes_on_while_twilio_says_nothing(carrier: Carrier) -> N
     twilio = connect(carrier.base_url)
 
     waiting = asyncio.create_task(reason_of(twilio.redirect(CALL_SID, TWIML)))
-    await asyncio.wait_for(carrier.asked.wait(), 5)
+    await asyncio.wait_for(carrier.asked.wait(), 20)
     # The server shares this loop: that it was reached shows that the loop is free.
 
-    assert await asyncio.wait_for(waiting, 5) == "timed_out"
+    assert await asyncio.wait_for(waiting, 20) == "timed_out"
     assert len(carrier.requests) == 1
     twilio.close()
 
@@ -373,7 +373,7 @@ async def test_a_cancelled_request_is_given_up_at_once(carrier: Carrier) -> None
     carrier.silent = True
     twilio = connect(carrier.base_url)
     waiting = asyncio.create_task(twilio.redirect(CALL_SID, TWIML))
-    await asyncio.wait_for(carrier.asked.wait(), 5)
+    await asyncio.wait_for(carrier.asked.wait(), 20)
 
     waiting.cancel()
 

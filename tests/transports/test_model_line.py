@@ -58,7 +58,7 @@ async def test_a_server_that_closes_before_the_upgrade_is_noticed_at_once(serve:
     async with tcp_server(serve) as url:
         line = ModelLine(CONFIG, [].append)
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             with pytest.raises(ModelFault, match="unreachable_ConnectionResetError") as fault:
                 await line.open(Endpoint(url, ()), timeout_ms=60_000)
 
@@ -88,7 +88,7 @@ async def test_half_an_upgrade_leaves_no_socket(begun: bytes, hurried: bool) -> 
         with pytest.raises(asyncio.CancelledError if hurried else ModelFault):
             await opening
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await gone.wait()
 
 
@@ -178,7 +178,7 @@ async def test_who_is_cancelled_when_the_session_is_confirmed_leaves_none() -> N
         with pytest.raises(asyncio.CancelledError):
             await opening
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await ended.wait()
 
 
@@ -208,7 +208,7 @@ async def told_after_ready(*sessions: object) -> list[Event]:
         line = ModelLine(CONFIG, feed)
         await line.open(Endpoint(f"ws://127.0.0.1:{port}/realtime", ()), timeout_ms=5_000)
         line.send(AskAlive())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await told.wait()
         line.close()
     return events

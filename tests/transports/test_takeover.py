@@ -165,7 +165,7 @@ async def test_a_refusal_is_an_answer_and_the_end() -> None:
     async with serving(lambda _request: refusal) as port:
         reader, writer = await opened(port)
         writer.write(UPGRADE)
-        answer = await asyncio.wait_for(reader.read(), 5)
+        answer = await asyncio.wait_for(reader.read(), 20)
         await gone(writer)
 
     assert answer.startswith(b"HTTP/1.1 403")
@@ -178,7 +178,7 @@ async def test_an_upgrade_without_a_key_is_no_upgrade() -> None:
     async with serving(lambda _request: listener) as port:
         reader, writer = await opened(port)
         writer.write(UPGRADE.replace(b"Sec-WebSocket-Key", b"X-Key"))
-        answer = await asyncio.wait_for(reader.read(), 5)
+        answer = await asyncio.wait_for(reader.read(), 20)
         await gone(writer)
 
     assert answer.startswith(b"HTTP/1.1 400") or answer == b""
@@ -203,9 +203,9 @@ async def test_broken_frames_end_the_socket_and_not_the_server(bad: bytes) -> No
         writer.write(UPGRADE)
         await reader.readuntil(b"\r\n\r\n")
         writer.write(bad)
-        await asyncio.wait_for(reader.read(), 5)
+        await asyncio.wait_for(reader.read(), 20)
         await gone(writer)
-        await asyncio.wait_for(listener.gone.wait(), 5)
+        await asyncio.wait_for(listener.gone.wait(), 20)
         async with (
             aiohttp.ClientSession() as client,
             client.get(f"http://127.0.0.1:{port}/page") as answer,
@@ -223,7 +223,7 @@ async def test_a_close_is_answered_with_a_code_that_exists(said: bytes, answered
         await reader.readuntil(b"\r\n\r\n")
         writer.write(bytes([0x88, 0x80 | len(said), 0, 0, 0, 0]) + said)
 
-        assert await asyncio.wait_for(reader.read(), 5) == b"\x88\x02" + answered
+        assert await asyncio.wait_for(reader.read(), 20) == b"\x88\x02" + answered
         await gone(writer)
 
 

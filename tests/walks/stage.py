@@ -138,7 +138,7 @@ class Stage:
 
     async def all_closed(self) -> None:
         """Wait until no model session and no runner is left; raises TimeoutError."""
-        await until(lambda: not self.openai.open_connections and not self.board.book.live, 8)
+        await until(lambda: not self.openai.open_connections and not self.board.book.live, 20)
 
     def assert_conforms(self) -> None:
         """Everything we sent to the model is valid by OpenAI's own types."""

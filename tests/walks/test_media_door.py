@@ -142,11 +142,12 @@ async def test_nonsense_on_a_stream_is_ignored_and_the_call_goes_on(tmp_path: Pa
     openai = RealtimeEmulator(Receptionist)
     async with stage(openai, tmp_path) as s:
         neighbour = await s.twilio.call()
+        await neighbour.heard_at_least(20)
         call_sid, token = await invited(s)
         async with raw_stream(s) as stream:
             await stream.start(call_sid, token)
             await stream.read("media")
-            session = s.session
+            session = openai.connections[1]
             for message in HOSTILE:
                 await stream.send(message)
             sid = stream.stream_sid

@@ -335,7 +335,7 @@ async def test_an_open_page_does_not_hold_the_end(tmp_path: Path) -> None:
                 async with client.get(f"{url}/phone/events", params=read) as page:
                     await page.content.readline()
                     process.send_signal(signal.SIGTERM)
-                    async with asyncio.timeout(10):
+                    async with asyncio.timeout(20):
                         rest = await page.content.read()
 
                 assert b'"end"' not in rest

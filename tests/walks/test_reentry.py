@@ -164,13 +164,13 @@ async def test_a_call_survives_the_death_of_its_process(tmp_path: Path) -> None:
 
 
 async def test_a_dead_process_leaves_every_fact_of_a_moment_ago(tmp_path: Path) -> None:
-    """What was heard of a sentence that nobody finished is known to a quarter of a second."""
+    """What was heard of a sentence that nobody finished is known up to 300 ms before."""
     async with pair(tmp_path) as p:
         first = await p.start()
         p.front.to = [first]
         call = await talked(p)
+        promised_ms = call.heard_ms
         await asyncio.sleep(0.3)  # The promise: what is older than this is kept.
-        heard_ms = call.heard_ms
         await p.kill(first)
 
         with closing(sqlite3.connect(tmp_path / "data" / "patchline.db")) as database:
@@ -181,7 +181,7 @@ async def test_a_dead_process_leaves_every_fact_of_a_moment_ago(tmp_path: Path) 
         for (text,) in rows:
             told = json.loads(text)
             latest[told["stream"], told["entry"]] = told["heard_ms"]
-        assert abs(sum(latest.values()) - heard_ms) <= 100
+        assert promised_ms - 20 <= sum(latest.values()) <= call.heard_ms + 20
 
 
 async def test_another_process_goes_on_with_the_call(
