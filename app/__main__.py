@@ -178,11 +178,14 @@ def migrate() -> None:
     # Keeps the other commands quick.
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
+    from app.jobs.database import migrate_jobs  # noqa: PLC0415
     from app.services.store.database import AddressFault  # noqa: PLC0415
     from app.services.store.migrate import migrate as bring_up_to_date  # noqa: PLC0415
 
     try:
-        bring_up_to_date(load_settings().database_url.get_secret_value())
+        address = load_settings().database_url.get_secret_value()
+        bring_up_to_date(address)
+        migrate_jobs(address)
     except (SettingsFault, AddressFault) as fault:
         print(fault, file=sys.stderr)
         raise typer.Exit(1) from None

@@ -18,7 +18,7 @@ from app.settings import Settings, bare_environment
 _ITS_SETTINGS = (
     *("twilio_account_sid", "twilio_api_key", "twilio_api_secret", "twilio_api_url", "public_url"),
     *("agent_file", "dial_countries", "calling_hours", "calls_per_second", "max_outbound_calls"),
-    *("webhook_secrets", "webhook_loopback", "log_level", "log_format"),
+    *("webhook_secrets", "webhook_loopback", "retention_days", "log_level", "log_format"),
 )
 
 

@@ -38,6 +38,7 @@ def test_migrate_makes_the_tables_and_can_be_repeated(
         assert (done.exit_code, done.output) == (0, "the tables are up to date\n")
 
     assert (tmp_path / "new" / "store.db").is_file()
+    assert (tmp_path / "new" / "store-jobs.db").is_file()
 
 
 def test_migrate_says_what_to_check_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from app.jobs.workflows import DELIVER, DIAL, FOLLOW_UP, PARKED, Steps, register
 VERSION = "1"
 """Of the workflows: raised when a run of the old order cannot go on in the new one."""
 KEEP_DAYS = 30
-"""For how long what became of a job can be asked for."""
+"""For how long what became of a job can be asked for, unless calls are kept for less."""
 _AT_ONCE = 500
 """Runs forgotten in one go."""
 _DELIVERIES = 40
@@ -42,12 +42,16 @@ class Pace:
 class Engine:
     """The engine of this process. DBOS allows one."""
 
-    def __init__(self, address: str, pace: Pace, lease: Lease, *, me: str) -> None:
-        """``address``: DATABASE_URL."""
+    def __init__(
+        self, address: str, pace: Pace, lease: Lease, *, me: str, keep_days: int | None = None
+    ) -> None:
+        """``address``: DATABASE_URL. ``keep_days``: how long calls are kept; None: for ever.
+        Jobs, whose bodies are about calls, are never kept for longer."""
         self._address = address
         self._pace = pace
         self._lease = lease
         self._me = me
+        self._keep = timedelta(days=min(KEEP_DAYS, keep_days or KEEP_DAYS))
 
     def launch(self, steps: Steps) -> None:
         """Begin to work; blocks for a second or two. Raises what the database raises."""
@@ -74,11 +78,11 @@ class Engine:
         return len(left)
 
     def forget(self) -> int:
-        """Delete what has been over for ``KEEP_DAYS``; how many runs that were."""
-        before = (datetime.now(UTC) - timedelta(days=KEEP_DAYS)).isoformat()
+        """Delete a portion of what has been over for long enough; how many runs that were."""
+        before = (datetime.now(UTC) - self._keep).isoformat()
         old = DBOS.list_workflows(
             name=[DIAL, DELIVER, FOLLOW_UP, PARKED],  # the marks of receivers that are gone stay
-            status=["SUCCESS", "ERROR", "CANCELLED"],
+            status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
             completed_before=before,
             limit=_AT_ONCE,
             load_input=False,

@@ -172,4 +172,5 @@ class Jobs(Protocol):
         """Deliveries that were given up and not begun anew, newest first, at most ``limit``."""
 
     async def forget(self, call_id: str) -> int:
-        """Stop and delete what was asked for after this call, bodies included; how many runs."""
+        """Stop and delete what was asked for about this call, its placing and the bodies of its
+        webhooks included; how many runs."""

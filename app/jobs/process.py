@@ -237,6 +237,7 @@ async def _live(work: _Work) -> bool:
         Pace(settings.calls_per_second, settings.max_outbound_calls),
         work.lease,
         me=work.me,
+        keep_days=settings.retention_days,
     )
     with contextlib.ExitStack() as ends:
         await _listen_for_the_end(over.set, ends)
@@ -265,8 +266,9 @@ async def _keep(engine: Any, lease: Lease, over: asyncio.Event) -> bool:
             if taken := await asyncio.to_thread(engine.take_over):
                 log.warning("jobs_taken_over", runs=taken)
             if time.monotonic() >= forget_at_s:
-                await asyncio.to_thread(engine.forget)
-                forget_at_s = time.monotonic() + FORGET_EVERY_S
+                # In portions, with a beat between two: others take us for dead otherwise.
+                more = await asyncio.to_thread(engine.forget)
+                forget_at_s = time.monotonic() + (0 if more else FORGET_EVERY_S)
         except SQLAlchemyError as exc:
             log.warning("jobs_database", reason=type(exc).__name__)
     return True

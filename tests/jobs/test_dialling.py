@@ -304,6 +304,51 @@ async def test_what_is_over_is_kept_as_text_and_then_forgotten(house: House) -> 
     assert all(orjson.loads(text) is not None for text in kept)
 
 
+async def test_jobs_are_not_kept_for_longer_than_calls(house: House) -> None:
+    """Numbers and the bodies of webhooks lie there: what is over for longer goes as calls do."""
+    for job_id in ("dial-old", "dial-young"):
+        await house.jobs.enqueue(call("+19005551234"), job_id=job_id)
+    first = await house.start(RETENTION_DAYS="7")
+    for job_id in ("dial-old", "dial-young"):
+        await house.done(job_id)
+    await house.kill(first)
+    await asyncio.to_thread(_aged, house.address, "dial-old.1", days=8)
+
+    await house.start(RETENTION_DAYS="7")
+    async with asyncio.timeout(LIMIT_S):
+        while await house.jobs.status("dial-old") is not None:  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.2)
+
+    assert await house.jobs.status("dial-young") is not None
+
+
+async def test_a_call_that_is_erased_takes_its_placing_along(house: House) -> None:
+    """The number lies in it."""
+    await house.jobs.enqueue(call("+19005551234"), job_id="call_1")
+    await house.jobs.enqueue(call("+19005551234"), job_id="call_10")
+    await house.start()
+    await house.done("call_1")
+
+    await house.jobs.forget("call_1")
+
+    assert await house.jobs.status("call_1") is None
+    assert await house.jobs.status("call_10") is not None
+
+
+def _aged(address: str, run_id: str, *, days: int) -> None:
+    """As if the run had been over for so many days."""
+    engine = open_jobs(address, connections=1)
+    schema = "" if address.startswith("sqlite") else "dbos."
+    change = (
+        f"UPDATE {schema}workflow_status SET completed_at = completed_at - :ms"
+        " WHERE workflow_uuid = :id"
+    )
+    with engine.begin() as connection:
+        changed = connection.execute(sa.text(change), {"ms": days * 86_400_000, "id": run_id})
+        assert changed.rowcount == 1
+    engine.dispose()
+
+
 def _stored(address: str) -> list[str]:
     """What lies in the database of jobs and steps."""
     engine = open_jobs(address, connections=1)
