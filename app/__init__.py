@@ -59,6 +59,7 @@ A line of code about ... belongs in ...
     putting through, hanging up                      `app/call/transfer.py`,
                                                      `app/call/farewell.py`
     saying something before doing it                 `app/call/announcement.py`
+    what the operator orders, in its turn            `app/call/orders.py`, `app/call/obeying.py`
     how a stream is waited for and left              `app/call/leaving.py`
     opening the model again, and giving up           `app/call/model_link.py`
     another line beside it, and when to change over  `app/call/line_swap.py`

@@ -35,6 +35,8 @@ class Alarm(Enum):
     """No further key was pressed."""
     ANNOUNCED = auto()
     """An announcement should have been heard by now."""
+    ORDERED = auto()
+    """What the operator has the agent say should have been heard by now."""
     CALLEE = auto()
     """Who was called says nothing, or a message to their machine takes its time."""
     SHIELD = auto()

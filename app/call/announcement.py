@@ -4,7 +4,7 @@ The model may have said it in the response that called the tool; if it said noth
 is asked to. It was heard when its response is done and the ledger is idle. If the model never
 comes to its end, the watchdog goes on without it.
 
-    NONE ──begin──▶ CALLED ──response done, was silent──▶ SAYING
+    NONE ──begin──▶ CALLED ──response done, was silent──▶ SAYING ◀──ask── NONE
                        └── it spoke ──┐   response done ──┤
                                       ▼                   ▼
                                      SAID ── line idle ──▶ (act)
@@ -33,15 +33,24 @@ class Announcement:
 
     def __init__(self, alarms: Alarms, wanted: CreateResponse) -> None:
         self._alarms = alarms
-        self._wanted = wanted
+        self._usual = self._wanted = wanted
         self._response_id = ""
         self.state = Spoken.NONE
 
     def begin(self, response_id: str, now_ms: int) -> None:
         """The tool was called in this response."""
+        self._wanted = self._usual
         self._response_id = response_id
         self.state = Spoken.CALLED
         self._alarms.set(Alarm.ANNOUNCED, now_ms + WATCHDOG_MS)
+
+    def ask(self, wanted: CreateResponse | None, now_ms: int) -> CreateResponse:
+        """Nobody called a tool: it has yet to be said, as ``wanted``, which has the usual
+        purpose. None: in the usual way."""
+        self._wanted = wanted or self._usual
+        self.state = Spoken.SAYING
+        self._alarms.set(Alarm.ANNOUNCED, now_ms + WATCHDOG_MS)
+        return self._wanted
 
     def finished(self, response: Finished) -> CreateResponse | None:
         """A response ended: what the model must still be asked to say, if anything."""

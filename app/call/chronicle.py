@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from app.call.orders import Order
 from app.call.playout import Heard
 from app.call.transcript import Entry, Transcript, Voice
 from app.protocol import commands as c
@@ -22,6 +23,13 @@ Tell = Callable[[int, str, Mapping[str, Any]], None]
 
 
 NOT_TOLD = -1
+ORDERED: dict[type, str] = {
+    e.HangUpOrdered: "end_call",
+    e.TransferOrdered: "transfer",
+    e.SayOrdered: "say",
+    e.MessageOrdered: "add_message",
+}
+"""What an operator calls these."""
 
 
 class Machine(Protocol):
@@ -97,6 +105,8 @@ class Chronicle:
                 self._tell(now_ms, "tool.completed" if event.ok else "tool.failed", told_ms)
             case e.ModelError():
                 self._warn(now_ms, f"model_error:{event.code}")
+            case e.HangUpOrdered() | e.TransferOrdered() | e.SayOrdered() | e.MessageOrdered():
+                self._saw_order(now_ms, event)
             case _:
                 self._saw_line(now_ms, event)
 
@@ -143,6 +153,11 @@ class Chronicle:
             case _:
                 pass
 
+    def _saw_order(self, now_ms: int, event: Order) -> None:
+        if event.command_id:
+            told = {"command_id": event.command_id, "type": ORDERED[type(event)]}
+            self._tell(now_ms, "command.received", told)
+
     def _saw_spare(self, now_ms: int, event: e.SpareReady | e.SpareRefused | e.SpareLost) -> None:
         if isinstance(event, e.SpareReady):
             self._spare_id = event.session_id
@@ -165,6 +180,8 @@ class Chronicle:
                 self._played(now_ms, command)
             elif isinstance(command, c.ClearPlayback):
                 self._cleared()
+            elif isinstance(command, c.OrderDone):
+                self._tell(now_ms, "command.ended", asdict(command))
             elif isinstance(command, c.SwitchModel):
                 swapped = {"session_id": self._spare_id, "swapped": True}
                 self._tell(now_ms, "call.model_connected", swapped)

@@ -159,8 +159,17 @@ class Departure:
             self._parts.transcript.cut(part, now_ms)
         self._parts.phase = Phase.OVER
         self._deafen()
+        out = self._orders_over(reason)
         self._parts.alarms.clear_all()
-        return [c.EndStream(reason)]
+        return [*out, c.EndStream(reason)]
+
+    def _orders_over(self, reason: str) -> list[c.Command]:
+        """What was ordered and has led to this end is done, the rest never will be."""
+        parts, ordered = self._parts, self._parts.orders.current
+        through = isinstance(ordered, e.TransferOrdered) and reason == "transferring"
+        let_go = isinstance(ordered, e.HangUpOrdered) and reason == parts.farewell.reason
+        out = parts.orders.done() if through or let_go else []
+        return out + parts.orders.over()
 
     def if_line_idle(self, now_ms: int) -> list[c.Command]:
         """Everything was said and heard: who waited for that may act."""
@@ -169,7 +178,8 @@ class Departure:
         self.after_words(now_ms)
         if self._parts.greeted and not self._parts.leaving_message:
             self._parts.hearing.unshield()
-        return self.leave(self._parts.transfer.heard() + self._parts.farewell.heard(), now_ms)
+        acts = self._parts.transfer.heard() + self._parts.farewell.heard()
+        return self._parts.orders.heard() + self.leave(acts, now_ms)
 
     def line_gone(self, *, planned: bool = False) -> None:
         """Everything that was under way on the model line went with it.

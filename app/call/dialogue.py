@@ -12,6 +12,7 @@ from app.call.failing import Remedy
 from app.call.farewell import INTERRUPTED, Parting
 from app.call.faults import FATAL, Severity, severity
 from app.call.model_link import Link
+from app.call.orders import SAY
 from app.call.parts import Parts, Phase
 from app.call.prompts import TRY_AGAIN
 from app.call.responses import Finished, Owed
@@ -20,6 +21,10 @@ from app.protocol import commands as c
 from app.protocol import events as e
 
 END_CALL = "end_call"
+NOT_THROUGH = (
+    "Putting the caller through to {target} failed ({reason}). They are still with you: tell "
+    "them so in one short sentence, and go on."
+)
 PUTTING_THROUGH = '{"ok":false,"reason":"a transfer is under way"}'
 SPOKEN_OVER = '{"ok":false,"reason":"the caller spoke meanwhile; the call goes on"}'
 
@@ -95,7 +100,7 @@ class Dialogue:
         if self._parts.farewell.interrupted():
             self._parts.responses.withdraw("goodbye")
             out.append(c.AddMessage("system", INTERRUPTED))
-        return out
+        return out + self._parts.orders.interrupted()
 
     def speech_stopped(self, _event: e.SpeechStopped, now_ms: int) -> list[c.Command]:
         """The caller paused."""
@@ -168,7 +173,7 @@ class Dialogue:
         finished, out = self._parts.responses.done(event, now_ms)
         silent = not finished.spoke and event.status != "cancelled"
         self._parts.tools.response_ended(event.response_id, silent=silent)
-        out = self._finish() + out
+        out = self._finish() + out + self._ordered_words(finished)
         if finished.failed and event.reason in FATAL:
             return out + self._departure.model_gone(now_ms)
         if self._parts.phase is Phase.LEAVING:
@@ -188,6 +193,11 @@ class Dialogue:
         if owed is Owed.ASK_AGAIN and not wanted:
             out += self._parts.responses.again(self._once_more(finished), now_ms)
         return out + self._departure.if_line_idle(now_ms)
+
+    def _ordered_words(self, finished: Finished) -> list[c.Command]:
+        responses = self._parts.responses
+        muted = responses.muted(finished.response_id)
+        return self._parts.orders.finished(finished, cut=muted and not responses.expects(SAY))
 
     def _remedy(self, event: e.ResponseDone, finished: Finished, owed: Owed, now_ms: int) -> Remedy:
         """What a line needs whose response ended like this."""
@@ -351,5 +361,18 @@ class Dialogue:
         self._parts.leaving.stayed()
         if self._parts.link.state is Link.GONE:
             return self._departure.fail(now_ms)
+        held = self._parts.tools.released(now_ms)
+        if not self._parts.transfer.tool_call_id:
+            return held + self._order_failed(event.reason, now_ms)
         refused = e.ToolDone(self._parts.transfer.tool_call_id, output, ok=False)
-        return self._parts.tools.released(now_ms) + self.tool_done(refused, now_ms)
+        return held + self.tool_done(refused, now_ms)
+
+    def _order_failed(self, reason: str, now_ms: int) -> list[c.Command]:
+        """The model wished for nothing and is told all the same: the caller was."""
+        out = self._parts.orders.done("failed", reason)
+        if self._parts.link.state is not Link.READY:
+            return out
+        note = NOT_THROUGH.format(target=self._parts.transfer.target, reason=reason)
+        self._parts.transcript.note(note, now_ms)
+        out.append(c.AddMessage("system", note))
+        return out + self._parts.responses.ask(c.CreateResponse("not_through"), now_ms)

@@ -67,6 +67,8 @@ FACTS: dict[str, Weight] = {
     "transfer.dialling": Weight.KEPT,
     "transfer.answered": Weight.KEPT,
     "transfer.ended": Weight.KEPT,
+    "command.received": Weight.KEPT,
+    "command.ended": Weight.KEPT,
     "voicemail.detected": Weight.KEPT,
     "voicemail.left": Weight.KEPT,
     "sms.sent": Weight.KEPT,

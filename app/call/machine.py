@@ -19,6 +19,7 @@ from app.call.connecting import Connecting
 from app.call.departure import Departure
 from app.call.dialogue import Dialogue
 from app.call.model_link import Link
+from app.call.obeying import Obeying
 from app.call.parts import Parts, Phase
 from app.call.plan import CallPlan
 from app.call.playout import Heard
@@ -29,6 +30,12 @@ from app.protocol import events as e
 
 ENDS_OF_WORDS = (e.ResponseDone, e.MarkReturned, e.ToolDone, e.CallerTranscribed)
 """After these nobody may have anything to say."""
+ENDS_OF_ORDERS = (
+    *ENDS_OF_WORDS,
+    *(e.SpeechStarted, e.CallerDigit, e.CallerTyped),
+    *(e.TransferAccepted, e.TransferRefused, e.HangUpDone),
+)
+"""After these an order of the operator's may be over, and the next one be begun."""
 
 Handler = Callable[[Any, int], list[c.Command]]
 Waker = Callable[[int], list[c.Command]]
@@ -43,6 +50,7 @@ class CallMachine:
         self._answering = Answering(self._parts, self._departure)
         self._connecting = Connecting(self._parts, self._departure, self._answering)
         self._dialogue = Dialogue(self._parts, self._connecting, self._departure, self._answering)
+        self._obeying = Obeying(self._parts, self._departure)
         self.passes: Callable[[e.CallerAudio, int], bool] = self._parts.hearing.passes
         """Whether a frame goes to the model as it is; otherwise ``handle`` it."""
         self.take_passed = self._parts.hearing.take_passed
@@ -55,7 +63,10 @@ class CallMachine:
             **_signs(self._parts.pulse, _model_handlers(self._connecting, self._dialogue)),
             e.ToolDone: self._dialogue.tool_done,
             **_leaving_handlers(self._dialogue, self._departure),
+            **_order_handlers(self._obeying),
         }
+        for kind in ENDS_OF_ORDERS:
+            self._handlers[kind] = _then_next(self._handlers[kind], self._obeying)
         for kind in ENDS_OF_WORDS:
             self._handlers[kind] = _then_quiet(self._handlers[kind], self._connecting)
         self._wakers = self._all_wakers()
@@ -93,6 +104,7 @@ class CallMachine:
             Alarm.SHIELD: self._connecting.shield_due,
             Alarm.NOISE: dialogue.noise_due,
             Alarm.STOP: dialogue.stop_due,
+            Alarm.ORDERED: self._obeying.say_overdue,
         }
 
     def begin(self, now_ms: int) -> list[c.Command]:
@@ -198,14 +210,32 @@ def _leaving_handlers(dialogue: Dialogue, departure: Departure) -> dict[type, Ha
         e.StreamReportedOver: departure.stream_reported,
         e.CallEnded: departure.call_over,
         e.CallerLineLost: departure.line_lost,
-        e.TransferAccepted: departure.transfer_accepted,
         e.TransferRefused: dialogue.transfer_refused,
         e.TransferUnclear: departure.transfer_unclear,
         e.FailoverDone: departure.failover_done,
         e.FailoverOrdered: departure.failover_ordered,
-        e.HangUpDone: departure.hang_up_done,
-        e.HangUpOrdered: departure.hang_up_ordered,
     }
+
+
+def _order_handlers(obeying: Obeying) -> dict[type, Handler]:
+    return {
+        e.HangUpOrdered: obeying.hang_up_ordered,
+        e.TransferOrdered: obeying.ordered,
+        e.SayOrdered: obeying.ordered,
+        e.MessageOrdered: obeying.ordered,
+        e.TransferAccepted: obeying.transfer_accepted,
+        e.HangUpDone: obeying.hang_up_done,
+    }
+
+
+def _then_next(handler: Handler, obeying: Obeying) -> Handler:
+    """The same handler, after which the next order may have its turn."""
+
+    def then(event: e.Event, now_ms: int) -> list[c.Command]:
+        out = handler(event, now_ms)
+        return out + obeying.on(now_ms)
+
+    return then
 
 
 def _then_quiet(handler: Handler, connecting: Connecting) -> Handler:

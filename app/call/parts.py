@@ -17,6 +17,7 @@ from app.call.leaving import Leaving
 from app.call.line_swap import LineSwap, Quiet
 from app.call.model_link import ModelLink
 from app.call.noise import Noise
+from app.call.orders import Orders
 from app.call.overture import Overture
 from app.call.patience import Patience
 from app.call.plan import CallPlan
@@ -66,6 +67,7 @@ class Parts:
         self.tools = Toolbook(self.alarms)
         self.transfer = TransferDesk(self.alarms, plan.targets)
         self.farewell = Farewell(self.alarms)
+        self.orders = Orders(self.alarms)
         self.leaving = Leaving(self.alarms)
         self.digits = Digits(self.alarms)
 

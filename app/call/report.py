@@ -48,6 +48,8 @@ END_REASONS: dict[str, Result] = {
 """Every way a call can end; documented in README.md, checked by tests/test_docs.py."""
 MOST_WARNINGS = 64
 """Different ones in a record; then they are ``other``."""
+MOST_COMMANDS = 64
+"""Of which it is known what became of them."""
 
 
 @dataclass(slots=True)
@@ -156,6 +158,8 @@ class Report:
         """When each began and stopped."""
         self.last_stream = 0
         """The number of the last stream, whether a caller came to it or not."""
+        self.commands: dict[str, tuple[str, str]] = {}
+        """What became of the last orders of the operator's: state and reason, by their id."""
         self.resumes = 0
         """How often the call came back by itself: from a lost stream, or to another process."""
         self._folds: dict[str, Callable[[int, Mapping[str, Any]], None]] = {
@@ -186,6 +190,8 @@ class Report:
             "transfer.dialling": self._transfer_dialling,
             "transfer.answered": self._transfer_answered,
             "transfer.ended": self._transfer_ended,
+            "command.received": lambda _, x: self._ordered(x["command_id"], "accepted"),
+            "command.ended": lambda _, x: self._ordered(x["command_id"], x["state"], x["reason"]),
             "model.used": lambda _, x: self.usage.update(x),
             "line.figures": self._figures,
             "warning": lambda _, x: self._warn(x["id"], x["count"]),
@@ -314,6 +320,11 @@ class Report:
         if self.transfers:
             self.transfers[-1].outcome = told["outcome"]
             self.transfers[-1].talk_s = told["talk_s"]
+
+    def _ordered(self, command_id: str, state: str, reason: str = "") -> None:
+        self.commands[command_id] = (state, reason)
+        while len(self.commands) > MOST_COMMANDS:
+            self.commands.pop(next(iter(self.commands)))
 
     def _figures(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.played_ms += told["played_ms"]

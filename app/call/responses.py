@@ -34,7 +34,7 @@ UNCOMMITTED_MS = 500
 """From the caller's pause to a turn of theirs, which the server reports in the same breath."""
 HEARD_MS = 1_000
 """From a turn that a new line is given to hear to the news that somebody speaks in it."""
-FIRM = frozenset({"greeting", "goodbye", "announce", "voicemail"})
+FIRM = frozenset({"greeting", "goodbye", "announce", "voicemail", "say"})
 """Purposes that no other response can fulfil."""
 OPENINGS = ("greeting", "returned")
 """Purposes of the first words of a stream."""
@@ -131,6 +131,11 @@ class Responses:
         """Until when the response in progress counts as at work; 0 if it has only begun."""
         at_work = self._gate is Gate.ACTIVE and self._last_sign_ms > self._began_ms
         return self._last_sign_ms + STALLED_MS if at_work else 0
+
+    def expects(self, purpose: str) -> bool:
+        """Whether a request with this purpose waits, or is under way and not begun."""
+        asked = self._asked is not None and self._asked.purpose == purpose
+        return asked or any(waiting.purpose == purpose for waiting in self._waiting)
 
     def ask(self, wanted: CreateResponse, now_ms: int) -> list[Command]:
         """Let the model speak, now or as soon as it may. Equal purposes are asked once."""

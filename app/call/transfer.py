@@ -7,9 +7,9 @@ not interrupt the announcement; if REST refuses, the model is told and the call 
 An answer that got lost tells nothing: a stream that then ends was redirected, and one that
 goes on was not.
 
-    NONE ──transfer_call──▶ SAYING ──heard──▶ REDIRECTING ──accepted──▶ GONE (Twilio's stop)
-                                                   ├──refused──▶ NONE
-                                                   └──unclear──▶ UNCLEAR ──no stop──▶ NONE
+    NONE ──transfer_call, order──▶ SAYING ──heard──▶ REDIRECTING ──accepted──▶ GONE (Twilio's stop)
+                                                          ├──refused──▶ NONE
+                                                          └──unclear──▶ UNCLEAR ──no stop──▶ NONE
 """
 
 from enum import Enum, auto
@@ -18,6 +18,7 @@ import orjson
 
 from app.call.alarms import Alarms
 from app.call.announcement import Announcement, Spoken
+from app.call.prompts import verbatim
 from app.call.responses import Finished
 from app.protocol.commands import Command, CreateResponse, Transfer
 from app.protocol.events import ToolCalled
@@ -48,6 +49,7 @@ class TransferDesk:
         self._targets = targets
         self._announcement = Announcement(alarms, ANNOUNCE)
         self.tool_call_id = ""
+        """Empty where nobody called a tool: the operator wants it."""
         self.target = ""
         self.doubt = ""
         """Why it is unclear whether Twilio took the redirect."""
@@ -75,14 +77,28 @@ class TransferDesk:
         self._announcement.begin(call.response_id, now_ms)
         return None
 
+    def order(self, target: str, announcement: str, now_ms: int) -> CreateResponse | None:
+        """The operator names a target: what the model is asked to say before the caller is put
+        through. None where there is no such target; nobody may be under way."""
+        known = self._known(target)
+        if known is None:
+            return None
+        self.target = known
+        self.state = Putting.SAYING
+        self.tool_call_id = ""
+        return self._announcement.ask(_announced(announcement), now_ms)
+
     def _named(self, arguments: str) -> str | None:
-        """The operator's spelling of the target named; speech models are careless with case."""
         try:
             wished = orjson.loads(arguments).get("target")
         except (orjson.JSONDecodeError, AttributeError):
             return None
+        return self._known(wished) if isinstance(wished, str) else None
+
+    def _known(self, wished: str) -> str | None:
+        """The operator's spelling of the target named; speech models are careless with case."""
         found = {name.casefold(): name for name in self._targets}
-        return found.get(wished.strip().casefold()) if isinstance(wished, str) else None
+        return found.get(wished.strip().casefold())
 
     def finished(self, response: Finished) -> CreateResponse | None:
         """A response ended: the announcement, if it has yet to be said."""
@@ -128,6 +144,10 @@ class TransferDesk:
             return None
         self.state = Putting.NONE
         return _refusal(reason)
+
+
+def _announced(words: str) -> CreateResponse | None:
+    return CreateResponse(ANNOUNCE.purpose, verbatim(words), tools=False) if words else None
 
 
 def _refusal(reason: str) -> str:

@@ -174,6 +174,17 @@ class VerifyCall:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderDone:
+    """An order of the operator's has come to its end: for the record, nothing is done."""
+
+    command_id: str
+    state: str
+    """completed, failed, refused (it never began) or dropped (what was before it failed)."""
+    reason: str = ""
+    """Short and stable; empty where it was completed."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndStream:
     """The last command of a stream: close both lines and let the runner go."""
 
@@ -205,6 +216,7 @@ Effect = (
     | FailOver
     | HangUp
     | VerifyCall
+    | OrderDone
     | EndStream
 )
 Command = ToCaller | ToModel | Effect

@@ -326,6 +326,42 @@ class HangUpOrdered:
 
     reason: str
     """An end reason of app/call/report.py."""
+    command_id: str = ""
+    """What the order is known by; empty where nobody asks what became of it."""
+    after: str = ""
+    """The order that must have been carried out before; empty: at once, whatever goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOrdered:
+    """The operator has the caller put through to a target of the document, by its name."""
+
+    command_id: str
+    target: str
+    announcement: str = ""
+    """What the caller is told before, word for word; empty: in the model's own words."""
+    after: str = ""
+    """The order that must have been carried out before; empty: in its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class SayOrdered:
+    """The operator has the agent say something, word for word."""
+
+    command_id: str
+    text: str
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageOrdered:
+    """The operator tells the model something, who is not asked to speak about it."""
+
+    command_id: str
+    role: str
+    """system, or user: as if the caller had written it."""
+    text: str
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,5 +410,8 @@ Event = (
     | FailoverDone
     | HangUpDone
     | HangUpOrdered
+    | TransferOrdered
+    | SayOrdered
+    | MessageOrdered
     | FailoverOrdered
 )

@@ -101,6 +101,7 @@ class Runner:
             c.PlayAudio: _nowhere,
             c.SendMark: _nowhere,
             c.PlayComfort: _nowhere,
+            c.OrderDone: _nowhere,
             c.ClearPlayback: self._clear,
             c.OpenModel: self._open,
             c.CloseModel: self._close_model,

@@ -1,0 +1,118 @@
+"""Orders of the operator's: hang up, put through, say, tell the model.
+
+An order is obeyed like the model's own wish for the same thing, by the same components, and
+refused for the same reasons; only that nobody has to be persuaded. One handler for each kind.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from app.call.departure import Departure
+from app.call.farewell import Parting
+from app.call.model_link import Link
+from app.call.orders import Order, spoken
+from app.call.parts import Parts
+from app.protocol import commands as c
+from app.protocol import events as e
+
+STILL_MS = 3_000
+"""What has not been heard further for this long stands still."""
+
+
+class Obeying:
+    """What becomes of orders."""
+
+    def __init__(self, parts: Parts, departure: Departure) -> None:
+        self._parts = parts
+        self._departure = departure
+        self._begin: dict[type, Callable[[Any, int], list[c.Command]]] = {
+            e.HangUpOrdered: self._hang_up,
+            e.TransferOrdered: self._transfer,
+            e.SayOrdered: self._say,
+            e.MessageOrdered: self._message,
+        }
+
+    def ordered(self, order: Order, now_ms: int) -> list[c.Command]:
+        """An order came: it has its turn at once, or later."""
+        return self._parts.orders.take(order) + self.on(now_ms)
+
+    def hang_up_ordered(self, order: e.HangUpOrdered, now_ms: int) -> list[c.Command]:
+        """Somebody entitled to ends the call: at once, unless it stands after something."""
+        if order.after:
+            return self.ordered(order, now_ms)
+        return self._parts.orders.preempt(order) + self._hang_up(order, now_ms)
+
+    def on(self, now_ms: int) -> list[c.Command]:
+        """Whatever has its turn now is begun."""
+        out: list[c.Command] = []
+        while True:
+            dropped, order = self._parts.orders.turn()
+            out += dropped
+            if order is None:
+                return out
+            out += self._begin[type(order)](order, now_ms)
+
+    def _refused(self, reason: str) -> list[c.Command]:
+        return self._parts.orders.done("refused", reason)
+
+    def _hang_up(self, order: e.HangUpOrdered, now_ms: int) -> list[c.Command]:
+        return self._departure.hang_up_ordered(order, now_ms)
+
+    def hang_up_done(self, event: e.HangUpDone, now_ms: int) -> list[c.Command]:
+        """Twilio took the hang-up, or did not and is asked again."""
+        out = self._departure.hang_up_done(event, now_ms)
+        ordered = isinstance(self._parts.orders.current, e.HangUpOrdered)
+        return out + (self._parts.orders.done() if event.accepted and ordered else [])
+
+    def _transfer(self, order: e.TransferOrdered, now_ms: int) -> list[c.Command]:
+        parts = self._parts
+        if parts.transfer.under_way:
+            return self._refused("transfer_under_way")
+        if parts.leaving_soon:
+            return self._refused("call_ending")
+        wanted = parts.transfer.order(order.target, order.announcement, now_ms)
+        if wanted is None:
+            return self._refused("unknown_target")
+        parts.farewell.yields()
+        parts.responses.withdraw("goodbye")
+        if parts.link.state is not Link.READY:
+            # Nobody is there to announce it, and who asked for a person need not wait for that.
+            return self._departure.leave(parts.transfer.overdue(), now_ms)
+        return parts.responses.ask(wanted, now_ms)
+
+    def transfer_accepted(self, event: e.TransferAccepted, now_ms: int) -> list[c.Command]:
+        """Twilio took the redirect."""
+        out = self._departure.transfer_accepted(event, now_ms)
+        ordered = isinstance(self._parts.orders.current, e.TransferOrdered)
+        return out + (self._parts.orders.done() if ordered else [])
+
+    def _say(self, order: e.SayOrdered, now_ms: int) -> list[c.Command]:
+        parts = self._parts
+        if parts.leaving_soon or parts.farewell.state is not Parting.NONE:
+            return self._refused("call_ending")
+        if parts.link.state is not Link.READY:
+            return self._refused("model_away")
+        parts.orders.says(now_ms)
+        return parts.responses.ask(spoken(order.text), now_ms)
+
+    def say_overdue(self, now_ms: int) -> list[c.Command]:
+        """What was ordered should have been heard by now; as long as it is, it lasts."""
+        playout = self._parts.playout
+        if not playout.idle and playout.heard_ms(now_ms) > playout.heard_ms(now_ms - STILL_MS):
+            self._parts.orders.lasts(now_ms + STILL_MS)
+            return []
+        self._parts.responses.withdraw("say")
+        return self._parts.orders.done("failed", "not_heard") + self.on(now_ms)
+
+    def _message(self, order: e.MessageOrdered, now_ms: int) -> list[c.Command]:
+        parts = self._parts
+        if not (parts.live or parts.redirecting):
+            return self._refused("call_ending")
+        if order.role == "user":
+            parts.transcript.caller_wrote(order.text, now_ms)
+        else:
+            parts.transcript.note(order.text, now_ms)
+        # A line that is still to come is told everything in the transcript.
+        ready = parts.link.state is Link.READY
+        told: list[c.Command] = [c.AddMessage(order.role, order.text)] if ready else []
+        return told + parts.orders.done()
