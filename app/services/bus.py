@@ -6,23 +6,36 @@ answer (None), and whoever asked goes on without it; nothing is ever asked twice
 
     asker ── {id, from, op, args} ──▶ channel of the other process
     asker ◀── {id, answer} ────────── its own channel
+
+A message that is longer than one notification goes as several of one transaction, which arrive
+in their order and all together (PostgreSQL 15, NOTIFY): ``+<id> <index> <count> <piece>``.
 """
 
 import asyncio
 import hashlib
+import json
 import secrets
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
 import psycopg
 import structlog
 from psycopg import AsyncConnection, sql
 
-MOST_BYTES = 7_900
+MOST_BYTES = 262_144
+"""Of a message."""
+PIECE_BYTES = 7_900
 """A payload of NOTIFY must be shorter than 8,000 bytes (PostgreSQL 15, NOTIFY)."""
+MOST_PARTLY = 64
+"""Messages of which the rest has not come; the oldest go."""
 RECONNECT_S = 1.0
-_SAY = "SELECT CASE WHEN pg_try_advisory_xact_lock(%s) THEN NULL ELSE pg_notify(%s, %s) END"
+_SAY = (
+    "SELECT CASE WHEN pg_try_advisory_xact_lock(%s) THEN NULL ELSE"
+    " (SELECT count(pg_notify(%s, piece)) FROM unnest(%s::text[]) AS piece) END"
+)
+_HEARS = "SELECT NOT pg_try_advisory_xact_lock(%s)"
 MOST_SERVED = 1_000
 """Questions being answered at once; those beyond get no answer."""
 
@@ -43,6 +56,10 @@ class NoBus:
         """Nobody answers."""
         return None
 
+    async def hears(self, _process: str) -> bool:
+        """Nobody does."""
+        return False
+
     async def run(self, _handler: Handler, _spawn: Spawn) -> None:
         """Nobody asks."""
 
@@ -58,6 +75,7 @@ class PostgresBus:
         self._url = url
         self.me = me
         self._waiting: dict[str, asyncio.Future[Any]] = {}
+        self._partly: OrderedDict[str, list[str]] = OrderedDict()
         self._serving = 0
         self._closed = False
         self._speaking = asyncio.Lock()
@@ -83,22 +101,33 @@ class PostgresBus:
         finally:
             del self._waiting[name]
 
+    async def hears(self, process: str) -> bool:
+        """Whether questions reach that process, as the database knows it: a process that died
+        does not hear, one that hangs does. True where nobody can tell."""
+        try:
+            async with asyncio.timeout(RECONNECT_S):
+                return bool(await self._asked(_HEARS, (_ear(process),)))
+        except (TimeoutError, psycopg.Error, OSError):
+            return True
+
     async def _say(self, to: str, message: dict[str, Any]) -> bool:
         """False where nobody listens: the lock of who does is free."""
-        payload = orjson.dumps(message).decode()
-        if len(payload.encode()) > MOST_BYTES:
-            raise ValueError(f"a message of {len(payload)} characters is too long for the bus")
+        pieces = _pieces(message)
+        return await self._asked(_SAY, (_ear(to), _channel(to), pieces)) is not None
+
+    async def _asked(self, statement: LiteralString, args: tuple[Any, ...]) -> Any:
+        """The one value that a statement answers with."""
         async with self._speaking:
             mouth = await self._connected()
             self._mouth = None  # Whatever goes wrong now, the next question has a fresh one.
             try:
-                said = await mouth.execute(_SAY, (_ear(to), _channel(to), payload))
-                heard = await said.fetchone()
+                said = await mouth.execute(statement, args)
+                row = await said.fetchone()
                 self._mouth = None if self._closed else mouth
             finally:
                 if self._mouth is None:
                     await mouth.close()
-        return heard is not None and heard[0] is not None
+        return None if row is None else row[0]
 
     async def _connected(self) -> AsyncConnection[Any]:
         if self._closed:
@@ -119,15 +148,30 @@ class PostgresBus:
                     await ears.execute("SELECT pg_advisory_lock_shared(%s)", (_ear(self.me),))
                     self.listening.set()
                     async for notice in ears.notifies():
-                        self._heard(notice.payload, handler, spawn)
+                        self._notified(notice.payload, handler, spawn)
             except (psycopg.Error, OSError) as exc:
                 log.warning("bus_lost", reason=type(exc).__name__)
             finally:
                 self.listening.clear()
+                self._partly.clear()
             await asyncio.sleep(RECONNECT_S)
 
-    def _heard(self, payload: str, handler: Handler, spawn: Spawn) -> None:
-        message = orjson.loads(payload)
+    def _notified(self, payload: str, handler: Handler, spawn: Spawn) -> None:
+        whole = self._joined(payload) if payload.startswith("+") else payload
+        if whole is not None:
+            self._heard(orjson.loads(whole), handler, spawn)
+
+    def _joined(self, payload: str) -> str | None:
+        """The message that this piece completes; None while pieces are missing."""
+        name, index, count, piece = payload[1:].split(" ", 3)
+        pieces = self._partly.setdefault(name, [])
+        if len(pieces) == int(index):
+            pieces.append(piece)
+        while len(self._partly) > MOST_PARTLY:
+            self._partly.popitem(last=False)
+        return "".join(self._partly.pop(name)) if len(pieces) == int(count) else None
+
+    def _heard(self, message: dict[str, Any], handler: Handler, spawn: Spawn) -> None:
         if "op" not in message:
             waiting = self._waiting.get(message["id"])
             if waiting is not None and not waiting.done():
@@ -154,6 +198,19 @@ class PostgresBus:
         mouth, self._mouth = self._mouth, None
         if mouth is not None:
             await mouth.close()
+
+
+def _pieces(message: dict[str, Any]) -> list[str]:
+    """What is notified, one after the other. Raises ``ValueError`` where it is too long."""
+    # ASCII, so that it may be cut anywhere.
+    text = json.dumps(message, separators=(",", ":"))
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"a message of {len(text)} characters is too long for the bus")
+    if len(text) <= PIECE_BYTES:
+        return [text]
+    name, room = secrets.token_hex(8), PIECE_BYTES - 40
+    cut = [text[at : at + room] for at in range(0, len(text), room)]
+    return [f"+{name} {index} {len(cut)} {piece}" for index, piece in enumerate(cut)]
 
 
 def _channel(process: str) -> str:

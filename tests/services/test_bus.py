@@ -81,8 +81,32 @@ async def test_nobody_waits_for_a_process_that_is_gone(postgres_url: str) -> Non
             assert await a.bus.ask("b", "echo", {}, 60) is None
 
 
+async def test_a_long_question_and_its_answer_arrive_whole(postgres_url: str) -> None:
+    """PostgreSQL takes less than 8,000 bytes at once; several may be under way together."""
+    async with (
+        Process(postgres_url, "a").listening() as a,
+        Process(postgres_url, "b").listening() as b,
+    ):
+        texts = [(f'{n} Grüße\0\u20ac\U0001f600"\\ ' * 7_000)[:60_000] for n in range(3)]
+
+        answers = await asyncio.gather(*(a.bus.ask("b", "echo", {"x": x}, 20) for x in texts))
+
+        assert answers == [{"op": "echo", "x": text} for text in texts]
+        assert not b.bus._partly
+
+
+async def test_it_is_known_who_hears(postgres_url: str) -> None:
+    """Who hangs hears and does not answer; who died does neither."""
+    async with Process(postgres_url, "a").listening() as a:
+        async with Process(postgres_url, "b").listening():
+            assert await a.bus.hears("b")
+        async with asyncio.timeout(20):
+            while await a.bus.hears("b"):
+                pass
+
+
 async def test_a_question_too_long_is_refused(postgres_url: str) -> None:
-    """PostgreSQL would refuse it; nothing is cut."""
+    """Memory is bounded; nothing is cut."""
     async with Process(postgres_url, "a").listening() as a:
         with pytest.raises(ValueError, match="too long"):
             await a.bus.ask("b", "echo", {"text": "x" * MOST_BYTES}, 1)
@@ -111,3 +135,4 @@ async def test_a_lost_connection_is_made_again(postgres_url: str) -> None:
 async def test_alone_there_is_nobody_to_ask() -> None:
     """One process on a file."""
     assert await NoBus("a").ask("b", "echo", {}, 10) is None
+    assert not await NoBus("a").hears("b")
