@@ -8,6 +8,7 @@ import asyncio
 import time
 from binascii import a2b_base64
 from typing import Any
+from uuid import uuid4
 
 import orjson
 from bench_edge import ACCOUNT_SID, PUBLIC_HOST, Invitation, incoming_call
@@ -32,8 +33,8 @@ class CallerLine(WSListener):
         super().__init__()
         self.floor = floor
         self.voice = voice
-        self.call_sid = f"CA{voice.number:032x}"
-        self.stream_sid = f"MZ{voice.number:032x}"
+        self.call_sid = f"CA{uuid4().hex}"
+        self.stream_sid = f"MZ{uuid4().hex}"
         self.model: ModelVoice | None = None
         self.talking = asyncio.Event()
         """Set when the caller hears the first piece of speech."""

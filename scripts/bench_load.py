@@ -60,7 +60,8 @@ def environment(
     """What a user would set; nothing of the caller's own settings leaks in."""
     agent = folder / "agent.yaml"
     agent.write_text(AGENT)
-    return {
+    shared = {"DATABASE_URL": plan.database} if plan.database else {}
+    return shared | {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "PYTHONPATH": str(ROOT),

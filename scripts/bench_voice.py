@@ -40,6 +40,8 @@ class Plan:
     server_core: int | None = 0
     command: list[str] | None = None
     """Starts the server under test; None: this project's own."""
+    database: str = ""
+    """DATABASE_URL of the server under test; empty: its own SQLite file."""
 
     @property
     def judged(self) -> bool:

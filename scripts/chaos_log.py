@@ -5,14 +5,12 @@ are made and queued and then not written (``chaos_server``), on SQLite, in the s
 """
 
 import asyncio
-import sys
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench_report import RunFailedError
 from bench_report import run as bench
-from chaos_stage import MissingError, Row, zero
+from chaos_stage import SERVER, MissingError, Row, zero
 
 CPU_RATIO = 1.15
 P99_RATIO = 1.2
@@ -21,7 +19,6 @@ SECONDS = 20.0
 DISTURBED = 0.1
 """A round in which neighbours took more of a core than this says nothing."""
 WAYS = ("caller_to_model", "model_to_caller")
-_SERVER = str(Path(__file__).resolve().parent / "chaos_server.py")
 
 
 async def run(calls: int) -> list[Row]:
@@ -30,7 +27,7 @@ async def run(calls: int) -> list[Row]:
     try:
         for _ in range(ROUNDS):
             for how, done in runs.items():
-                command = [sys.executable, _SERVER, how]
+                command = [*SERVER, how]
                 done.append(
                     await asyncio.to_thread(bench, "server", calls, SECONDS, command=command)
                 )

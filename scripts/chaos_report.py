@@ -20,13 +20,14 @@ from chaos_stage import MissingError, Row
 
 Experiment = Callable[[int], Coroutine[Any, Any, list[Row]]]
 EXPERIMENTS = {
+    "cost": "what a call costs two processes on one database, from an eighth of the calls on",
     "database": "the database gone for a minute, and back",
     "drain": "SIGTERM to one of two processes behind HAProxy",
     "kill": "kill -9 to one of two processes behind HAProxy",
     "log": "the audio path with the event log on, against off",
     "model": "every socket of the model cut in mid-sentence",
 }
-CALLS = {"database": 20, "log": 200}
+CALLS = {"cost": 400, "database": 20, "log": 200}
 """How many where nobody says, if it is not 50."""
 
 
@@ -55,7 +56,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         prog="./scripts/chaos", description="Faults under live calls.", epilog=known
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="which; without any: all")
-    parser.add_argument("--calls", type=int, help="live at once (50; database: 20, log: 200)")
+    parser.add_argument(
+        "--calls", type=int, help="live at once (50; cost: 400, database: 20, log: 200)"
+    )
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in EXPERIMENTS]:
         parser.error(f"there is no experiment {unknown[0]}; {known}")

@@ -7,8 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from app.__main__ import cli
 from app.services.store import archive
 from app.services.store.changes import Appended, Change
@@ -31,9 +29,9 @@ class Deaf:
         await self._sink.close()
 
 
-def deaf(url: str, engine: AsyncEngine) -> Sink:
+def deaf(url: str) -> Sink:
     """Stands where ``sink_for`` does."""
-    return Deaf(sink_for(url, engine))
+    return Deaf(sink_for(url))
 
 
 if __name__ == "__main__":

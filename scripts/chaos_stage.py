@@ -34,6 +34,8 @@ DATABASE_SERVER = os.environ.get(
     "TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres"
 )
 """Where an experiment may make a database of its own."""
+SERVER = [sys.executable, str(ROOT / "scripts" / "chaos_server.py")]
+"""A server without the process of the jobs; ``on`` or ``off`` behind it: the event log."""
 DIALS_PER_S = 10
 
 
