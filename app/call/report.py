@@ -90,6 +90,12 @@ class Passage:
     """Heard to the end."""
 
     @property
+    def under_way(self) -> bool:
+        """The caller has heard its beginning, as far as is known."""
+        heard_ms = self.heard_ms or 0
+        return not (self.cut or self.whole) and 0 < heard_ms < (self.sent_ms or 0)
+
+    @property
     def heard_text(self) -> str:
         """The words that were heard, of a line that may still be under way."""
         if self.voice is not Voice.AGENT or self.cut or self.whole:
@@ -354,12 +360,13 @@ class Report:
         """The turns: what the caller said and what they heard after it."""
         turns: list[dict[str, object]] = []
         responses: list[dict[str, object]] = []
-        for passage in self.passages.values():
+        for (stream, _), passage in self.passages.items():
             if passage.voice is Voice.CALLER or not turns:
                 responses = []
                 turns.append(_turn(len(turns), passage, responses))
             if passage.voice is not Voice.CALLER:
-                responses.append(_response(passage))
+                over = stream < self.last_stream or self.ending is not None
+                responses.append(_response(passage, over=over))
         return turns
 
 
@@ -370,7 +377,8 @@ def merged(custom_data: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str
     return {key: value for key, value in {**custom_data, **patch}.items() if key not in gone}
 
 
-def _response(passage: Passage) -> dict[str, object]:
+def _response(passage: Passage, *, over: bool) -> dict[str, object]:
+    """``over``: its stream is; what was under way then, and nobody lived to cut, is cut."""
     if passage.voice is Voice.TOOL:
         return {"type": "tool", "name": passage.name, "at_ms": passage.at_ms}
     if passage.voice is Voice.NOTE:
@@ -380,7 +388,7 @@ def _response(passage: Passage) -> dict[str, object]:
         "text": passage.heard_text,
         "audio_ms": passage.sent_ms or 0,
         "heard_ms": passage.heard_ms or 0,
-        "interrupted": passage.cut,
+        "interrupted": passage.cut or (over and passage.under_way),
         "at_ms": passage.at_ms,
     }
 

@@ -1,5 +1,7 @@
 """The record, as a fold over what happened."""
 
+from typing import Any
+
 import pytest
 
 from app.call.chronicle import Latency
@@ -234,6 +236,27 @@ def test_a_sentence_under_way_is_told_as_far_as_it_was_heard() -> None:
     (spoken,) = start["responses"]
 
     assert (spoken["text"], spoken["heard_ms"], spoken["interrupted"]) == ("We are", 1_500, False)
+
+
+@pytest.mark.parametrize(
+    "after", [("call.stream_awaited", {"stream": 2}), ("call.ended", {"reason": "stream_lost"})]
+)
+def test_a_sentence_that_its_process_did_not_outlive_is_cut(
+    after: tuple[str, dict[str, Any]],
+) -> None:
+    """Nobody was there to say that the rest was taken away."""
+    report = Witnessed()
+    report.told(0, "call.stream_awaited", {"stream": 1})
+    report.saw(0, speech(3_000, "A"), [PLAY])
+    report.transcript.agent_says(words("A", "We are open until nine"), 10)
+    report.under_way = [Heard("R1", "A", 0, heard_ms=1_500, sent_ms=3_000)]
+    report.chronicle.settle(1_500)
+    report.told(2_000, *after)
+
+    (start,) = report.dialogue()
+    (spoken,) = start["responses"]
+
+    assert (spoken["text"], spoken["heard_ms"], spoken["interrupted"]) == ("We are", 1_500, True)
 
 
 def test_what_did_not_change_is_not_told_again() -> None:
