@@ -60,7 +60,7 @@ async def a_call(
     ]
     facts += [Fact("call.ended", 9_000, {"reason": "caller_hangup"})] if over else []
     report = Report()
-    async with running(a_writer(address, engine)) as writer:
+    async with running(a_writer(address)) as writer:
         writer.opened(
             NewCall(
                 call_id=call_id,

@@ -40,9 +40,9 @@ def figure(number: int = 1, at_ms: int = 10) -> Fact:
     return Fact("turn.answered", at_ms, {"latency_ms": number})
 
 
-def a_writer(url: str, engine: AsyncEngine, *, most_facts: int = MOST_FACTS) -> FactWriter:
+def a_writer(url: str, *, most_facts: int = MOST_FACTS) -> FactWriter:
     """A writer on this database, which nobody runs yet."""
-    return FactWriter(sink_for(url, engine), most_facts=most_facts)
+    return FactWriter(sink_for(url), most_facts=most_facts)
 
 
 @asynccontextmanager

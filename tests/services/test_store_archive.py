@@ -37,7 +37,7 @@ def warned(number: int) -> Fact:
 
 async def test_a_long_call_of_another_process_is_told_whole(url: str, engine: AsyncEngine) -> None:
     """A call that lasts has thousands of facts, and none of them may be passed over."""
-    async with running(a_writer(url, engine)) as other, opened(url) as archive:
+    async with running(a_writer(url)) as other, opened(url) as archive:
         other.opened(a_call())
         other.append("call_1", 1, CREATED)
         for number in range(2, 2_502):

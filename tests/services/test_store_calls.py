@@ -27,7 +27,7 @@ def after(minutes: int) -> Any:
 
 async def test_a_call_is_found_by_either_of_its_names(url: str, engine: AsyncEngine) -> None:
     """Operators have ours, Twilio's console has theirs."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call(call_sid="CA1"))
     calls = Calls(engine)
 
@@ -42,7 +42,7 @@ async def test_a_call_is_found_by_either_of_its_names(url: str, engine: AsyncEng
 
 async def test_facts_are_read_from_where_a_reader_stopped(url: str, engine: AsyncEngine) -> None:
     """A stream of events goes on behind the last id that arrived."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call())
         for seq in range(1, 8):
             writer.append("call_1", seq, said(str(seq)))
@@ -59,7 +59,7 @@ async def test_facts_are_read_from_where_a_reader_stopped(url: str, engine: Asyn
 
 async def test_pages_show_every_call_once(url: str, engine: AsyncEngine) -> None:
     """Also those that began in the same millisecond, and while others begin."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         for number in range(25):
             writer.opened(a_call(f"call_{number:02}", created_at=after(number // 10)))
         await writer.flush(within_s=5)
@@ -94,7 +94,7 @@ async def test_a_strange_cursor_is_refused(sqlite_url: str, cursor: str) -> None
 async def test_filters_narrow_the_list(url: str, engine: AsyncEngine) -> None:
     """Each of them alone, and all that are set together."""
     anna, bert, us = "+4911", "+4922", "+4933"
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call("a", from_number=anna, to_number=us))
         writer.opened(a_call("b", from_number=us, to_number=anna, created_at=after(1)))
         writer.opened(a_call("c", from_number=bert, to_number=us, created_at=after(2)))
@@ -121,7 +121,7 @@ async def test_filters_narrow_the_list(url: str, engine: AsyncEngine) -> None:
 
 async def test_an_erased_call_leaves_its_ids_and_times(url: str, engine: AsyncEngine) -> None:
     """Neither what was there nor what a writer still holds can be read afterwards."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call(call_sid="CA1", custom_data={"form": "A"}))
         writer.append("call_1", 1, said())
         await writer.flush(within_s=5)
@@ -147,7 +147,7 @@ async def test_an_erased_call_leaves_its_ids_and_times(url: str, engine: AsyncEn
 async def test_erasing_beside_a_busy_writer_leaves_nothing(url: str, engine: AsyncEngine) -> None:
     """A batch that began before the erasure must not bring facts in after it."""
     call_ids = [f"call_{number}" for number in range(20)]
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         for call_id in call_ids:
             writer.opened(a_call(call_id))
         await writer.flush(within_s=5)
@@ -164,7 +164,7 @@ async def test_erasing_beside_a_busy_writer_leaves_nothing(url: str, engine: Asy
 
 async def test_a_record_is_told_again_after_the_end(url: str, engine: AsyncEngine) -> None:
     """The analysis comes when the call is long over."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call())
         await writer.flush(within_s=5)
         calls = Calls(engine)
@@ -180,7 +180,7 @@ async def test_a_record_is_told_again_after_the_end(url: str, engine: AsyncEngin
 
 async def test_retention_goes_by_the_end_and_in_portions(url: str, engine: AsyncEngine) -> None:
     """A call that lasts is not deleted while it lasts, and no lock is held for an hour."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         for number in range(5):
             writer.opened(a_call(f"old_{number}"))
             writer.append(f"old_{number}", 1, said())
@@ -203,7 +203,7 @@ async def test_retention_goes_by_the_end_and_in_portions(url: str, engine: Async
 async def test_who_phones_again_is_known_by_the_number(url: str, engine: AsyncEngine) -> None:
     """The newest call with that person, whoever called; not the others of our own number."""
     us = "+4933"
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call("first", from_number="+4911", to_number=us))
         writer.opened(
             a_call(
@@ -227,7 +227,7 @@ async def test_who_phones_again_is_known_by_the_number(url: str, engine: AsyncEn
 
 async def test_an_erased_call_is_in_no_list(url: str, engine: AsyncEngine) -> None:
     """A row without numbers is nobody's to read."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call("kept", config_version="sha256:1"))
         writer.opened(a_call("gone", config_version="sha256:2"))
     calls = Calls(engine)
@@ -251,7 +251,7 @@ async def test_a_fact_is_added_when_the_call_is_over(url: str, engine: AsyncEngi
             tell=lambda record: {**record, "custom_data": {**record["custom_data"], **data}},
         )
 
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call())
         writer.opened(a_call("erased"))
         writer.opened(a_call("living"))

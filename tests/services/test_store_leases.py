@@ -21,7 +21,7 @@ from tests.services.stored import MOMENT, a_call, a_writer, rows_of, running
 
 async def written(url: str, engine: AsyncEngine, *calls: NewCall) -> None:
     """Put calls there."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         for call in calls:
             writer.opened(call)
 
@@ -72,7 +72,7 @@ async def test_a_call_is_claimed_where_it_may_be(url: str, engine: AsyncEngine) 
         a_call("queued", status="queued"),
         a_call("over"),
     )
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.closed("over", "done", MOMENT, None)
     leases = Leases(engine)
 
@@ -131,7 +131,7 @@ async def test_renewing_beside_a_busy_writer_locks_nobody_out(
     random.Random(7).shuffle(call_ids)
     leases = Leases(engine)
     with capture_logs() as logs:
-        async with running(a_writer(url, engine)) as writer:
+        async with running(a_writer(url)) as writer:
             for call_id in call_ids:
                 writer.opened(a_call(call_id, owner="me", lease_s=15, status="queued"))
             assert await writer.flush(within_s=20)
@@ -197,7 +197,7 @@ async def test_a_token_opens_its_own_call_in_its_time(url: str, engine: AsyncEng
     await written(
         url, engine, a_call("a", call_sid="CA1"), a_call("b", call_sid="CA2"), a_call("c")
     )
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.closed("b", "done", MOMENT, None)
     leases = Leases(engine)
     await leases.invite("a", "late", 0)

@@ -7,15 +7,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
 from app.call.facts import Fact
 from app.services.store import schema
-from app.services.store.database import open_engine
+from app.services.store.database import open_engine, open_file
 from app.services.store.migrate import migrate
+from app.services.store.sinks import SqliteSink
+from app.services.store.writer import FactWriter
 from tests.services.stored import (
     MOMENT,
     a_call,
@@ -31,7 +32,7 @@ from tests.waiting import until
 
 async def test_a_call_is_written_as_it_was_told(url: str, engine: AsyncEngine) -> None:
     """Row, facts and end come out of either database with the same values."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call(call_sid="CA1", custom_data={"näme": [1, None]}, answered_at=MOMENT))
         writer.append("call_1", 1, said("Grüße"))
         writer.append("call_1", 2, figure(250, at_ms=2**40))
@@ -74,7 +75,7 @@ async def test_a_call_is_written_as_it_was_told(url: str, engine: AsyncEngine) -
 async def test_instants_are_cut_to_milliseconds(url: str, engine: AsyncEngine) -> None:
     """A value that comes back another than it went in makes two records of one call."""
     fine = datetime(2026, 1, 2, 3, 4, 5, 678_999, tzinfo=UTC)
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call(created_at=fine))
         assert await writer.flush(within_s=5)
 
@@ -84,7 +85,7 @@ async def test_instants_are_cut_to_milliseconds(url: str, engine: AsyncEngine) -
 
 async def test_what_is_written_twice_is_there_once(url: str, engine: AsyncEngine) -> None:
     """A batch whose commit was not heard of is written again; the first word counts."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         for text in ("first", "second"):
             writer.opened(a_call(custom_data={"said": text}))
             writer.append("call_1", 1, said(text))
@@ -101,7 +102,7 @@ async def test_what_is_written_twice_is_there_once(url: str, engine: AsyncEngine
 
 async def test_the_end_is_refused_to_who_lost_the_call(url: str, engine: AsyncEngine) -> None:
     """A process that hung for a minute must not close a call that goes on elsewhere."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call(owner="new", lease_s=15))
         writer.closed("call_1", "lost", MOMENT, None, by="old")
         await writer.flush(within_s=5)
@@ -116,7 +117,7 @@ async def test_the_end_is_refused_to_who_lost_the_call(url: str, engine: AsyncEn
 async def test_a_queued_call_is_answered_once(url: str, engine: AsyncEngine) -> None:
     """Callbacks come twice and late; the first pick-up is the one that is billed."""
     later = MOMENT.replace(second=59)
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call(status="queued"))
         writer.answered("call_1", MOMENT, "CA9")
         writer.answered("call_1", later, "CA9")
@@ -127,7 +128,7 @@ async def test_a_queued_call_is_answered_once(url: str, engine: AsyncEngine) -> 
 
 async def test_many_facts_go_in_batches_and_in_order(url: str, engine: AsyncEngine) -> None:
     """More than one batch, from calls whose rows come in the midst of it."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         for number in range(40):
             call_id = f"call_{number}"
             writer.opened(a_call(call_id))
@@ -142,7 +143,7 @@ async def test_many_facts_go_in_batches_and_in_order(url: str, engine: AsyncEngi
 
 async def test_a_flush_of_one_call_waits_for_that_one(url: str, engine: AsyncEngine) -> None:
     """Who must know that the row is there does not care about the figures of others."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call())
         assert await writer.flush("call_1", within_s=5)
         assert await writer.flush("nobody", within_s=0)
@@ -164,7 +165,7 @@ async def test_hostile_values_do_not_hold_up_the_others(url: str, engine: AsyncE
         Fact("warning", 2**80, {}),
         Fact("warn\ud800ing", 1, {}),
     ]
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call(from_number="+49\x00170\udfff", custom_data={"x": object()}))
         for seq in range(1, 301):
             writer.append("call_1", seq, said(str(seq)))
@@ -194,7 +195,7 @@ async def test_hostile_values_do_not_hold_up_the_others(url: str, engine: AsyncE
 
 async def test_a_call_whose_sid_is_taken_keeps_its_story(url: str, engine: AsyncEngine) -> None:
     """Twilio gives one sid to one call; if we ever give it to two, both are written."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         for call_id in ("call_1", "call_2"):
             writer.opened(a_call(call_id, call_sid="CA1"))
             writer.append(call_id, 1, said())
@@ -205,7 +206,7 @@ async def test_a_call_whose_sid_is_taken_keeps_its_story(url: str, engine: Async
 
 async def test_facts_of_no_call_do_not_hold_up_the_others(url: str, engine: AsyncEngine) -> None:
     """A call that retention took away has nothing to add to."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.append("nobody", 1, said())
         writer.opened(a_call())
         writer.append("call_1", 1, said())
@@ -216,7 +217,7 @@ async def test_facts_of_no_call_do_not_hold_up_the_others(url: str, engine: Asyn
 
 async def test_figures_go_first_and_the_gap_is_told(url: str, engine: AsyncEngine) -> None:
     """Overload costs figures before words, and the reader sees how many are missing."""
-    writer = a_writer(url, engine, most_facts=10)
+    writer = a_writer(url, most_facts=10)
     writer.opened(a_call())
     for seq in range(1, 21):
         writer.append("call_1", seq, said(str(seq)) if seq % 2 else figure(seq))
@@ -239,7 +240,7 @@ async def test_figures_go_first_and_the_gap_is_told(url: str, engine: AsyncEngin
 
 async def test_nothing_fits_and_it_is_still_told(url: str, engine: AsyncEngine) -> None:
     """Even a writer without any room says that there was something."""
-    writer = a_writer(url, engine, most_facts=0)
+    writer = a_writer(url, most_facts=0)
     writer.opened(a_call())
     async with running(writer):
         assert await writer.flush(within_s=5)
@@ -251,14 +252,12 @@ async def test_nothing_fits_and_it_is_still_told(url: str, engine: AsyncEngine) 
 
 async def test_a_locked_file_is_waited_for(sqlite_url: str) -> None:
     """Somebody else's transaction longer than SQLite waits: told once, then all is written."""
-    engine = open_engine(sqlite_url + "?timeout=0.05")
+    engine = open_engine(sqlite_url)
     other = sqlite3.connect(make_url(sqlite_url).database or "", isolation_level=None)
     with capture_logs() as logs:
-        async with running(a_writer(sqlite_url, engine)) as writer:
+        async with running(a_writer(sqlite_url + "?timeout=0.05")) as writer:
             writer.opened(a_call())
             await writer.flush(within_s=5)
-            async with engine.connect() as connection:
-                await connection.exec_driver_sql("PRAGMA busy_timeout=50")
             other.execute("BEGIN EXCLUSIVE")
             writer.append("call_1", 1, said())
             assert not await writer.flush(within_s=0.3)
@@ -277,12 +276,14 @@ async def test_a_full_disk_is_waited_for(sqlite_url: str) -> None:
     engine = open_engine(sqlite_url)
     most_pages = 40
 
-    def limit(connection: Any, _record: object) -> None:
-        connection.execute(f"PRAGMA max_page_count={most_pages}").close()
+    def limited(url: URL) -> sqlite3.Connection:
+        connection = open_file(url)
+        connection.execute(f"PRAGMA max_page_count={most_pages}")
+        return connection
 
-    event.listen(engine.sync_engine, "checkout", lambda c, r, _p: limit(c, r))
     with capture_logs() as logs:
-        async with running(a_writer(sqlite_url, engine)) as writer:
+        sink = SqliteSink(make_url(sqlite_url), limited)
+        async with running(FactWriter(sink)) as writer:
             writer.opened(a_call())
             for seq in range(1, 101):
                 writer.append("call_1", seq, said("x" * 5_000))
@@ -309,7 +310,7 @@ def _terminate_all(url: str) -> None:
 async def test_a_killed_connection_costs_nothing(postgres_url: str) -> None:
     """The server restarts in mid-run, again and again; every fact is there, once."""
     engine = open_engine(postgres_url)
-    async with running(a_writer(postgres_url, engine)) as writer:
+    async with running(a_writer(postgres_url)) as writer:
         call_id = "call_killed"
         writer.opened(a_call(call_id))
         for seq in range(1, 3_001):
@@ -332,7 +333,7 @@ async def test_a_database_that_comes_late_gets_everything(postgres_url: str) -> 
     engine = open_engine(text)
     admin = await psycopg.AsyncConnection.connect(postgres_url, autocommit=True)
     with capture_logs() as logs:
-        async with running(a_writer(text, engine)) as writer:
+        async with running(a_writer(text)) as writer:
             writer.opened(a_call())
             writer.append("call_1", 1, said())
             await until(lambda: bool(logs))
@@ -353,7 +354,7 @@ async def test_closing_says_what_is_left() -> None:
     nowhere = "postgresql://user:geheim@127.0.0.1:1/nothing"
     engine = open_engine(nowhere)
     with capture_logs() as logs:
-        writer = a_writer(nowhere, engine)
+        writer = a_writer(nowhere)
         writer.opened(a_call())
         task = asyncio.create_task(writer.run())
         assert not await writer.close(within_s=0.01)

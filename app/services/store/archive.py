@@ -62,7 +62,7 @@ class Archive:
         self._url = url
         self._engine = open_engine(url)
         self.calls = Calls(self._engine)
-        self.writer = _Writer(sink_for(url, self._engine), self.calls)
+        self.writer = _Writer(sink_for(url), self.calls)
         self.leases = Leases(self._engine)
         self.keys = IdempotencyKeys(self._engine)
 

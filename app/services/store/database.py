@@ -86,6 +86,19 @@ def open_engine(text: str) -> AsyncEngine:
     return engine
 
 
+def open_file(url: URL) -> sqlite3.Connection:
+    """A connection to an SQLite file, past the pool; transactions are begun by hand.
+
+    ``?timeout=`` in the address, in seconds, is how long it waits for others; for a thread that
+    may be kept so long. Raises sqlite3.Error.
+    """
+    wait_s = float(str(url.query.get("timeout", BUSY_TIMEOUT_MS / 1000)))
+    connection = sqlite3.connect(url.database or "", timeout=wait_s, isolation_level=None)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    return connection
+
+
 def open_blocking(text: str) -> sa.Engine:
     """An engine for migrations: blocking, and on SQLite without foreign keys, because a table
     is changed there by copying it and dropping the old one."""

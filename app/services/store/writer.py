@@ -9,6 +9,7 @@ without its data. So the rule is: the call goes on, and nothing is lost silently
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,7 +17,6 @@ from typing import Any
 
 import psycopg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.call.facts import FACTS, Fact, Weight
 from app.services.store.backlog import Backlog
@@ -48,8 +48,7 @@ WRITE_S = 30
 """A batch that takes longer is given up and tried again."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
-# aiosqlite says ValueError about a connection that is gone.
-_FAULTS = (SQLAlchemyError, psycopg.Error, OSError, ValueError, OverflowError)
+_FAULTS = (sqlite3.Error, psycopg.Error, OSError, ValueError, OverflowError)
 
 log = structlog.get_logger("store")
 
@@ -260,8 +259,7 @@ class FactWriter:
             return
         self._out_since_s = time.monotonic()
         # The kind only: what a driver says may quote a value, an address or a password.
-        inner = getattr(fault, "orig", None) or fault
-        log.error("store.outage", fault=type(inner).__name__, waiting=self.backlog)
+        log.error("store.outage", fault=type(fault).__name__, waiting=self.backlog)
 
     def _note_recovery(self) -> None:
         if self._out_since_s is None:
