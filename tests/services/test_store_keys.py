@@ -58,7 +58,7 @@ async def test_without_tables_there_is_a_reason(tmp_path: object) -> None:
 
 async def test_who_is_picked_up_by_a_process_is_held_by_it(url: str, engine: AsyncEngine) -> None:
     """The reaper looks for live calls that nobody holds."""
-    async with running(a_writer(url, engine)) as writer:
+    async with running(a_writer(url)) as writer:
         writer.opened(a_call(status="queued", call_sid=None))
         writer.answered("call_1", MOMENT, "CA9", "p1", 15)
         writer.answered("call_1", MOMENT, "CA9")
