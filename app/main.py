@@ -48,7 +48,7 @@ from app.runtime.runner import Runner
 from app.runtime.signalling import Signalling
 from app.services.bus import NoBus, PostgresBus
 from app.services.store.archive import Archive
-from app.services.store.database import conninfo, database_url
+from app.services.store.database import database_url, lasting
 from app.services.twilio_rest import TwilioRest
 from app.settings import Settings, SettingsFault
 from app.tools.registry import CallFacts, Registry
@@ -227,7 +227,7 @@ def switchboard(
 def _bus(settings: Settings, me: str) -> NoBus | PostgresBus:
     if not settings.several_processes:
         return NoBus(me)
-    return PostgresBus(conninfo(database_url(settings.database_url.get_secret_value())), me)
+    return PostgresBus(lasting(database_url(settings.database_url.get_secret_value())), me)
 
 
 def _include_ordering(

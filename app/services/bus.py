@@ -157,9 +157,15 @@ class PostgresBus:
             await asyncio.sleep(RECONNECT_S)
 
     def _notified(self, payload: str, handler: Handler, spawn: Spawn) -> None:
-        whole = self._joined(payload) if payload.startswith("+") else payload
-        if whole is not None:
-            self._heard(orjson.loads(whole), handler, spawn)
+        """Whoever may connect to the database may say what they like here."""
+        try:
+            whole = self._joined(payload) if payload.startswith("+") else payload
+            message = None if whole is None else _message(whole)
+        except ValueError:
+            log.warning("bus_nonsense")
+            return
+        if message is not None:
+            self._heard(message, handler, spawn)
 
     def _joined(self, payload: str) -> str | None:
         """The message that this piece completes; None while pieces are missing."""
@@ -198,6 +204,18 @@ class PostgresBus:
         mouth, self._mouth = self._mouth, None
         if mouth is not None:
             await mouth.close()
+
+
+def _message(text: str) -> dict[str, Any]:
+    """What somebody said, if it is a question or an answer. Raises ``ValueError``."""
+    found = orjson.loads(text)
+    message = found if isinstance(found, dict) else {}
+    kinds = {name: type(value) for name, value in message.items()}
+    asks = (kinds.get("op"), kinds.get("from"), kinds.get("args")) == (str, str, dict)
+    answers = "op" not in message and "answer" in message
+    if kinds.get("id") is not str or not (asks or answers):
+        raise ValueError("neither a question nor an answer")
+    return message
 
 
 def _pieces(message: dict[str, Any]) -> list[str]:

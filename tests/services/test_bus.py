@@ -1,6 +1,7 @@
 """The bus: what is asked of another process, and that silence is an answer, too."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,15 +9,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.services.bus import MOST_BYTES, NoBus, PostgresBus
-from app.services.store.database import conninfo, database_url
+from app.services.bus import MOST_BYTES, NoBus, PostgresBus, _channel
+from app.services.store.database import conninfo, database_url, lasting
 
 
 class Process:
     """One place on the bus, with a handler that says what it was asked."""
 
     def __init__(self, url: str, name: str) -> None:
-        self.bus = PostgresBus(conninfo(database_url(url)), name)
+        self.bus = PostgresBus(lasting(database_url(url)), name)
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.slow = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -111,6 +112,46 @@ async def test_a_question_too_long_is_refused(postgres_url: str) -> None:
         with pytest.raises(ValueError, match="too long"):
             await a.bus.ask("b", "echo", {"text": "x" * MOST_BYTES}, 1)
         assert await a.bus.ask("a", "echo", {}, 10) == {"op": "echo"}
+
+
+NONSENSE = (
+    *("", "no JSON", "[]", "{}", '"op"', '{"id":7,"answer":1}', '{"id":"x"}'),
+    *(
+        '{"op":"echo"}',
+        '{"op":"echo","id":"x","args":{}}',
+        '{"op":1,"id":"x","args":{},"from":"a"}',
+    ),
+    '{"op":"echo","id":"x","args":[],"from":"a"}',
+    *("+", "+x 0", "+x 0 2", "+x y z {}", "+x 0 1 no JSON"),
+)
+"""What anybody with a password to the database may say on any channel, or a later version."""
+
+
+async def test_nonsense_is_passed_over(postgres_url: str) -> None:
+    """A process ends with the bus that fails in it, and every call with the process."""
+    async with (
+        Process(postgres_url, "a").listening() as a,
+        Process(postgres_url, "b").listening() as b,
+    ):
+        with psycopg.connect(conninfo(database_url(postgres_url)), autocommit=True) as somebody:
+            for text in NONSENSE:
+                somebody.execute("SELECT pg_notify(%s, %s)", (_channel("b"), text))
+
+        assert await a.bus.ask("b", "echo", {"x": 1}, 20) == {"op": "echo", "x": 1}
+        assert b.asked == [("echo", {"x": 1})]
+
+
+async def test_a_server_that_is_gone_without_a_word_is_noticed(postgres_url: str) -> None:
+    """By keepalives of our own: the system's begin after two hours, in which nothing is heard."""
+    async with Process(postgres_url, "a").listening() as a:
+        await a.bus.ask("a", "echo", {}, 20)
+        assert a.bus._mouth is not None
+
+        with socket.socket(fileno=a.bus._mouth.fileno()) as line:
+            idle_s = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            line.detach()
+
+        assert idle_s == 10
 
 
 async def test_a_lost_connection_is_made_again(postgres_url: str) -> None:

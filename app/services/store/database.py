@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -19,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process's transaction before it gives up."""
 _OLDEST_SQLITE = (3, 42)
-_POSTGRES = {
+_POSTGRES: dict[str, str | int] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -115,6 +116,12 @@ def open_blocking(text: str) -> sa.Engine:
 def conninfo(url: URL) -> str:
     """The address as libpq wants it, password included."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def lasting(url: URL) -> str:
+    """The same, for a connection that mostly listens: a server that is gone without a word is
+    noticed within seconds, too."""
+    return make_conninfo(conninfo(url), **_POSTGRES)
 
 
 def postgres_arguments() -> dict[str, Any]:
