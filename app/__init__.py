@@ -180,6 +180,8 @@ A line of code about ... belongs in ...
     the local Twilio, the local OpenAI, the demo     `app/emulators/twilio.py`,
                                                      `app/emulators/realtime.py`,
                                                      `app/emulators/demo.py`
+    … killed in its middle; what it is judged by     `app/emulators/demo_kill.py`,
+                                                     `app/emulators/demo_verdict.py`
     a call from the terminal, what is said in it     `app/emulators/terminal_call.py`,
                                                      `app/emulators/terminal_steps.py`
     the local carrier, what its phones may say       `app/emulators/carrier.py`,

@@ -173,23 +173,38 @@ def test_an_unknown_group_is_refused(clone: Clone) -> None:
     assert clone.setup("prod").returncode == 2
 
 
-def test_the_demonstration_goes_as_scripted(tmp_path: Path) -> None:
-    """A newcomer's first call, through real sockets; it judges itself, here we believe it."""
+def demonstration(folder: Path, *options: str) -> "subprocess.Popen[str]":
+    """One that leaves its files in ``folder/demo``."""
+    folder.mkdir()
     # An empty PATH: no espeak-ng, so that the call is the same on every machine.
-    done = subprocess.run(
-        [*DEMO, "--out", str(tmp_path / "demo")],
+    mine = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    return subprocess.Popen(
+        [*DEMO, "--out", str(folder / "demo"), *options],
         cwd=ROOT,
-        env={**os.environ, "PATH": str(tmp_path)},
-        capture_output=True,
+        env={**mine, "PATH": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=DEMO_WITHIN_S,
-        check=False,
     )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "\x1b[" not in done.stdout
-    left = {file.name for file in (tmp_path / "demo").iterdir()}
-    assert left == {"call.wav", "record.json", "flight-1.jsonl", "flight-2.jsonl"}
+
+def test_the_demonstration_goes_as_scripted(tmp_path: Path) -> None:
+    """A newcomer's first call, through real sockets, and the same call with its process killed in
+    the middle; each judges itself, here we believe it. Both at once: a call takes its time."""
+    whole = demonstration(tmp_path / "whole")
+    killed = demonstration(tmp_path / "killed", "--kill")
+    try:
+        for process, name, streams in ((whole, "whole", (1, 2)), (killed, "killed", (2, 3))):
+            said, complained = process.communicate(timeout=DEMO_WITHIN_S)
+
+            assert process.returncode == 0, said + complained
+            assert "\x1b[" not in said
+            left = {file.name for file in (tmp_path / name / "demo").iterdir()}
+            flights = {f"flight-{number}.jsonl" for number in streams}
+            assert left == {"call.wav", "record.json"} | flights
+    finally:
+        for process in (whole, killed):
+            process.kill()
 
 
 def test_the_demonstration_fails_where_nobody_answers(tmp_path: Path) -> None:

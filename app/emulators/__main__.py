@@ -8,6 +8,7 @@ ends with 0 when all was well, 1 when a call was not, 2 when it could not be beg
 import asyncio
 import contextlib
 import math
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -199,6 +200,14 @@ def demo(
         Path,
         typer.Option(help="Where recording, record and flight logs go.", file_okay=False),
     ] = Path("demo"),
+    kill: Annotated[
+        bool,
+        typer.Option(
+            "--kill",
+            help="Kill the process that has the call in its middle (kill -9): one of two on the"
+            " PostgreSQL of DATABASE_URL, else the only one, which is started again.",
+        ),
+    ] = False,
 ) -> None:
     """One scripted call, shown as it happens; fails unless all of it goes as scripted.
 
@@ -206,7 +215,11 @@ def demo(
     printed when it is not. Ends with 0 if all went as scripted, 1 if not, 2 if no call could
     be placed.
     """
-    options = Options(out)
+    shared = os.environ.get("DATABASE_URL", "")
+    database_url = shared if kill and shared.startswith("postgres") else None
+    options = Options(out, kill=kill, database_url=database_url)
+    if server is not None and kill:
+        raise typer.BadParameter("--kill has servers of its own; leave --server out")
     if server is not None:
         known = Server(server, public_url, account_sid, auth_token, api_key, data)
         options = Options(out, known, openai_port, twilio_port)

@@ -1,7 +1,8 @@
 """The demonstration: one call from the first ring to the hang-up, watched, recorded, judged.
 
-A caller asks, interrupts, is put through, comes back and says goodbye; the server between the
-emulators is the real one. Rule: it passes only if everything went as scripted, on both
+A caller asks, interrupts, is put through, comes back and says goodbye; or, instead of the
+interruption, the process that has the call is killed. The server between the emulators is the
+real one. Rule: it passes only if everything went as scripted, on both
 sockets, in the caller's ear and in the server's own record.
 """
 
@@ -9,14 +10,16 @@ import asyncio
 import contextlib
 import json
 import shutil
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app.emulators import demo_script as script
+from app.emulators.demo_front import Front
+from app.emulators.demo_kill import Voices, voices
 from app.emulators.demo_server import (
     ACCOUNT,
     AUTH_TOKEN,
@@ -24,16 +27,17 @@ from app.emulators.demo_server import (
     Server,
     ServerFault,
     free_port,
-    own_server,
+    own,
+    own_environment,
+    running,
 )
 from app.emulators.demo_story import Narrated, Screen, Story
+from app.emulators.demo_verdict import Check, Evidence, judged, on_record_ms, replayed
 from app.emulators.demo_voice import Studio, stereo_wav
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.twilio import TwilioEmulator
 from app.emulators.twilio_call import EmulatedCall
 
-SAME_MS = 100
-"""How far the server's idea of what was heard may be from what the ear heard."""
 _CLOSING_S = 5.0
 
 
@@ -47,6 +51,10 @@ class Options:
     """A running server; None starts one."""
     openai_port: int = 0
     twilio_port: int = 0
+    kill: bool = False
+    """Kill who has the call in its middle; not with ``server``."""
+    database_url: str | None = None
+    """With ``kill``: a PostgreSQL that two processes share; None: one process on SQLite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +65,8 @@ class Stage:
     twilio: TwilioEmulator
     openai: RealtimeEmulator
     brain: Narrated
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that had to be so."""
-
-    what: str
-    fault: str | None = None
-    """How it was instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What is left of the call when it is over."""
-
-    call: EmulatedCall
-    story: Story
-    openai: RealtimeEmulator
-    record: dict[str, Any]
-    flights: list[Path]
-    trouble: str | None
-    """What broke the conversation off, if something did."""
+    voices: Voices | None = None
+    """Its processes, where one is to be killed."""
 
 
 async def demonstrate(options: Options, screen: Screen) -> bool:
@@ -93,13 +81,16 @@ async def demonstrate(options: Options, screen: Screen) -> bool:
         else "espeak-ng is not installed: both voices beep, a beep for every word."
     )
     lines = await script.Lines.spoken(studio)
-    brain = Narrated(script.scenario(lines))
+    brain = Narrated(script.scenario(lines, killed=options.kill))
     async with _stage(options, brain) as stage:
         screen.write(f"The server under test listens at {stage.server.url}\n")
         evidence = await _place(stage, lines, screen)
         files = await asyncio.to_thread(_keep, options.out, evidence)
         await _closed(stage.openai)
-        checks = [*_judged(evidence), *await _replayed(evidence.flights)]
+        checks = [*judged(evidence, killed=options.kill), *await replayed(evidence)]
+        if options.database_url is not None:
+            # The operator's own database, and nobody's call.
+            await stage.server.erase(evidence.record["call_id"])
     _conclude(screen, evidence, files, checks)
     return all(check.fault is None for check in checks)
 
@@ -108,8 +99,11 @@ async def demonstrate(options: Options, screen: Screen) -> bool:
 async def _stage(options: Options, brain: Narrated) -> AsyncIterator[Stage]:
     async with contextlib.AsyncExitStack() as stack:
         openai = await stack.enter_async_context(RealtimeEmulator(brain, port=options.openai_port))
-        port = free_port()
-        known = options.server
+        port, front, known = free_port(), None, options.server
+        if options.kill:
+            ports = [free_port() for _ in range(2 if options.database_url else 1)]
+            front = await stack.enter_async_context(Front(ports).up())
+            port = front.port
         twilio = TwilioEmulator(
             account_sid=known.account_sid if known else ACCOUNT,
             auth_token=known.auth_token if known else AUTH_TOKEN,
@@ -119,14 +113,18 @@ async def _stage(options: Options, brain: Narrated) -> AsyncIterator[Stage]:
             answers={script.BILLING_DESK: script.BUSY},
         )
         await stack.enter_async_context(twilio)
+        processes = None
         if known is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="patchline-demo-"))
-            known = await stack.enter_async_context(
-                own_server(
-                    Path(folder), port, openai_url=openai.base_url, twilio_url=twilio.api_url
-                )
-            )
-        yield Stage(known, twilio, openai, brain)
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="patchline-demo-"))
+            known = own(Path(name), port)
+            settings = own_environment(port, openai_url=openai.base_url, twilio_url=twilio.api_url)
+            if options.database_url:
+                settings["DATABASE_URL"] = options.database_url
+            if front is None:
+                await stack.enter_async_context(running(Path(name), known.url, settings))
+            else:
+                processes = await stack.enter_async_context(voices(Path(name), front, settings))
+        yield Stage(known, twilio, openai, brain, processes)
 
 
 async def _place(stage: Stage, lines: script.Lines, screen: Screen) -> Evidence:
@@ -137,9 +135,16 @@ async def _place(stage: Stage, lines: script.Lines, screen: Screen) -> Evidence:
     story = Story(screen, call)
     stage.brain.on_plan, stage.brain.on_event = story.planned, story.noticed
     watching = asyncio.create_task(story.watch(), name="story")
-    trouble = None
+    trouble = death = None
+
+    async def kill(voices: Voices) -> int:
+        nonlocal death
+        death = await voices.kill(call, story, screen)
+        return death.before_ms
+
+    killing = None if stage.voices is None else partial(kill, stage.voices)
     try:
-        await script.Caller(call, lines, story.caller_says).converse()
+        await script.Caller(call, lines, story.caller_says, killing).converse()
     except (TimeoutError, script.CutShort) as exc:
         trouble = str(exc)
         await call.hang_up()
@@ -148,19 +153,21 @@ async def _place(stage: Stage, lines: script.Lines, screen: Screen) -> Evidence:
         watching.cancel()
     story.look()
     try:
-        record, flights = await _written(stage.server, call)
+        record, flights = await _written(stage.server, call, killed=death is not None)
     except ServerFault as fault:
         raise ServerFault(f"{fault}; {call.story()}") from fault
-    return Evidence(call, story, stage.openai, record, flights, trouble)
+    return Evidence(call, story, stage.openai, record, flights, trouble, death)
 
 
-async def _written(server: Server, call: EmulatedCall) -> tuple[dict[str, Any], list[Path]]:
-    """The server's record of the call, and its flight logs, whose names have the call's id."""
+async def _written(
+    server: Server, call: EmulatedCall, *, killed: bool
+) -> tuple[dict[str, Any], list[Path]]:
+    """The server's record of the call, and its flight logs; a process that is killed takes the
+    one that it was writing with it."""
     sids = [stream.stream_sid for stream in call.streams if stream.started_at_ms is not None]
     if not sids:
         raise ServerFault("the call never reached the media socket")
-    flights = await server.flights(sids)
-    return await server.record(flights[0].stem.rpartition("-")[0]), flights
+    return await server.record(call.call_sid), await server.flights(sids[killed:])
 
 
 async def _closed(openai: RealtimeEmulator) -> None:
@@ -176,82 +183,9 @@ def _keep(out: Path, evidence: Evidence) -> dict[str, Path]:
     files = {"recording": out / "call.wav", "record": out / "record.json"}
     files["recording"].write_bytes(stereo_wav(*evidence.call.recording()))
     files["record"].write_text(json.dumps(evidence.record, indent=2, ensure_ascii=False) + "\n")
-    for number, flight in enumerate(evidence.flights, 1):
+    for number, flight in evidence.numbered_flights():
         files[f"flight log {number}"] = Path(shutil.copy(flight, out / f"flight-{number}.jsonl"))
     return files
-
-
-def _judged(evidence: Evidence) -> Iterator[Check]:
-    yield Check("the conversation came to its end", evidence.trouble)
-    yield _asserted(
-        "the model's script was used up, and nothing broke OpenAI's rules",
-        evidence.openai.assert_clean,
-    )
-    yield _asserted("nothing broke Twilio's rules", evidence.call.assert_clean)
-    yield _equal("the agent hung up", evidence.call.ended_by, "rest")
-    yield _equal("no model session is left open", len(evidence.openai.open_connections), 0)
-    yield _cut_where_heard(evidence.story)
-    yield from _recorded(evidence.record)
-
-
-def _asserted(what: str, verdict: Any) -> Check:
-    try:
-        verdict()
-    except AssertionError as exc:
-        return Check(what, str(exc))
-    return Check(what)
-
-
-def _equal(what: str, found: object, wanted: object) -> Check:
-    return Check(what, None if found == wanted else f"{found!r} instead of {wanted!r}")
-
-
-def _cut_where_heard(story: Story) -> Check:
-    what = f"the one interrupted answer was cut where the ear lost it, within {SAME_MS} ms"
-    cuts = [(one.heard_ms, one.truncated_ms) for one in story.interrupted]
-    good = [1 for ear, told in cuts if ear and told and abs(ear - told) <= SAME_MS]
-    return Check(what, None if len(cuts) == len(good) == 1 else f"heard and told: {cuts}")
-
-
-def _recorded(record: dict[str, Any]) -> Iterator[Check]:
-    turns = record["turns"]
-    said = [turn["text"] for turn in turns if turn["type"] == "speech"]
-    speech = [one for turn in turns for one in turn["responses"] if one["type"] == "speech"]
-    tools = [one["name"] for turn in turns for one in turn["responses"] if one["type"] == "tool"]
-    transfers = [(one["target"], one["outcome"]) for one in record["transfers"]]
-    yield _equal("the record has its ending", record["end_reason"], "assistant_hangup")
-    yield _equal(
-        "the record has every word of the caller",
-        said,
-        [script.QUESTION, script.INTERRUPTION, script.CONSENT],
-    )
-    heard = [one["text"] for one in speech if not one["interrupted"]]
-    yield _equal(
-        "the record has every sentence that was heard to its end",
-        heard,
-        [script.GREETING, script.ANNOUNCEMENT, script.RETURN, script.GOODBYE],
-    )
-    cut = [one["text"] for one in speech if one["interrupted"]]
-    begun = len(cut) == 1 and 0 < len(cut[0]) < len(script.HOURS)
-    fault = None if begun and script.HOURS.startswith(cut[0].rstrip(" .…")) else repr(cut)
-    yield Check("the record has the interrupted answer as far as it was heard", fault)
-    yield _equal("the record has the tools", tools, ["opening_hours", "transfer_call", "end_call"])
-    yield _equal("the record has the transfer", transfers, [(script.TARGET, "busy")])
-
-
-async def _replayed(flights: list[Path]) -> list[Check]:
-    """Each flight log led through the machine again, by the command a person would use."""
-    checks = []
-    for number, flight in enumerate(flights, 1):
-        replay = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app", "replay", str(flight)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await replay.communicate()
-        fault = said.decode(errors="replace").strip() if replay.returncode else None
-        checks.append(Check(f"flight log {number}, replayed, decides the same", fault))
-    return checks
 
 
 def _conclude(
@@ -268,6 +202,12 @@ def _conclude(
         f"\nFrom the end of a turn to the answer in the ear: {played['p50']} ms (median),\n"
         f"of which the scripted model thinks for {script.THOUGHT_MS}.\n"
     )
+    if (death := evidence.death) is not None:
+        screen.write(
+            f"Of {death.heard_ms:,} ms of the answer that broke off"
+            f" {on_record_ms(evidence.record) or 0:,} are on record;\n"
+            f"from the kill to the next word the caller waited {death.silence_ms:,} ms.\n"
+        )
     screen.write(f"{'CallSid':<14} {evidence.call.call_sid}")
     for name, path in files.items():
         screen.write(f"{name:<14} {path}")

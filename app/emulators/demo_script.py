@@ -1,11 +1,12 @@
 """What is said and done in the demonstration, by the agent's model and by the caller.
 
+There are two of it: the caller interrupts the long answer, or the process that gives it is killed.
 The model's lines are a scenario, which must be used up and whose expectations hold what the
 server has to have sent by then; the caller's lines are said by ear, when the agent has been
 heard. Rule: only words and their order are here, no telling and no judging.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.audio import mulaw
@@ -22,6 +23,7 @@ HOURS = (
     "On Saturday we are open from nine in the morning until noon. From Monday to Friday we open"
     " at eight in the morning and close at seven in the evening, and on Sunday we are closed."
 )
+APOLOGY = "I am sorry, we were cut off for a moment. On Saturday we are open from nine until noon."
 INTERRUPTION = "Saturday is fine. But I have a question about my bill."
 ANNOUNCEMENT = "Then let me put you through to the billing desk. One moment, please."
 RETURN = "I am sorry, the billing desk is on another call. Shall they call you back?"
@@ -32,6 +34,8 @@ TARGET = "billing"
 BILLING_DESK = "+33612345678"
 """As in demo_agent.yaml."""
 BUSY = DialOutcome("busy", ring_ms=1500)
+HOURS_BEGIN = "On Saturday we are open"
+"""Heard by anybody's count when the answer is cut."""
 INTERRUPTS_AFTER_MS = 1800
 """Of HOURS: in the middle of its first sentence."""
 TRUNCATED_MS = (INTERRUPTS_AFTER_MS - 200, INTERRUPTS_AFTER_MS + 1200)
@@ -75,7 +79,7 @@ class Lines:
 
 
 _PARTS: dict[Voice, tuple[str, ...]] = {
-    AGENT: (GREETING, HOURS, ANNOUNCEMENT, RETURN, GOODBYE),
+    AGENT: (GREETING, HOURS, APOLOGY, ANNOUNCEMENT, RETURN, GOODBYE),
     CALLER: (QUESTION, INTERRUPTION, CONSENT),
 }
 
@@ -91,8 +95,20 @@ class _OnlyTool:
         return Plan((self.tool,), first_ms=THOUGHT_MS)
 
 
-def scenario(lines: Lines) -> Scenario:
-    """The model's side, with what the server owes it before each line."""
+def scenario(lines: Lines, *, killed: bool = False) -> Scenario:
+    """The model's side, with what the server owes it before each line.
+
+    ``killed``: whoever has the call dies in the middle of the long answer.
+    """
+    middle: tuple[Reply | Expect, ...]
+    if killed:
+        # Another process, and a session that it has to tell what was said, as it was heard.
+        asked = Expect(origin="client", instructions_contain="interrupted")
+        remembered = [Expect(message_contains=one) for one in (QUESTION, HOURS_BEGIN)]
+        known = Expect(tool_output_contains="until noon")
+        middle = (asked, *remembered, known, lines.reply(APOLOGY), Expect(origin="turn"))
+    else:
+        middle = (Expect(origin="turn", truncated_ms=TRUNCATED_MS),)
     return Scenario(
         [
             Expect(origin="client", instructions_contain=GREETING),
@@ -101,7 +117,7 @@ def scenario(lines: Lines) -> Scenario:
             _OnlyTool(ToolUse("opening_hours", {"day": "Saturday"})),
             Expect(origin="client", tool_outputs=1, tool_output_contains="until noon"),
             lines.reply(HOURS),
-            Expect(origin="turn", truncated_ms=TRUNCATED_MS),
+            *middle,
             lines.reply(ANNOUNCEMENT, ToolUse("transfer_call", {"target": TARGET})),
             # A new stream and a new model session: it has to be told what was said before.
             Expect(origin="client", instructions_contain="busy", message_contains=INTERRUPTION),
@@ -120,10 +136,19 @@ class CutShort(Exception):
 class Caller:
     """The person on the telephone: hears, waits for their turn, and once does not."""
 
-    def __init__(self, call: EmulatedCall, lines: Lines, on_speech: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        call: EmulatedCall,
+        lines: Lines,
+        on_speech: Callable[[str], None],
+        kill: Callable[[], Awaitable[int]] | None = None,
+    ) -> None:
+        """``kill`` ends who has the call, and tells how much had been heard when somebody else
+        began to speak, in ms; None: the caller interrupts."""
         self._call = call
         self._lines = lines
         self._on_speech = on_speech
+        self._kill = kill
 
     async def converse(self) -> None:
         """The caller's side from the first word to the end of the call.
@@ -134,6 +159,9 @@ class Caller:
         await self._hear_out(GREETING)
         await self._say(QUESTION)
         await self._hear(INTERRUPTS_AFTER_MS)
+        if self._kill is not None:
+            heard_ms = await self._kill()
+            await self._hear(self._lines.ms(APOLOGY), since_ms=heard_ms)
         await self._say(INTERRUPTION)
         await self._hear_out(ANNOUNCEMENT)
         await self._hear_out(RETURN)
@@ -144,9 +172,10 @@ class Caller:
     async def _hear_out(self, text: str) -> None:
         await self._hear(self._lines.ms(text))
 
-    async def _hear(self, length_ms: int) -> None:
-        """Return when so much more was heard than before."""
-        call, until_ms = self._call, self._call.heard_ms + length_ms
+    async def _hear(self, length_ms: int, since_ms: int | None = None) -> None:
+        """Return when so much more was heard than before, or than ``since_ms``."""
+        call = self._call
+        until_ms = length_ms + (call.heard_ms if since_ms is None else since_ms)
         await call.until(lambda: call.over or call.heard_ms >= until_ms, _LISTENING_S)
         if call.heard_ms < until_ms:
             raise CutShort(f"the call was over too early; {call.story()}")

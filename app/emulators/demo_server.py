@@ -71,6 +71,16 @@ class Server:
             found: dict[str, Any] = await answer.json()
             return found if found["status"] == "completed" else None
 
+    async def erase(self, call_id: str) -> None:
+        """Leave nothing of a call that has ended. Raises ``ServerFault``."""
+        headers = {"Authorization": f"Bearer {self.api_key}"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as client,
+            client.delete(f"{self.url}/v1/calls/{call_id}") as answer,
+        ):
+            if not answer.ok:
+                raise ServerFault(f"the call was not erased: {answer.status}")
+
     async def flights(self, stream_sids: list[str]) -> list[Path]:
         """The flight logs of these streams, in their order. Raises ``ServerFault``."""
 
@@ -109,34 +119,25 @@ def free_port() -> int:
         return int(unused.getsockname()[1])
 
 
-@contextlib.asynccontextmanager
-async def own_server(
-    folder: Path, port: int, *, openai_url: str, twilio_url: str
-) -> AsyncIterator[Server]:
-    """A server in ``folder`` that has begun to serve; it is told to end afterwards.
-
-    Raises ``ServerFault`` with the end of its log when it does not start.
-    """
-    server = Server(
-        f"http://127.0.0.1:{port}", PUBLIC_URL, ACCOUNT, AUTH_TOKEN, API_KEY, folder / "data"
-    )
-    environment = _environment(port, openai_url=openai_url, twilio_url=twilio_url)
-    async with running(folder, server.url, environment):
-        yield server
+def own(folder: Path, port: int) -> Server:
+    """A server in ``folder`` that is called at ``port``, with ``own_environment``."""
+    url = f"http://127.0.0.1:{port}"
+    return Server(url, PUBLIC_URL, ACCOUNT, AUTH_TOKEN, API_KEY, folder / "data")
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, url: str, environment: Mapping[str, str]) -> AsyncIterator[None]:
+async def running(
+    folder: Path, url: str, environment: Mapping[str, str], *, log: str = "server.log"
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """The program in ``folder``, with exactly this environment, once ``url`` takes calls.
 
     ``folder`` is a temporary one: it is removed with all it holds if this process is killed.
     Raises ``ServerFault`` with the end of its log when it does not start.
     """
-    log = folder / "server.log"
-    process = await _process(folder, log, environment)
+    process = await _process(folder, folder / log, environment)
     try:
-        await _serving(url, process, log)
-        yield
+        await _serving(url, process, folder / log)
+        yield process
     finally:
         await _ended(process)
 
@@ -183,7 +184,7 @@ async def _process(
         os.close(output)
 
 
-def _environment(port: int, *, openai_url: str, twilio_url: str) -> dict[str, str]:
+def own_environment(port: int, *, openai_url: str, twilio_url: str) -> dict[str, str]:
     """Nothing of the caller's own settings, or the demonstration would ring real phones."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {

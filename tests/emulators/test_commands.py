@@ -106,6 +106,7 @@ async def answering(statuses: dict[str, int]) -> AsyncIterator[str]:
         (("call", "--after-s", "-1"), "is no number of seconds"),
         (("openai", "--port", "80000"), "is no port"),
         (("openai", "--port", "http"), "is no port"),
+        (("demo", "--kill", "--server", "http://127.0.0.1:9"), "servers of its own"),
     ],
 )
 def test_wrong_arguments_are_told_by_name(words: tuple[str, ...], said: str) -> None:
