@@ -64,6 +64,7 @@ MAY_IMPORT = {
     "server": {"main", "http.wire", "runtime.draining", "settings", "transports.takeover"},
     "jobs_child": {"companions", "settings"},
     "__main__": {
+        "jobs.database",
         "jobs.process",
         "jobs_child",
         "main",

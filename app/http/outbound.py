@@ -127,14 +127,32 @@ class Desk:
         except OurFault as fault:
             raise HTTPException(503, f"the order could not be kept: {fault.reason}") from None
 
+    async def cancel(self, call_id: str) -> CallState:
+        """Take an order back. Raises 404, 409 or 503."""
+        try:
+            taken_back = await self._outbound.cancel(call_id)
+        except CallerFault:
+            raise _no_call() from None
+        except OurFault as fault:
+            raise HTTPException(503, f"the order could not be reached: {fault.reason}") from None
+        if not taken_back:
+            raise HTTPException(
+                409, "the call is being placed, goes on or is over: a live call ends by end_call"
+            )
+        return await self.state(call_id)
+
     async def state(self, call_id: str, wait_s: float = 0) -> CallState:
         """How far the call has come, after waiting for somebody to pick up."""
         if wait_s:
             await self._outbound.settled(call_id, wait_s)
         found = await self._record(call_id)
         if found is None:
-            raise HTTPException(404, "no call has this id, or it was erased")
+            raise _no_call()
         return CallState.model_validate(found)
+
+
+def _no_call() -> HTTPException:
+    return HTTPException(404, "no call has this id, or it was erased")
 
 
 def _refusal(fault: CallerFault) -> HTTPException:
@@ -144,7 +162,7 @@ def _refusal(fault: CallerFault) -> HTTPException:
 
 
 def routes(desk: Desk, check: Callable[..., Awaitable[None]]) -> APIRouter:
-    """``POST /v1/calls``, behind the bearer key."""
+    """``POST /v1/calls`` and what takes it back, behind the bearer key."""
     router = APIRouter(tags=["operator"], dependencies=[Depends(check)])
     answers: dict[int | str, dict[str, Any]] = {
         200: {"model": CallState, "description": "Somebody picked up, nobody will, or time is over"}
@@ -168,12 +186,24 @@ def routes(desk: Desk, check: Callable[..., Awaitable[None]]) -> APIRouter:
         ] = None,
     ) -> CallState:
         """The call is queued; its record is there at once. The same Idempotency-Key with the same
-        order is the same call."""
+        order is the same call, for 24 hours."""
         call_id = await desk.order(asked, idempotency_key)
         response.headers["Location"] = f"/v1/calls/{call_id}"
         if wait is None:
             return await desk.state(call_id)
         response.status_code = 200
         return await desk.state(call_id, LONGEST_WAIT_S)
+
+    @router.post(
+        "/v1/calls/{call_id}/cancel",
+        operation_id="cancel_call",
+        summary="Take an order back",
+        response_model=CallState,
+        responses=described(401, 404, 409, 503),
+    )
+    async def cancel_call(call_id: str) -> CallState:
+        """A call that is still to be placed is not placed, and ends as ``canceled``; also between
+        two attempts. 409 where somebody is just being called, or was. Repeating it is harmless."""
+        return await desk.cancel(call_id)
 
     return router

@@ -130,7 +130,9 @@ def _changing(router: APIRouter, records: Records) -> None:
             if not await records.erase(call_id):
                 raise _no_call()
         except Elsewhere:
-            raise HTTPException(409, "the call goes on: end it, then erase it") from None
+            raise HTTPException(
+                409, "the call goes on or is to be placed: end or cancel it, then erase it"
+            ) from None
         return Response(status_code=204)
 
     @router.patch(

@@ -6,6 +6,7 @@ was written takes 1 to 3 ms (2026-11). Rule: nobody here waits for a job.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -14,11 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import CallerFault, OurFault
-from app.jobs.database import open_jobs
+from app.jobs.database import jobs_file, open_jobs
 from app.jobs.ids import first_run, gone_id, next_run, parked_id, prefixes_of, taken_apart
 from app.jobs.port import Deliver, Dial, FollowUp, Job, JobState, JobStatus, Parked
 
 _ENDED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+_WAITING = ("DELAYED", "ENQUEUED")
+_RUN_COLUMNS = ("workflow_uuid", "status", "queue_name", "updated_at", "completed_at")
 _CONNECTIONS = 3
 _MOST_ROUNDS = 5
 _T = TypeVar("_T")
@@ -73,6 +76,13 @@ class DurableJobs:
             cancelled = True
             await self._ask(partial(_cancel, open_))
         return cancelled
+
+    async def withdraw(self, job_id: str) -> bool:
+        """See ``Jobs``."""
+        runs = await self._runs(job_id, whole=False)
+        if not runs or runs[-1].status not in _WAITING:
+            return False
+        return await self._ask(partial(self._withdraw, runs[-1].workflow_id))
 
     async def status(self, job_id: str) -> JobStatus | None:
         """See ``Jobs``."""
@@ -167,6 +177,21 @@ class DurableJobs:
             return await asyncio.to_thread(question, self._client)
         except SQLAlchemyError as exc:
             raise OurFault("jobs_unreachable") from exc
+
+    def _withdraw(self, run_id: str, _client: Any) -> bool:
+        """One statement decides between this and whoever is about to take the run up; DBOS's own
+        cancelling would also stop a run that is just ordering the call."""
+        schema = None if jobs_file(self._address) else "dbos"
+        runs = sa.table("workflow_status", *map(sa.column, _RUN_COLUMNS), schema=schema)
+        now_ms = round(time.time() * 1000)
+        change = (
+            sa.update(runs)
+            .where(runs.c.workflow_uuid == run_id, runs.c.status.in_(_WAITING))
+            .values(status="CANCELLED", queue_name=None, updated_at=now_ms, completed_at=now_ms)
+        )
+        assert self._engine is not None
+        with self._engine.begin() as connection:
+            return connection.execute(change).rowcount == 1
 
     def _open(self) -> None:
         import dbos  # noqa: PLC0415 - a second of importing

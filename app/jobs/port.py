@@ -157,6 +157,10 @@ class Jobs(Protocol):
         What is on its way is not taken back: a call that rings goes on ringing.
         """
 
+    async def withdraw(self, job_id: str) -> bool:
+        """Cancel it if nothing of it is under way: it then never begins. False where a run has
+        begun, or it was over or unknown; then nothing was changed."""
+
     async def status(self, job_id: str) -> JobStatus | None:
         """What became of the job; None where there is none, or none any more."""
 

@@ -146,8 +146,10 @@ class Outbound:
             if first.request_hash != order.digest:
                 raise CallerFault("key_in_use")
             repeated, call_id = first.call_id != call_id, first.call_id
-            if repeated and await self._archive.row(call_id) is not None:
-                await self._enqueue(call_id, order)
+            row = await self._archive.row(call_id) if repeated else None
+            if row is not None:
+                if row.status == "queued":
+                    await self._enqueue(call_id, order)
                 return call_id
         self._queue(call_id, order)
         await self._archive.writer.flush(call_id, WRITTEN_S)
@@ -194,6 +196,32 @@ class Outbound:
         call.outset, call.memories = order.outset(), order.memories()
         queued = Queued(call, order, look_at_s=time.monotonic() + FIRST_LOOK_S)
         return self._queued.setdefault(call.call_id, queued)
+
+    async def cancel(self, call_id: str) -> bool:
+        """Take an order back that nobody is about to dial; it ends as ``canceled``.
+
+        False where the call is being placed, was answered, or is over otherwise: nothing was
+        changed. Between two attempts an order waits like a new one. Repeating it is harmless.
+        Raises ``CallerFault``, ``unknown``, where there is no such call; ``OurFault``.
+        """
+        row = await self._archive.row(call_id)
+        if row is None or row.erased:
+            raise CallerFault("unknown")
+        if row.status != "queued":
+            return row.end_reason == "canceled"
+        if not await self._jobs.withdraw(row.call_id):
+            status = await self._jobs.status(row.call_id)
+            if status is None or status.state is not JobState.CANCELLED:
+                return False
+        told = [fact async for fact in self._archive.story(row.call_id)]
+        call = adopted(row, told, self._archive.writer.append)
+        queued = self._queued.get(row.call_id)
+        if queued is None:
+            queued = self._keep(call, Order.of(call.report.order or {}))
+        # What is known here may be less than what other processes have told since.
+        queued.call = call
+        self._end(queued, Ending("canceled"))
+        return True
 
     async def settled(self, call_id: str, within_s: float) -> None:
         """Return when somebody has picked up, when nobody will, or when the time is over."""

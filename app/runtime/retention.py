@@ -1,5 +1,7 @@
 """How long calls are kept: what is older is deleted, with the flight logs of that time.
 
+Idempotency keys go after their day in any case.
+
 Once an hour, in small portions with other work between them, so that no lock is held for long.
 Every process does so; two at the same portion pass each other by.
 """
@@ -9,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from app.errors import StoreFault
+from app.errors import OurFault, StoreFault
 from app.runtime.flight_log import Hangar
 from app.services.store.archive import Archive
 
@@ -26,9 +28,18 @@ async def keep_for(days: int | None, archive: Archive, hangar: Hangar) -> None:
 
     None: calls are kept for ever.
     """
-    while days is not None:
-        await expire(datetime.now(UTC) - timedelta(days=days), archive, hangar)
+    while True:
+        await _expire_keys(archive)
+        if days is not None:
+            await expire(datetime.now(UTC) - timedelta(days=days), archive, hangar)
         await asyncio.sleep(EVERY_S)
+
+
+async def _expire_keys(archive: Archive) -> None:
+    try:
+        await archive.keys.expire()
+    except OurFault as fault:
+        log.warning("keys_not_expired", reason=fault.reason)
 
 
 async def expire(before: datetime, archive: Archive, hangar: Hangar) -> None:

@@ -365,7 +365,7 @@ async def test_a_call_of_another_process_is_followed(s: Stage) -> None:
     said = told.events[1]["body"]["data"]
     assert (said["role"], said["text"], "arguments" in said) == ("caller", "Hello", False)
     assert patch == (409, "the call goes on in another process: ask again when it is over")
-    assert erase == (409, "the call goes on: end it, then erase it")
+    assert erase == (409, "the call goes on or is to be placed: end or cancel it, then erase it")
 
 
 async def test_readers_are_let_go_when_the_server_drains(s: Stage) -> None:
@@ -491,7 +491,10 @@ async def test_an_ended_call_is_erased_with_all_that_was_kept(s: Stage) -> None:
     call = await greeted(s)
     call_id = await s.call_id(call)
     status, detail = await refused(s, "DELETE", f"/v1/calls/{call_id}")
-    assert (status, detail) == (409, "the call goes on: end it, then erase it")
+    assert (status, detail) == (
+        409,
+        "the call goes on or is to be placed: end or cancel it, then erase it",
+    )
     await over(s, call)
     await s.all_closed()
     flights = s.folder / "data" / "flights"

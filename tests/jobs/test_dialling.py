@@ -304,6 +304,27 @@ async def test_what_is_over_is_kept_as_text_and_then_forgotten(house: House) -> 
     assert all(orjson.loads(text) is not None for text in kept)
 
 
+async def test_what_has_not_begun_is_taken_back_and_nothing_else(house: House) -> None:
+    """A call that is being ordered is not cut off in the middle: nobody would know of it."""
+    await house.jobs.enqueue(call("+12125551111"), job_id="later", after_s=3_600)
+    await house.jobs.enqueue(call("+12125552222"), job_id="now")
+    await house.jobs.enqueue(call("+12125553333"), job_id="queued")
+    before = [await house.jobs.withdraw(name) for name in ("later", "queued", "unknown")]
+    await house.start()
+    async with asyncio.timeout(LIMIT_S), house.exchange.placed:
+        await house.exchange.placed.wait_for(lambda: bool(house.exchange.calls))
+
+    under_way = await house.jobs.withdraw("now")
+    again = await house.jobs.withdraw("later")
+    later, now = await house.jobs.status("later"), await house.jobs.status("now")
+
+    assert (before, under_way, again) == ([True, True, False], False, False)
+    assert [one.to for one in house.exchange.calls] == ["+12125552222"]
+    assert later is not None
+    assert now is not None
+    assert (later.state, now.state) == ("cancelled", "running")
+
+
 async def test_jobs_are_not_kept_for_longer_than_calls(house: House) -> None:
     """Numbers and the bodies of webhooks lie there: what is over for longer goes as calls do."""
     for job_id in ("dial-old", "dial-young"):

@@ -3,13 +3,14 @@
 import asyncio
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import OurFault
 from app.services.store import schema
 from app.services.store.calls import Calls
 from app.services.store.database import open_engine
-from app.services.store.keys import Claimed, IdempotencyKeys
+from app.services.store.keys import KEEP_S, Claimed, IdempotencyKeys
 from app.services.store.leases import Leases
 from tests.services.stored import MOMENT, a_call, a_writer, rows_of, running
 
@@ -43,6 +44,28 @@ async def test_a_key_stands_for_what_it_stood_for(url: str, engine: AsyncEngine)
     assert (first, again) == (Claimed("call_1", "hash_1"), Claimed("call_1", "hash_1"))
     assert other.call_id == "call_2"
     assert len(await rows_of(engine, schema.idempotency_keys)) == 2
+
+
+async def test_a_key_stands_for_a_day(url: str, engine: AsyncEngine) -> None:
+    """Nobody repeats a request for longer, and what it stood for is not kept for longer."""
+    del url
+    keys = IdempotencyKeys(engine)
+    for key in ("old", "older", "young"):
+        await keys.claim(key, "call_1", "hash_1")
+    async with engine.begin() as connection:
+        for key, age_s in (("old", KEEP_S + 1), ("older", KEEP_S + 1), ("young", KEEP_S - 60)):
+            aged = sa.update(schema.idempotency_keys).where(schema.idempotency_keys.c.key == key)
+            await connection.execute(aged.values(created_at=schema.now(-age_s)))
+
+    anew = await keys.claim("old", "call_2", "hash_2")
+    again = await keys.claim("old", "call_3", "hash_3")
+    young = await keys.claim("young", "call_2", "hash_2")
+    gone = await keys.expire()
+
+    assert anew == again == Claimed("call_2", "hash_2")
+    assert young == Claimed("call_1", "hash_1")
+    assert gone == 1
+    assert {row["key"] for row in await rows_of(engine, schema.idempotency_keys)} == {"old", "young"}
 
 
 async def test_without_tables_there_is_a_reason(tmp_path: object) -> None:

@@ -102,6 +102,14 @@ class JobsHere:
         run.state = JobState.CANCELLED
         return True
 
+    async def withdraw(self, job_id: str) -> bool:
+        """See ``Jobs``."""
+        runs = self.runs.get(job_id)
+        if not runs or runs[-1].state is not JobState.WAITING:
+            return False
+        runs[-1].state = JobState.CANCELLED
+        return True
+
     async def status(self, job_id: str) -> JobStatus | None:
         """See ``Jobs``."""
         runs = self.runs.get(job_id)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,16 @@ async def order(
         client.post(f"{s.url}/v1/calls{query}", json={"to": TO, **more}) as answer,
     ):
         return answer.status, await answer.json()
+
+
+async def take_back(s: Stage, call_id: str) -> tuple[int, Any]:
+    """The operator does not want the call any more: status, and how it ended by now."""
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as client,
+        client.post(f"{s.url}/v1/calls/{call_id}/cancel") as answer,
+    ):
+        return answer.status, (await answer.json()).get("end_reason")
 
 
 async def placed(s: Stage, number: int = 1) -> EmulatedCall:
@@ -365,6 +375,38 @@ async def test_an_end_that_is_told_before_the_document_is_asked_for_is_one_end(
     assert record["end_reason"] == "stream_lost"
     assert "<Hangup" in twiml
     assert again == record
+
+
+async def test_an_order_is_taken_back_until_somebody_is_being_called(tmp_path: Path) -> None:
+    """It ends as Twilio calls it, once, is not dialled, and its key is no way around."""
+    at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    async with placing(tmp_path) as (s, jobs):
+        _, queued = await order(s, key="k", schedule_at=at)
+        call_id = queued["call_id"]
+        taken_back = await take_back(s, call_id)
+        again = await take_back(s, call_id)
+        repeated = await order(s, key="k", schedule_at=at)
+        unknown = await take_back(s, "call_unknown")
+        record = await s.get(f"/v1/calls/{call_id}")
+
+        _, live = await order(s, "?wait=answered")
+        call = await placed(s)
+        under_way = await take_back(s, live["call_id"])
+        await call.stream_started()
+        await call.hang_up()
+        await ended(s, live["call_id"])
+        over = await take_back(s, live["call_id"])
+
+    assert (taken_back, again, (repeated[0], repeated[1]["end_reason"])) == (
+        (200, "canceled"),
+        (200, "canceled"),
+        (202, "canceled"),
+    )
+    assert (unknown[0], under_way[0], over[0]) == (404, 409, 409)
+    assert (record["status"], record["end_reason"]) == ("completed", "canceled")
+    assert record["ending"]["result"] == "success"
+    assert len(s.twilio.calls) == 1
+    assert list(jobs.runs) == [call_id, live["call_id"]]
 
 
 async def test_an_order_that_another_process_took_is_answered_here(tmp_path: Path) -> None:

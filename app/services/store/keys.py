@@ -1,7 +1,7 @@
 """Idempotency keys: whoever repeats a request is told of the call that the first one made.
 
 One statement decides, so that of two requests at the same moment one is the first, in whatever
-processes they are.
+processes they are. After ``KEEP_S`` a key stands for nothing any more.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.errors import OurFault
 from app.services.store.changes import clean
 from app.services.store.schema import idempotency_keys, now
+
+KEEP_S = 24 * 3_600
+"""Who has not been answered asks again sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,30 @@ class IdempotencyKeys:
         c = idempotency_keys.c
         try:
             async with self._engine.begin() as connection:
+                claim = insert(idempotency_keys).values(**row, created_at=now())
                 await connection.execute(
-                    insert(idempotency_keys)
-                    .values(**row, created_at=now())
-                    .on_conflict_do_nothing()
+                    claim.on_conflict_do_update(
+                        index_elements=[c.key],
+                        set_={
+                            name: claim.excluded[name]
+                            for name in ("call_id", "request_hash", "created_at")
+                        },
+                        where=c.created_at < now(-KEEP_S),
+                    )
                 )
                 wanted = sa.select(c.call_id, c.request_hash).where(c.key == row["key"])
                 return Claimed(*(await connection.execute(wanted)).one())
+        except (SQLAlchemyError, OSError) as exc:
+            raise OurFault("database") from exc
+
+    async def expire(self) -> int:
+        """Delete the keys that stand for nothing any more; how many these were.
+
+        Raises ``OurFault``, ``database``.
+        """
+        old = sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < now(-KEEP_S))
+        try:
+            async with self._engine.begin() as connection:
+                return (await connection.execute(old)).rowcount
         except (SQLAlchemyError, OSError) as exc:
             raise OurFault("database") from exc
