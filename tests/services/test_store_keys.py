@@ -65,7 +65,8 @@ async def test_a_key_stands_for_a_day(url: str, engine: AsyncEngine) -> None:
     assert anew == again == Claimed("call_2", "hash_2")
     assert young == Claimed("call_1", "hash_1")
     assert gone == 1
-    assert {row["key"] for row in await rows_of(engine, schema.idempotency_keys)} == {"old", "young"}
+    kept = await rows_of(engine, schema.idempotency_keys)
+    assert {row["key"] for row in kept} == {"old", "young"}
 
 
 async def test_without_tables_there_is_a_reason(tmp_path: object) -> None:
