@@ -227,21 +227,12 @@ def _poster(settings: Settings) -> Callable[[str, Deliver], Awaitable[dict[str, 
 
 async def _live(work: _Work) -> bool:
     """Work until told to end (True), or until others may have taken over (False)."""
-    from app.jobs.engine import Engine, Pace  # noqa: PLC0415 - a second of importing
-    from app.jobs.workflows import Steps  # noqa: PLC0415
-
-    settings = work.settings
     over = asyncio.Event()
-    engine = Engine(
-        settings.database_url.get_secret_value(),
-        Pace(settings.calls_per_second, settings.max_outbound_calls),
-        work.lease,
-        me=work.me,
-        keep_days=settings.retention_days,
-    )
     with contextlib.ExitStack() as ends:
         await _listen_for_the_end(over.set, ends)
-        await asyncio.to_thread(engine.launch, Steps(work.dialler, work.post, work.aftermath()))
+        launching = asyncio.create_task(asyncio.to_thread(_launch, work), name="launch")
+        await _beat_during(launching, work.lease)
+        engine = await launching
         log.info("jobs_running")
         async with asyncio.TaskGroup() as group:
             looking = group.create_task(_look(work.aftermath(), over), name="aftermath")
@@ -250,6 +241,31 @@ async def _live(work: _Work) -> bool:
         await work.dialler.leave(_LAST_REQUEST_S)
         await asyncio.to_thread(engine.end)
     return kept
+
+
+def _launch(work: _Work) -> Any:
+    """The engine, at work; blocks for seconds. Raises what the database raises."""
+    from app.jobs.engine import Engine, Pace  # noqa: PLC0415 - a second of importing
+    from app.jobs.workflows import Steps  # noqa: PLC0415
+
+    settings = work.settings
+    engine = Engine(
+        settings.database_url.get_secret_value(),
+        Pace(settings.calls_per_second, settings.max_outbound_calls),
+        work.lease,
+        me=work.me,
+        keep_days=settings.retention_days,
+    )
+    engine.launch(Steps(work.dialler, work.post, work.aftermath()))
+    return engine
+
+
+async def _beat_during(launching: asyncio.Task[Any], lease: Lease) -> None:
+    """Say that we live until the engine does: on a busy machine, or behind somebody's lock on
+    its tables, that takes longer than others wait for us."""
+    while not (await asyncio.wait({launching}, timeout=BEAT_S))[0]:
+        with contextlib.suppress(SQLAlchemyError):
+            await asyncio.to_thread(lease.beat)
 
 
 async def _keep(engine: Any, lease: Lease, over: asyncio.Event) -> bool:
