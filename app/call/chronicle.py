@@ -7,12 +7,12 @@ it (``settle``), five times a second.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from app.call.orders import Order
-from app.call.playout import Heard
+from app.call.playout import MARK_EVERY_MS
 from app.call.transcript import Entry, Transcript, Voice
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -23,6 +23,8 @@ Tell = Callable[[int, str, Mapping[str, Any]], None]
 
 
 NOT_TOLD = -1
+TELL_EVERY_MS = MARK_EVERY_MS // 2
+"""So much more must have been heard for it to be told again: between two marks much happens."""
 ORDERED: dict[type, str] = {
     e.HangUpOrdered: "end_call",
     e.TransferOrdered: "transfer",
@@ -39,8 +41,8 @@ class Machine(Protocol):
     def transcript(self) -> Transcript:
         """What has been said on this stream."""
 
-    def hearing(self, now_ms: int) -> list[Heard]:
-        """What is being played: how much of it was heard so far."""
+    def hearing(self, now_ms: int) -> dict[str, int]:
+        """What is being played: how many ms of each item were heard so far."""
 
 
 @dataclass(slots=True)
@@ -233,15 +235,18 @@ class Chronicle:
         turn, self._heard_turn = self._heard_turn, None
         return turn
 
-    def settle(self, now_ms: int) -> None:
-        """Tell what changed and was not told yet: words, and how much of them was heard."""
+    def settle(self, now_ms: int, least_ms: int = TELL_EVERY_MS) -> None:
+        """Tell what changed and was not told yet: words, and how much of them was heard.
+
+        Less than ``least_ms`` more is not told.
+        """
         transcript = self._machine.transcript
         if transcript.take_cleared():
             self._playing.clear()
             self._tell(now_ms, "transcript.cleared", {"stream": self._stream})
         for entry in transcript.take_changed():
             self._tell(now_ms, "transcript.updated", self._words(entry))
-        self._tell_heard(now_ms, transcript)
+        self._tell_heard(now_ms, transcript, least_ms)
 
     def _words(self, entry: Entry) -> dict[str, Any]:
         told: dict[str, Any] = {
@@ -258,15 +263,17 @@ class Chronicle:
             told |= {"cut": True, "heard_ms": entry.heard_ms, "sent_ms": entry.sent_ms}
         return told
 
-    def _tell_heard(self, now_ms: int, transcript: Transcript) -> None:
-        under_way = _by_item(self._machine.hearing(now_ms))
-        for item_id in [known for known in self._playing if known not in under_way]:
-            del self._playing[item_id]
-            length_ms = ms_of_bytes(self._item_bytes[item_id])
-            self._heard(now_ms, transcript, item_id, length_ms, length_ms, whole=True)
+    def _tell_heard(self, now_ms: int, transcript: Transcript, least_ms: int) -> None:
+        playing, under_way = self._playing, self._machine.hearing(now_ms)
+        if not playing.keys() <= under_way.keys():
+            for item_id in [known for known in playing if known not in under_way]:
+                del playing[item_id]
+                length_ms = ms_of_bytes(self._item_bytes[item_id])
+                self._heard(now_ms, transcript, item_id, length_ms, length_ms, whole=True)
         for item_id, heard_ms in under_way.items():
-            if self._playing.get(item_id) != heard_ms:
-                self._playing[item_id] = heard_ms
+            told_ms = playing.get(item_id, NOT_TOLD)
+            if told_ms == NOT_TOLD or heard_ms - told_ms >= least_ms:
+                playing[item_id] = heard_ms
                 sent_ms = ms_of_bytes(self._item_bytes[item_id])
                 self._heard(now_ms, transcript, item_id, heard_ms, sent_ms, whole=False)
 
@@ -283,8 +290,13 @@ class Chronicle:
         entry = transcript.spoken(item_id)
         if entry is None or entry.heard_ms is not None:
             return
-        told: dict[str, Any] = {"stream": self._stream, "entry": entry.place}
-        told |= {"heard_ms": heard_ms, "sent_ms": sent_ms, "whole": whole}
+        told = {
+            "stream": self._stream,
+            "entry": entry.place,
+            "heard_ms": heard_ms,
+            "sent_ms": sent_ms,
+            "whole": whole,
+        }
         self._tell(now_ms, "transcript.heard", told)
 
     def line_closed(
@@ -300,7 +312,7 @@ class Chronicle:
         if self._over:
             return
         self._over = True
-        self.settle(now_ms)
+        self.settle(now_ms, least_ms=1)
         figures = {
             "stream": self._stream,
             "played_ms": ms_of_bytes(self._played_bytes),
@@ -309,10 +321,3 @@ class Chronicle:
         }
         self._tell(now_ms, "line.figures", figures)
         self._tell(now_ms, "call.stream_stopped", {"stream": self._stream, "reason": reason})
-
-
-def _by_item(parts: Iterable[Heard]) -> dict[str, int]:
-    heard = Counter[str]()
-    for part in parts:
-        heard[part.item_id] += part.heard_ms
-    return dict(heard)

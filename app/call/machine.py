@@ -22,7 +22,6 @@ from app.call.model_link import Link
 from app.call.obeying import Obeying
 from app.call.parts import Parts, Phase
 from app.call.plan import CallPlan
-from app.call.playout import Heard
 from app.call.pulse import Pulse
 from app.call.transcript import Transcript
 from app.protocol import commands as c
@@ -76,8 +75,8 @@ class CallMachine:
         """What has been said and heard on this stream."""
         return self._parts.transcript
 
-    def hearing(self, now_ms: int) -> list[Heard]:
-        """What is being played to the caller: how much of each part was heard by now."""
+    def hearing(self, now_ms: int) -> dict[str, int]:
+        """What is being played to the caller: how many ms of each item were heard by now."""
         return self._parts.playout.so_far(now_ms)
 
     @property

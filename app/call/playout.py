@@ -188,9 +188,21 @@ class Playout:
         limit = self._marks[0][1] if self._marks else self._sent
         return min(limit, self._anchor + (now_ms - self._anchor_at_ms) * BYTES_PER_MS)
 
-    def so_far(self, now_ms: int) -> list[Heard]:
-        """What is being played or waits to be: how much of each part was heard by now."""
-        return [_in_ms(part, *lengths) for part, lengths in self._parts(now_ms).items()]
+    def so_far(self, now_ms: int) -> dict[str, int]:
+        """The items that are being played or wait to be: how many ms of each were heard by now.
+
+        Asked with every mark.
+        """
+        heard = self._heard(now_ms)
+        items: dict[str, int] = {}
+        for segment in self._segments:
+            item_id, begin, end = segment.part[1], segment.begin, segment.end
+            begun = max(0, (heard if heard < end else end) - begin)
+            items[item_id] = items.get(item_id, 0) + begun
+        for part, before in self._before.items():
+            if part[1] in items:
+                items[part[1]] += before
+        return {item_id: ms_of_bytes(length) for item_id, length in items.items()}
 
     def _parts(self, now_ms: int) -> dict[Part, tuple[int, int]]:
         """Bytes heard and sent of each part that was not heard whole, in order."""

@@ -70,6 +70,8 @@ class Transcript:
 
     def take_changed(self) -> list[Entry]:
         """The entries that are new or other than when this was last asked, oldest first."""
+        if not self._changed:
+            return []
         changed, self._changed = self._changed, {}
         return [changed[place] for place in sorted(changed)]
 

@@ -262,6 +262,18 @@ def test_content_parts_are_counted_by_themselves() -> None:
     assert playout.interrupt(250) == [Heard("R", "A", 1, 100, 400)]
 
 
+def test_what_was_heard_of_an_item_grows_from_part_to_part() -> None:
+    """The record tells items: the second part must not take back what was heard of the first."""
+    playout = Playout()
+    playout.speak(speech(150, "A", content_index=0), 0)
+    playout.speak(speech(400, "A", content_index=1), 0)
+    playout.speak(speech(100, "B"), 0)
+
+    assert playout.so_far(100) == {"A": 100, "B": 0}
+    playout.returned("g0:1", 150)
+    assert playout.so_far(250) == {"A": 250, "B": 0}
+
+
 def test_items_that_take_turns_are_each_counted_whole() -> None:
     """A, B, A: what was heard of A is the sum of its pieces, not the last one."""
     playout = Playout()

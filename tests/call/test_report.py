@@ -229,7 +229,7 @@ def test_a_sentence_under_way_is_told_as_far_as_it_was_heard() -> None:
     report = Witnessed()
     report.saw(0, speech(3_000, "A"), [PLAY])
     report.transcript.agent_says(words("A", "We are open until nine"), 10)
-    report.under_way = [Heard("R1", "A", 0, heard_ms=1_500, sent_ms=3_000)]
+    report.under_way = {"A": 1_500}
     report.chronicle.settle(1_500)
 
     (start,) = report.dialogue()
@@ -249,7 +249,7 @@ def test_a_sentence_that_its_process_did_not_outlive_is_cut(
     report.told(0, "call.stream_awaited", {"stream": 1})
     report.saw(0, speech(3_000, "A"), [PLAY])
     report.transcript.agent_says(words("A", "We are open until nine"), 10)
-    report.under_way = [Heard("R1", "A", 0, heard_ms=1_500, sent_ms=3_000)]
+    report.under_way = {"A": 1_500}
     report.chronicle.settle(1_500)
     report.told(2_000, *after)
 
@@ -264,18 +264,32 @@ def test_what_did_not_change_is_not_told_again() -> None:
     report = Witnessed()
     report.saw(0, speech(3_000, "A"), [PLAY])
     report.transcript.agent_says(words("A", "Hello."), 10)
-    report.under_way = [Heard("R1", "A", 0, heard_ms=1_500, sent_ms=3_000)]
+    report.under_way = {"A": 1_500}
     report.chronicle.settle(1_500)
     told = len(report.facts)
 
     report.chronicle.settle(1_500)
     assert len(report.facts) == told
 
-    report.under_way = []
+    report.under_way = {}
     report.chronicle.settle(3_000)
     report.chronicle.settle(3_100)
     assert [fact.type for fact in report.facts[told:]] == ["transcript.heard"]
     assert report.facts[-1].data["whole"]
+
+
+def test_a_little_more_is_told_at_the_end_alone() -> None:
+    """Much happens between two marks; each would cost a line on record."""
+    report = Witnessed()
+    report.saw(0, speech(3_000, "A"), [PLAY])
+    report.transcript.agent_says(words("A", "Hello."), 10)
+    for heard_ms in (200, 260, 299, 300, 390):
+        report.under_way = {"A": heard_ms}
+        report.chronicle.settle(heard_ms)
+    report.chronicle.over(400, "caller_hangup")
+
+    told = [fact.data["heard_ms"] for fact in report.facts if fact.type == "transcript.heard"]
+    assert told == [200, 300, 390]
 
 
 def test_words_that_nobody_heard_are_taken_back() -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 from app.call.chronicle import Chronicle
 from app.call.facts import FACTS, Fact
-from app.call.playout import Heard
 from app.call.report import Report
 from app.call.transcript import Transcript
 
@@ -16,12 +15,12 @@ class Witnessed(Report):
     def __init__(self) -> None:
         super().__init__()
         self.transcript = Transcript()
-        self.under_way: list[Heard] = []
+        self.under_way: dict[str, int] = {}
         self.chronicle = Chronicle(self, self.told, 1)
         self.saw = self.chronicle.saw
         self.facts: list[Fact] = []
 
-    def hearing(self, _now_ms: int) -> list[Heard]:
+    def hearing(self, _now_ms: int) -> dict[str, int]:
         return self.under_way
 
     def told(self, at_ms: int, kind: str, data: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ them, small but for the record, and records over their bound wait without what i
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 import orjson
 
@@ -17,6 +18,7 @@ from app.services.store.changes import Appended, Change, Closed, unwritable
 
 MOST_BYTES = 67_108_864
 """Of the facts that wait, and of the records that wait: few may be very large."""
+_TICKET = attrgetter("ticket")
 
 
 @dataclass(slots=True)
@@ -89,6 +91,25 @@ class Backlog:
 
     def take(self, most: int) -> list[Change]:
         """The oldest changes, as one batch, and the gaps that belong among them."""
+        if most >= len(self._rows) + len(self._kept) + len(self._figures):
+            batch: list[Change] = [*self._rows, *self._kept, *self._figures]
+            self._empty()
+        else:
+            batch = self._oldest(most)
+        batch.sort(key=_TICKET)
+        last = batch[-1].ticket if batch else None
+        if self._losses:
+            batch.extend(self._gaps(last))
+            batch.sort(key=_TICKET)
+        self._taken = len(batch)
+        return batch
+
+    def _empty(self) -> None:
+        for queue in (self._rows, self._kept, self._figures, self._told):
+            queue.clear()
+        self._fact_bytes = self._record_bytes = 0
+
+    def _oldest(self, most: int) -> list[Change]:
         batch: list[Change] = []
         queues: tuple[deque[Change] | deque[Appended], ...] = (
             self._rows,
@@ -98,10 +119,6 @@ class Backlog:
         while len(batch) < most and (filled := [queue for queue in queues if queue]):
             batch.append(min(filled, key=lambda queue: queue[0].ticket).popleft())
             self._left(batch[-1])
-        last = batch[-1].ticket if batch else None
-        batch.extend(self._gaps(last))
-        batch.sort(key=lambda change: change.ticket)
-        self._taken = len(batch)
         return batch
 
     def settle(self) -> None:

@@ -203,12 +203,12 @@ class FactWriter:
         more = self._backlog.waiting
         # Without anything waiting, what was let go of is told of, too.
         self._written = batch[-1].ticket if more and batch else self._ticket
-        for change in batch:
+        if not more:
+            self._last.clear()
+        for change in batch if more else ():
             call_id = change.call.call_id if isinstance(change, Opened) else change.call_id
             if self._last.get(call_id, self._ticket + 1) <= self._written:
                 del self._last[call_id]
-        if not more:
-            self._last.clear()
         if not more and not self._closing:
             self._something.clear()
         if more < BATCH and self._written >= self._wanted and not self._closing:
