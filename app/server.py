@@ -10,6 +10,7 @@ them. A second signal ends at once.
 import asyncio
 import functools
 import gc
+import signal
 import socket
 import sys
 import time
@@ -42,8 +43,12 @@ class DrainingServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal, between any two instructions: noted here, obeyed in ``on_tick``.
 
-        The second one ends at once.
+        The second one ends at once, and one that comes before anybody could call as well: the
+        start may be waiting for a database that does not answer.
         """
+        if not self.started:
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
         if self._signal is None and not self.should_exit:
             self._signal = sig
         else:

@@ -51,6 +51,22 @@ def test_migrations_go_back_and_forth(tmp_path: Path) -> None:
     migrate(url)
 
 
+def test_tables_of_a_later_version_are_left_alone(sqlite_url: str) -> None:
+    """A deploy that is taken back, and a pod of yesterday that starts again meanwhile: processes
+    of this version went on over those tables, too."""
+    engine = open_blocking(sqlite_url)
+    later = sa.text("UPDATE alembic_version SET version_num = 'r9999'")
+    with engine.begin() as connection:
+        connection.execute(later)
+
+    migrate(sqlite_url)
+
+    with engine.begin() as connection:
+        found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one()
+    engine.dispose()
+    assert found == "r9999"
+
+
 async def test_of_many_processes_one_migrates(tmp_path: Path) -> None:
     """All of them start at once and call it; tables are made once, and nobody fails."""
     url = f"sqlite:///{tmp_path}/deep/er/store.db"

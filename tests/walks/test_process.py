@@ -5,9 +5,10 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,46 @@ async def test_an_idle_server_ends_at_the_first_signal(tmp_path: Path) -> None:
         p.process.send_signal(signal.SIGTERM)
 
         assert await p.left() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_a_signal_ends_a_start_that_waits(tmp_path: Path) -> None:
+    """For a database that somebody else migrates, or that hangs: there is no call to wait for."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "agent.yaml").write_text(AGENT)
+    with closing(sqlite3.connect(tmp_path / "data" / "patchline.db")) as somebody:
+        somebody.execute("BEGIN EXCLUSIVE")
+        process = await started(
+            tmp_path,
+            openai_api_key="sk-local",
+            openai_base_url="http://127.0.0.1:9/v1",
+            twilio_account_sid=ACCOUNT,
+            twilio_auth_token=TOKEN,
+            public_url=PUBLIC_URL,
+            host="127.0.0.1",
+            port=free_port(),
+            agent_file="agent.yaml",
+            jobs="none",
+        )
+        try:
+            async with asyncio.timeout(20):
+                while not _catches(process.pid, signal.SIGTERM):  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0.02)
+                process.send_signal(signal.SIGTERM)
+                await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()
+
+    assert process.returncode == -signal.SIGTERM
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler of its own for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 async def test_an_open_page_does_not_hold_the_end(tmp_path: Path) -> None:

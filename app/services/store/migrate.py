@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+import structlog
 
 from app.services.store.database import open_blocking
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "r0002"
 """The newest migration, known here so that Alembic's twelve megabytes are loaded only where
-there is something to do; a test compares."""
+there is something to do; a test compares. Names of migrations sort by their age."""
 _LOCK = 0x50617463  # "Patc": the advisory lock of our migrations
 
+log = structlog.get_logger("store")
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -32,14 +34,19 @@ def migrate(url: str) -> None:
     """Run the migrations that are missing, all or none of them; blocks, so call it in a thread.
 
     Of several processes one does it and the others wait: PostgreSQL has an advisory lock for
-    that, SQLite's file is taken for oneself. Raises AddressFault, SQLAlchemyError, OSError.
+    that, SQLite's file is taken for oneself. Tables that a later version made are left as they
+    are: a deploy migrates first and may be taken back, so every migration lets the version before
+    it go on. Raises AddressFault, SQLAlchemyError, OSError.
     """
     engine = open_blocking(url)
     try:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-            if _revision(connection) != HEAD:
+            found = _revision(connection)
+            if found is not None and found > HEAD:
+                log.warning("store.tables_are_newer", found=found, known=HEAD)
+            elif found != HEAD:
                 _upgrade(connection)
     finally:
         engine.dispose()
