@@ -41,6 +41,8 @@ A line of code about ... belongs in ...
     in what other servers differ                     `app/protocol/dialect.py`,
                                                      `app/transports/transcode.py`
     mu-law, tones                                    `app/audio/mulaw.py`, `app/audio/tones.py`
+    sound files, what is heard under the speech      `app/audio/sound_file.py`,
+                                                     `app/audio/mixing.py`
     where an event goes; a moment that came          `app/call/machine.py`
     … which components there are, which phase it is  `app/call/parts.py`
     … a model line comes or goes                     `app/call/connecting.py`
