@@ -1,11 +1,11 @@
 """Real processes on real databases, for the tests of durable work."""
 
 import asyncio
+import json
 import os
-import signal
-import sys
+import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -16,12 +16,17 @@ from sqlalchemy.engine import make_url
 
 from app.jobs.client import DurableJobs
 from app.jobs.database import migrate_jobs
+from app.jobs.lease import STALE_S
 from app.jobs.port import JobStatus
 from app.services.store.migrate import migrate
 from tests.jobs.exchange import ACCOUNT, TOKEN, Exchange
+from tests.jobs.nursery import Born, Nursery, nursery
 
 SERVER = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 LIMIT_S = 60
+
+
+_SILENT = "UPDATE processes SET beat_at = beat_at - %s * interval '1 second' WHERE process_id = %s"
 
 
 @dataclass
@@ -31,40 +36,41 @@ class House:
     exchange: Exchange
     address: str
     jobs: DurableJobs
+    nursery: Nursery
     settings: dict[str, str] = field(default_factory=dict)
-    processes: list[asyncio.subprocess.Process] = field(default_factory=list)
+    processes: list[Born] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    """What processes call themselves, by their ids."""
 
     @property
     def on_sqlite(self) -> bool:
         """One process may work."""
         return self.address.startswith("sqlite")
 
-    async def start(self, **settings: str) -> asyncio.subprocess.Process:
+    async def start(self, **settings: str) -> Born:
         """Start a process; returns when it has the right to work."""
         process = await self.spawn(**settings)
-        assert process.stdout is not None
         line = await asyncio.wait_for(process.stdout.readline(), LIMIT_S)
         assert line.startswith(b'{"ready": true'), line
+        self.names[process.pid] = json.loads(line)["executor"]
         return process
 
-    async def spawn(self, **settings: str) -> asyncio.subprocess.Process:
+    async def spawn(self, **settings: str) -> Born:
         """Start a process without waiting."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.jobs.worker"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE if settings.pop("told", "") else None,
-            cwd=Path(__file__).parents[2],
-            env=kept | self.settings | settings,
-        )
+        told = settings.pop("told", "") != ""
+        process = await self.nursery.bear(kept | self.settings | settings, heard=told)
         self.processes.append(process)
         return process
 
-    async def kill(self, process: asyncio.subprocess.Process) -> None:
-        """As the machine would."""
-        process.send_signal(signal.SIGKILL)
+    async def kill(self, process: Born) -> None:
+        """As the machine would, and so long ago that it counts as dead."""
+        process.kill()
         await process.wait()
+        if not self.on_sqlite:
+            silent = (STALE_S + 1, self.names[process.pid])
+            async with await psycopg.AsyncConnection.connect(self.address) as connection:
+                await connection.execute(_SILENT, silent)
 
     async def done(self, job_id: str, *states: str) -> JobStatus:
         """The job when it is over, or when its result has one of these states."""
@@ -82,14 +88,34 @@ def _is_over(status: JobStatus, states: tuple[str, ...]) -> bool:
     return status.state in {"done", "failed", "cancelled"}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database with our tables, dropped at the end; skips where no PostgreSQL answers."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/house.db"
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Nursery]:
+    """Where the processes come from."""
+    with nursery() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database with all tables and nothing in them."""
+    file = tmp_path_factory.mktemp("tables") / "house.db"
+    migrate(f"sqlite:///{file}")
+    migrate_jobs(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def empty_database() -> Iterator[str]:
+    """The name of a PostgreSQL database with all tables and nothing in them."""
+    with _database() as (name, url):
         migrate(url)
-        yield url
-        return
+        migrate_jobs(url)
+        yield name
+
+
+@contextmanager
+def _database(like: str = "template1") -> Iterator[tuple[str, str]]:
+    """A new database, its name and address; dropped at the end. Skips where nobody answers."""
     try:
         admin = psycopg.connect(SERVER, autocommit=True, connect_timeout=3)
     except psycopg.OperationalError:
@@ -97,19 +123,37 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             raise
         pytest.skip("no PostgreSQL answers")
     name = f"patchline_jobs_{uuid4().hex}"
-    admin.execute(f'CREATE DATABASE "{name}"'.encode())
+    admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"'.encode())
     try:
-        url = make_url(SERVER).set(database=name).render_as_string(hide_password=False)
-        migrate(url)
-        yield url
+        yield name, make_url(SERVER).set(database=name).render_as_string(hide_password=False)
     finally:
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
         admin.close()
 
 
 @pytest.fixture
-async def house(address: str) -> AsyncIterator[House]:
-    """Everything but the processes, whose end is seen to. DBOS's tables are there."""
+def bare_address() -> Iterator[str]:
+    """A PostgreSQL database with the tables of calls and nothing else."""
+    with _database() as (_, url):
+        migrate(url)
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database with all tables, dropped at the end; skips where no PostgreSQL answers."""
+    if request.param == "sqlite":
+        for file in request.getfixturevalue("empty_file").parent.glob("*.db"):
+            shutil.copy(file, tmp_path)
+        yield f"sqlite:///{tmp_path}/house.db"
+        return
+    with _database(request.getfixturevalue("empty_database")) as (_, url):
+        yield url
+
+
+@pytest.fixture
+async def house(address: str, forks: Nursery) -> AsyncIterator[House]:
+    """Everything but the processes, whose end is seen to."""
     async with Exchange() as exchange:
         settings = {
             "DATABASE_URL": address,
@@ -123,13 +167,11 @@ async def house(address: str) -> AsyncIterator[House]:
             "WEBHOOK_LOOPBACK": "true",
             "LOG_LEVEL": "warning",
         }
-        made = House(exchange, address, DurableJobs(address), settings)
-        await asyncio.to_thread(migrate_jobs, address)
+        made = House(exchange, address, DurableJobs(address), forks, settings)
         try:
             yield made
         finally:
             for process in made.processes:
-                with suppress(ProcessLookupError):
-                    process.kill()
+                process.kill()
                 await process.communicate()
             made.jobs.close()

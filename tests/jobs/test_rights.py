@@ -27,9 +27,9 @@ _GRANTS = (
 
 
 @pytest.fixture
-def clerk(address: str) -> Iterator[tuple[str, str, str]]:
+def clerk(bare_address: str) -> Iterator[tuple[str, str, str]]:
     """A database, its address for somebody without rights, and who that is."""
-    role = f"clerk_{uuid4().hex}"
+    address, role = bare_address, f"clerk_{uuid4().hex}"
     with psycopg.connect(address, autocommit=True) as admin:
         admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'clerk'".encode())
         admin.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
@@ -41,7 +41,6 @@ def clerk(address: str) -> Iterator[tuple[str, str, str]]:
             admin.execute(f"DROP ROLE {role}".encode())
 
 
-@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
 async def test_after_migrate_nobody_needs_the_right_to_make_tables(
     clerk: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
