@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import FastAPI
@@ -46,7 +46,7 @@ from app.runtime.retention import keep_for
 from app.runtime.routing import Routing
 from app.runtime.runner import Runner
 from app.runtime.signalling import Signalling
-from app.services.bus import NoBus, PostgresBus
+from app.services.no_bus import NoBus
 from app.services.store.archive import Archive
 from app.services.store.database import database_url, lasting
 from app.services.twilio_rest import TwilioRest
@@ -58,6 +58,10 @@ from app.transports.model import ModelLine as RealtimeLine
 from app.transports.transcode import TranscodedLine
 
 DATA = Path("data")
+
+if TYPE_CHECKING:
+    from app.services.bus import PostgresBus
+
 log = structlog.get_logger("main")
 
 
@@ -224,9 +228,12 @@ def switchboard(
     return Switchboard(app, book, door, key, is_new)
 
 
-def _bus(settings: Settings, me: str) -> NoBus | PostgresBus:
+def _bus(settings: Settings, me: str) -> "NoBus | PostgresBus":
     if not settings.several_processes:
         return NoBus(me)
+    # Ten megabytes of libpq that a process on SQLite does without.
+    from app.services.bus import PostgresBus  # noqa: PLC0415
+
     return PostgresBus(lasting(database_url(settings.database_url.get_secret_value())), me)
 
 

@@ -18,6 +18,8 @@ class Deaf:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
+        self.faults = sink.faults
+        self.poison = sink.poison
 
     async def write(self, changes: Sequence[Change]) -> None:
         """What is not a fact is written."""

@@ -46,27 +46,6 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 log = structlog.get_logger("bus")
 
 
-class NoBus:
-    """There is no other process."""
-
-    def __init__(self, me: str) -> None:
-        self.me = me
-
-    async def ask(self, _to: str, _op: str, _args: dict[str, Any], _within_s: float) -> Any | None:
-        """Nobody answers."""
-        return None
-
-    async def hears(self, _process: str) -> bool:
-        """Nobody does."""
-        return False
-
-    async def run(self, _handler: Handler, _spawn: Spawn) -> None:
-        """Nobody asks."""
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-
 class PostgresBus:
     """One process's place on the bus. Belongs to the loop."""
 

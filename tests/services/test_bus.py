@@ -9,7 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.services.bus import MOST_BYTES, NoBus, PostgresBus, _channel
+from app.services.bus import MOST_BYTES, PostgresBus, _channel
+from app.services.no_bus import NoBus
 from app.services.store.database import conninfo, database_url, lasting
 
 

@@ -15,7 +15,7 @@ from app.call.facts import Fact
 from app.services.store import schema
 from app.services.store.database import open_engine, open_file
 from app.services.store.migrate import migrate
-from app.services.store.sinks import SqliteSink
+from app.services.store.sqlite_sink import SqliteSink
 from app.services.store.writer import FactWriter
 from tests.services.stored import (
     MOMENT,

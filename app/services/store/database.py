@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from psycopg.conninfo import make_conninfo
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -121,6 +120,9 @@ def conninfo(url: URL) -> str:
 def lasting(url: URL) -> str:
     """The same, for a connection that mostly listens: a server that is gone without a word is
     noticed within seconds, too."""
+    # Ten megabytes that a process on SQLite does without.
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415
+
     return make_conninfo(conninfo(url), **_POSTGRES)
 
 

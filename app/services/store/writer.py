@@ -9,13 +9,11 @@ without its data. So the rule is: the call goes on, and nothing is lost silently
 
 import asyncio
 import contextlib
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import psycopg
 import structlog
 
 from app.call.facts import FACTS, Fact, Weight
@@ -33,7 +31,7 @@ from app.services.store.changes import (
     json_of,
     rescued,
 )
-from app.services.store.sinks import Sink, poison
+from app.services.store.sinks import Sink
 
 MOST_FACTS = 50_000
 INTERVAL_S = 0.05
@@ -48,7 +46,6 @@ WRITE_S = 30
 """A batch that takes longer is given up and tried again."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
-_FAULTS = (sqlite3.Error, psycopg.Error, OSError, ValueError, OverflowError)
 
 log = structlog.get_logger("store")
 
@@ -156,7 +153,7 @@ class FactWriter:
         finally:
             if self.backlog:
                 log.error("store.left_unwritten", changes=self.backlog)
-            with contextlib.suppress(*_FAULTS):
+            with contextlib.suppress(*self._sink.faults):
                 await self._sink.close()
 
     def _next(self) -> int:
@@ -221,7 +218,7 @@ class FactWriter:
         try:
             async with asyncio.timeout(WRITE_S):
                 await self._write(batch)
-        except _FAULTS as fault:
+        except self._sink.faults as fault:
             return fault
         return None
 
@@ -229,8 +226,8 @@ class FactWriter:
         """Write, halving around what the database will never take."""
         try:
             await self._sink.write(changes)
-        except _FAULTS as fault:
-            reason = poison(fault)
+        except self._sink.faults as fault:
+            reason = self._sink.poison(fault)
             if reason is None:
                 raise
         else:
@@ -246,8 +243,8 @@ class FactWriter:
         kind = type(change).__name__.lower()
         try:
             await self._sink.write([rescued(change, reason)])
-        except _FAULTS as fault:
-            if poison(fault) is None:
+        except self._sink.faults as fault:
+            if self._sink.poison(fault) is None:
                 raise
             self._spoilt += 1
             log.exception("store.refused", kind=kind, reason=reason, exc_info=False)
