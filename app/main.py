@@ -35,6 +35,7 @@ from app.protocol.events import ToolDone
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twilio_signature import Secrets
 from app.runtime.book import Book, Line
+from app.runtime.commanding import Commanding
 from app.runtime.custody import Custody
 from app.runtime.effects import Effects
 from app.runtime.flight_log import FlightLog, Hangar
@@ -158,10 +159,12 @@ def switchboard(
         book,
         archive,
         bus,
-        carrier,
         me=instance,
         shared=shared,
         resume_s=agent.timeouts.resume / 1000,
+    )
+    commanding = Commanding(
+        routing, book, archive, bus, signalling=signalling, carrier=carrier, me=instance
     )
     dialling = Outbound(
         book,
@@ -188,7 +191,7 @@ def switchboard(
     beside = Beside(
         archive,
         custody=custody.run,
-        bus=partial(bus.run, routing.answer, spawn),
+        bus=partial(bus.run, commanding.answer, spawn),
         retention=partial(keep_for, settings.retention_days, archive, hangar),
         close_bus=bus.close,
     )
@@ -213,9 +216,10 @@ def switchboard(
     app.include_router(home.routes())
     app.include_router(api.metrics_routes(operator(key)))
     after = settings.dial_countries or settings.webhook_secrets or agent.asks_afterwards
-    known = Records(book, archive, hangar, (jobs or durable).forget if after else None)
+    forget = (jobs or durable).forget if after else None
+    known = Records(book, archive, hangar, forget, put_elsewhere=commanding.put)
     app.include_router(records.routes(known, operator(key)))
-    app.include_router(commands.routes(routing, operator(key)))
+    app.include_router(commands.routes(commanding, operator(key)))
     app.include_router(voice.routes(routing, dialling, TwilioGuard(origin, signing)))
     app.include_router(callee_routes(dialling, TwilioGuard(origin, signing)))
     _include_ordering(app, dialling, archive, settings, operator(key))

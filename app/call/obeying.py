@@ -33,7 +33,9 @@ class Obeying:
         }
 
     def ordered(self, order: Order, now_ms: int) -> list[c.Command]:
-        """An order came: it has its turn at once, or later."""
+        """An order came: it has its turn at once, or later; a second transfer never."""
+        if isinstance(order, e.TransferOrdered) and self._parts.transfer.under_way:
+            return self._parts.orders.refuse(order, "transfer_under_way")
         return self._parts.orders.take(order) + self.on(now_ms)
 
     def hang_up_ordered(self, order: e.HangUpOrdered, now_ms: int) -> list[c.Command]:
@@ -66,8 +68,6 @@ class Obeying:
 
     def _transfer(self, order: e.TransferOrdered, now_ms: int) -> list[c.Command]:
         parts = self._parts
-        if parts.transfer.under_way:
-            return self._refused("transfer_under_way")
         if parts.leaving_soon:
             return self._refused("call_ending")
         wanted = parts.transfer.order(order.target, order.announcement, now_ms)

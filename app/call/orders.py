@@ -42,9 +42,13 @@ class Orders:
     def take(self, order: Order) -> list[Command]:
         """An order came; what is refused for its number is told at once."""
         if len(self._waiting) >= MOST_WAITING:
-            return self._over(order, "refused", "too_many")
+            return self.refuse(order, "too_many")
         self._waiting.append(order)
         return []
+
+    def refuse(self, order: Order, reason: str) -> list[Command]:
+        """It never has a turn."""
+        return self._over(order, "refused", reason)
 
     def turn(self) -> tuple[list[Command], Order | None]:
         """The order whose turn has come, if one has, and those before it that never come."""

@@ -1,26 +1,100 @@
 """Commands of the operator's to a live call, in whatever process it lives."""
 
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Response
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Body, Depends, HTTPException, Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from app.errors import CarrierFault
+from app.errors import CallerFault, CarrierFault, OurFault, StoreFault
 from app.http.problems import described
-from app.runtime.routing import Routing
+from app.runtime.commanding import Commanding, Wish
+
+MOST_COMMANDS = 16
+_STATUSES = {"unknown": 404, "too_long": 413, "too_much": 413, "unknown_target": 422}
+"""Of what cannot be carried out; everything else is 409."""
 
 
-class Command(BaseModel):
-    """What is to be done."""
-
+class _Command(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
+    def wish(self) -> Wish:
+        """The same, without the form it came in."""
+        return Wish(**self.model_dump(include={"type"}), fields=self._fields())
+
+    def _fields(self) -> dict[str, str]:
+        return self.model_dump(exclude={"type"}, exclude_none=True)
+
+
+class EndCall(_Command):
+    """Hang up; the record says ``operator_ended``. Alone, or first in a list, it waits for
+    nothing."""
+
     type: Literal["end_call"]
-    """end_call: hang up; the record says ``operator_ended``."""
 
 
-def routes(routing: Routing, check: Callable[..., Awaitable[None]]) -> APIRouter:
+class Transfer(_Command):
+    """Put the caller through, once they have heard that they are."""
+
+    type: Literal["transfer"]
+    target: Annotated[str, Field(min_length=1, max_length=200)]
+    """A name from the agent document; never a number."""
+    announcement: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    """What the caller is told before, word for word; absent: in the agent's own words."""
+
+
+class Say(_Command):
+    """Have the agent say something; completed when it was heard."""
+
+    type: Literal["say"]
+    text: Annotated[str, Field(min_length=1, max_length=2_000)]
+    """Word for word."""
+
+
+class AddMessage(_Command):
+    """Tell the model something, without asking it to speak about it."""
+
+    type: Literal["add_message"]
+    role: Literal["system", "user"] = "system"
+    """user: as if the caller had written it."""
+    text: Annotated[str, Field(min_length=1, max_length=8_000)]
+
+
+Command = Annotated[EndCall | Transfer | Say | AddMessage, Field(discriminator="type")]
+
+
+def _listed(given: Any) -> Any:
+    return [given] if isinstance(given, dict) else given
+
+
+Commands = Annotated[
+    list[Command], Field(min_length=1, max_length=MOST_COMMANDS), BeforeValidator(_listed)
+]
+"""One, or several that are carried out in their order."""
+
+
+class TakenCommand(BaseModel):
+    """What became of a command by the time of the answer."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    command_id: str
+    """Under which the call's events tell how it ended: ``command.ended``."""
+    type: str
+    state: Literal["accepted", "completed", "failed", "refused", "dropped"]
+    """accepted: it goes on, or waits for its turn; dropped: what it stood after failed."""
+    reason: str | None
+    """Why it was not completed."""
+
+
+class TakenCommands(BaseModel):
+    """What became of them."""
+
+    call_id: str
+    commands: list[TakenCommand]
+
+
+def routes(commanding: Commanding, check: Callable[..., Awaitable[None]]) -> APIRouter:
     """``POST /v1/calls/{id}/commands``: behind the bearer key."""
     router = APIRouter(prefix="/v1", tags=["operator"], dependencies=[Depends(check)])
 
@@ -29,17 +103,46 @@ def routes(routing: Routing, check: Callable[..., Awaitable[None]]) -> APIRouter
         status_code=202,
         operation_id="command_call",
         summary="Do something with a live call",
-        response_class=Response,
-        responses=described(401, 404, 422, 502, 503),
+        response_model=TakenCommands,
+        responses={
+            200: {"model": TakenCommands, "description": "All of it has been done"},
+            **described(401, 404, 409, 413, 422, 502, 503),
+        },
     )
-    async def command(call_id: str, _wanted: Command) -> Response:
-        """Accepted: the call is about to end. By its id or CallSid."""
+    async def command(
+        call_id: str, commands: Annotated[Commands, Body()], response: Response
+    ) -> TakenCommands:
+        """One command or a list of them, in order; by the call's id or CallSid."""
         try:
-            known = await routing.hang_up(call_id)
-        except CarrierFault as fault:
-            raise HTTPException(502, f"Twilio did not end the call: {fault.reason}") from None
-        if not known:
-            raise HTTPException(404, "no call of this name goes on")
-        return Response(status_code=202)
+            given = await commanding.give(call_id, [one.wish() for one in commands])
+        except StoreFault:
+            raise
+        except (CallerFault, CarrierFault, OurFault) as fault:
+            raise refusal(fault) from None
+        if all(one.state == "completed" for one in given.commands):
+            response.status_code = 200
+        return TakenCommands(
+            call_id=given.call_id,
+            commands=[
+                TakenCommand.model_validate(
+                    {
+                        "command_id": one.command_id,
+                        "type": one.type,
+                        "state": one.state,
+                        "reason": one.reason or None,
+                    }
+                )
+                for one in given.commands
+            ],
+        )
 
     return router
+
+
+def refusal(fault: CallerFault | CarrierFault | OurFault) -> HTTPException:
+    """Why an order to a live call was not carried out."""
+    if isinstance(fault, CarrierFault):
+        return HTTPException(502, f"Twilio did not do it: {fault.reason}")
+    if isinstance(fault, OurFault):
+        return HTTPException(503, str(fault), {"Retry-After": "2"})
+    return HTTPException(_STATUSES.get(fault.reason, 409), str(fault))

@@ -12,13 +12,15 @@ import orjson
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 
+from app.errors import CallerFault, OurFault, StoreFault
 from app.http import queries
+from app.http.commands import refusal
 from app.http.events import Events
 from app.http.exports import SHAPES
 from app.http.guard import bounded_body
 from app.http.problems import described
 from app.http.record import CallPage, CallRecord, CallTimeline, CustomData
-from app.runtime.records import CallRow, CursorFault, Elsewhere, Records, TooMuch, utc_in
+from app.runtime.records import CallRow, CursorFault, GoesOn, Records, utc_in
 
 DEEPEST = 32
 """Levels of custom data; every reader and writer of JSON takes so many."""
@@ -129,7 +131,7 @@ def _changing(router: APIRouter, records: Records) -> None:
         try:
             if not await records.erase(call_id):
                 raise _no_call()
-        except Elsewhere:
+        except GoesOn:
             raise HTTPException(
                 409, "the call goes on or is to be placed: end or cancel it, then erase it"
             ) from None
@@ -157,12 +159,12 @@ def _changing(router: APIRouter, records: Records) -> None:
         patch = _object(await bounded_body(request))
         try:
             now = await records.put(call_id, patch)
-        except Elsewhere:
-            raise HTTPException(
-                409, "the call goes on in another process: ask again when it is over"
-            ) from None
-        except TooMuch:
-            raise HTTPException(413, "a call's custom data may have 64 KiB in all") from None
+        except GoesOn:
+            raise HTTPException(409, "the call has not begun: ask again when it has") from None
+        except StoreFault:
+            raise
+        except (CallerFault, OurFault) as fault:
+            raise refusal(fault) from None
         if now is None:
             raise _no_call()
         return _json({"custom_data": now})

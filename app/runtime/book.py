@@ -149,7 +149,7 @@ class Book:
             self.dials.restore(call, transfers[-1].target, transfers[-1].token_digest)
             self.dials.await_result(call, self.end)
         else:
-            self._cut_off(call)
+            self.cut_off(call)
         log.info("call_taken_over_from", call_id=call.call_id, resumes=row.resume_count)
         return call
 
@@ -290,11 +290,11 @@ class Book:
             self._leave(call)
             return
         if reason == "stream_lost" and runner.has_stream and not call.gone:
-            self._cut_off(call)
+            self.cut_off(call)
             return
         self.capacity.release(call.call_id)
         if reason == "transferring":
-            self._put_through(call)
+            self.put_through(call)
         elif not runner.has_stream and reason == "stream_lost":
             # Nobody came while the model line was parked; the token is good for longer.
             loop = asyncio.get_running_loop()
@@ -302,7 +302,7 @@ class Book:
         else:
             self.end(call, reason)
 
-    def _cut_off(self, call: LiveCall) -> None:
+    def cut_off(self, call: LiveCall) -> None:
         """The socket is gone, perhaps not the call: it keeps its place, and Twilio asks for it."""
         call.cut_off = True
         self.capacity.hold(call.call_id)
@@ -317,8 +317,9 @@ class Book:
         if call.runner is None and not call.at_carrier and call.open_until_s == open_until_s:
             self.end(call, "stream_lost")
 
-    def _put_through(self, call: LiveCall) -> None:
+    def put_through(self, call: LiveCall) -> None:
         """The caller is with the carrier; the dial result tells how that ends."""
+        self.capacity.release(call.call_id)
         if call.report.ending is not None:
             return  # The dial result was faster than the answer of REST.
         if call.report.too_late_to_transfer:

@@ -11,14 +11,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import orjson
+
 from app.call.facts import Fact
 from app.call.plan import Memory
 from app.call.record import record
-from app.call.report import Report
+from app.call.report import Report, merged
+from app.errors import CallerFault
 from app.protocol.events import CallerTyped
 from app.runtime.readers import Readers
 from app.runtime.runner import Runner
 from app.services.store.instants import utc_of
+
+MOST_CUSTOM_BYTES = 65_536
+"""Of a call's ``custom_data``, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,12 @@ class LiveCall:
         self.keep(self.call_id, self.report.seq, fact)
         self.readers.tell()
 
+    def put(self, patch: Mapping[str, Any]) -> dict[str, Any]:
+        """Merge into the call's custom data: all of it then. Raises ``CallerFault``."""
+        now = patched(self.report.custom_data, patch)
+        self.tell(self.now_ms(), "call.custom_data", dict(patch))
+        return now
+
     def transfer_ended(self, outcome: str, talk_s: int | None = None) -> None:
         """What became of the latest transfer; ``talk_s`` where the two talked."""
         self.tell(self.now_ms(), "transfer.ended", {"outcome": outcome, "talk_s": talk_s})
@@ -127,3 +139,11 @@ class LiveCall:
     def record(self) -> dict[str, object]:
         """The call detail record as far as it is known."""
         return record(self.call_id, self.report, partial(utc_of, self.created_at))
+
+
+def patched(custom_data: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
+    """``custom_data`` with ``patch`` merged into it. Raises ``CallerFault``, ``too_much``."""
+    now = merged(custom_data, patch)
+    if len(orjson.dumps(now)) > MOST_CUSTOM_BYTES:
+        raise CallerFault("too_much", "a call's custom data may have 64 KiB in all")
+    return now

@@ -11,14 +11,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from functools import partial
 from typing import Any
 
-import orjson
-
 from app.call.facts import Fact
-from app.call.report import merged
 from app.call.timeline import Timeline
 from app.errors import OurFault, StoreFault
 from app.runtime.book import Book
 from app.runtime.flight_log import Hangar
+from app.runtime.live_call import patched
 from app.services.store.archive import Archive
 from app.services.store.calls import CallRow, CursorFault, Filters, Page, StoredFact
 from app.services.store.instants import utc_of
@@ -29,30 +27,35 @@ LOOK_S = 0.5
 """How often the store is asked about a call that lives in another process."""
 STILL_HERE_S = 15
 """How often a reader is told that there is nothing to tell."""
-MOST_CUSTOM_BYTES = 65_536
-"""Of a call's ``custom_data``, as JSON."""
-
 Forget = Callable[[str], Awaitable[int]]
 """Stop and delete what was asked for after a call; raises ``OurFault`` where it cannot."""
 Utc = Callable[[int | None], str | None]
 
 
-class Elsewhere(Exception):
-    """The call goes on in another process, which alone may change it."""
+Put = Callable[[CallRow, Mapping[str, Any]], Awaitable[dict[str, Any]]]
+"""Merge into the custom data of a live call of another process: all of it then. Raises
+``CallerFault`` and ``OurFault``."""
 
 
-class TooMuch(Exception):
-    """More custom data than a call may have."""
+class GoesOn(Exception):
+    """The call is not over, or has not begun."""
 
 
 class Records:
     """Of all calls. Belongs to the loop. All raise ``StoreFault`` where the store is needed."""
 
     def __init__(
-        self, book: Book, archive: Archive, hangar: Hangar, forget: Forget | None = None
+        self,
+        book: Book,
+        archive: Archive,
+        hangar: Hangar,
+        forget: Forget | None = None,
+        *,
+        put_elsewhere: Put,
     ) -> None:
         """``forget``: what else is kept about a call; None where nothing is."""
         self._forget = forget
+        self._put_elsewhere = put_elsewhere
         self._book = book
         self._archive = archive
         self._hangar = hangar
@@ -80,13 +83,13 @@ class Records:
     async def erase(self, name: str) -> bool:
         """Forget everything about a call that is over; False where there is no such call.
 
-        Raises ``Elsewhere``, also of a call that lives here: who speaks cannot be forgotten.
+        Raises ``GoesOn``: who speaks cannot be forgotten.
         """
         row = await self._archive.row(name)
         if row is None:
             return False
         if row.status != "ended" or self._book.here(row.call_id) is not None:
-            raise Elsewhere
+            raise GoesOn
         if self._forget is not None:
             # First: whoever is refused asks again, and finds the call.
             try:
@@ -100,20 +103,23 @@ class Records:
     async def put(self, name: str, patch: Mapping[str, Any]) -> dict[str, Any] | None:
         """Merge into the call's ``custom_data``: what it is now, None where there is no call.
 
-        Raises ``Elsewhere`` and ``TooMuch``.
+        Whoever holds a live call does it. Raises ``CallerFault``, ``too_much``; ``OurFault`` where
+        the process that holds it cannot be asked; ``GoesOn`` of a call that has not begun.
         """
         row = await self.find(name)
-        record = None if row is None else await self.get(row.call_id)
-        if row is None or record is None:
+        if row is None:
             return None
-        now = merged(record["custom_data"], patch)
-        if len(orjson.dumps(now)) > MOST_CUSTOM_BYTES:
-            raise TooMuch
         live = self._book.here(row.call_id)
         if live is not None:
-            live.tell(live.now_ms(), "call.custom_data", dict(patch))
-        elif not await self._archive.add(row.call_id, "call.custom_data", patch):
-            raise Elsewhere
+            return live.put(patch)
+        if row.status == "live":
+            return await self._put_elsewhere(row, patch)
+        record = await self.get(row.call_id)
+        if record is None:
+            return None
+        now = patched(record["custom_data"], patch)
+        if not await self._archive.add(row.call_id, "call.custom_data", patch):
+            raise GoesOn
         return now
 
     async def follow(self, row: CallRow, after_seq: int) -> AsyncGenerator[Sequence[StoredFact]]:

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 
 import structlog
 
-from app.protocol.events import CallerAudio, Event, HangUpOrdered, PickedUp, StreamStopped
+from app.protocol.events import CallerAudio, Event, PickedUp
 from app.runtime.book import MOST_RESUMES, Book
 from app.runtime.continuing import Earlier, earlier
 from app.runtime.effects import contained
 from app.runtime.invitations import TOKEN_S, digest_of
 from app.runtime.live_call import CallFacts, LiveCall
-from app.runtime.ports import CallerLine, Carrier, Feed
+from app.runtime.ports import CallerLine, Feed
 from app.runtime.signalling import Signalling
 from app.services.store.archive import UNREACHABLE, Archive
 from app.services.store.calls import CallRow
@@ -60,7 +60,6 @@ class Routing:
         book: Book,
         archive: Archive,
         bus: Bus,
-        carrier: Carrier,
         *,
         me: str,
         shared: bool,
@@ -72,7 +71,6 @@ class Routing:
         self._book = book
         self._archive = archive
         self._bus = bus
-        self._carrier = carrier
         self._me = me
         self._shared = shared
         self._resume_s = resume_s
@@ -138,35 +136,6 @@ class Routing:
             return bool(theirs["known"])
         return self._signalling.picked_up(call_sid, PickedUp(who, records), word)
 
-    async def hang_up(self, name: str) -> bool:
-        """The operator ends a call, wherever it is; False where none of that name goes on.
-
-        By our id or the CallSid. Raises ``CarrierFault`` where only Twilio could, and did not.
-        """
-        call = self._book.here(name) or self._book.call(name)
-        if call is not None:
-            await self._end_here(call)
-            return True
-        row = await self._archive.row(name)
-        if row is None or row.status != "live" or row.call_sid is None:
-            return False
-        args = {"call_sid": row.call_sid}
-        if row.owner is None or await self._bus.ask(row.owner, "hang_up", args, ANSWER_S) is None:
-            # Twilio ends any call for anybody; the record is closed by whoever is told of it.
-            await self._carrier.hang_up(row.call_sid)
-        return True
-
-    async def _end_here(self, call: LiveCall) -> None:
-        """By the machine, which knows what is under way; by REST where nobody is on a stream."""
-        runner = call.runner
-        if runner is not None and runner.reason is None and runner.has_stream:
-            runner.feed(HangUpOrdered(OPERATOR_ENDED))
-            return
-        await self._carrier.hang_up(call.facts.call_sid)
-        self._book.end(call, OPERATOR_ENDED)
-        if runner is not None:
-            runner.feed(StreamStopped())
-
     def failure(self) -> str:
         """The failure treatment, for a request that cannot be answered better."""
         return self._signalling.failure()
@@ -213,7 +182,7 @@ class Routing:
                 return None
             if row.owner not in (None, self._me):
                 await self._bus.ask(row.owner, "yield", {"call_id": row.call_id}, YIELD_S)
-            return await self._adopt(row)
+            return await self.adopt(row)
         except UNREACHABLE as exc:
             log.warning("call_not_fetched", reason=type(exc).__name__, call_sid=call_sid)
             return None
@@ -247,21 +216,24 @@ class Routing:
                 if answer is not None:
                     return answer
             if claims:
-                await self._adopt(row)
+                await self.adopt(row)
         except UNREACHABLE as exc:
             log.warning("call_not_looked_up", reason=type(exc).__name__, call_sid=call_sid)
             return unknown
         return None
 
-    async def _adopt(self, seen: CallRow) -> LiveCall | None:
-        """Claim a call whose owner is gone or has let go; None where another was faster."""
+    async def adopt(self, seen: CallRow, *, force: bool = True) -> LiveCall | None:
+        """Claim a call whose owner is gone or has let go; None where another was faster.
+
+        Without ``force`` its lease must be over. Raises what ``UNREACHABLE`` names.
+        """
         if (mine := self._book.here(seen.call_id)) is not None:
             return mine
         row = await self._archive.leases.claim(
             seen.call_id,
             self._me,
             most_resumes=MOST_RESUMES + 1,
-            force=True,
+            force=force,
             seen_resumes=seen.resume_count,
         )
         if row is None:
@@ -314,9 +286,6 @@ class Routing:
                 return {"twiml": await self.stream_ended(**args)}
             case "dialled":
                 return {"twiml": await self.dialled(**args)}
-            case "hang_up":
-                await self.hang_up(args["call_sid"])
-                return {}
             case "stream_stopped":
                 await self.stream_stopped(**args)
                 return {}

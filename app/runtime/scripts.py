@@ -51,7 +51,7 @@ class Scripts:
             fallback=self._fallback,
         )
 
-    def transfer(self, dial: Dial) -> str:
+    def transfer(self, dial: Dial, say: str | None = None) -> str:
         """Put the caller through to a target of the document. Raises ``KeyError``."""
         destination = self.destinations[dial.target]
         return twiml.dial(
@@ -59,6 +59,7 @@ class Scripts:
             action_url=f"{self._origin}/twilio/dial-result/{dial.token}",
             timeout_s=destination.ring_timeout_s,
             caller_id=destination.caller_id,
+            say=say,
         )
 
     def failure(self) -> str:

@@ -237,6 +237,18 @@ class Signalling:
         """The failure treatment, for a request that cannot be answered better."""
         return self._scripts.failure()
 
-    def transfer_twiml(self, call: LiveCall, target: str) -> str:
-        """The document that puts this call through. Raises ``KeyError``."""
-        return self._scripts.transfer(self._book.dials.draw(call, target))
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Whom callers can be put through to, as the operator wrote it."""
+        return tuple(self._scripts.destinations)
+
+    def target(self, named: str) -> str:
+        """The operator's spelling of a target. Raises ``KeyError``."""
+        return {name.casefold(): name for name in self.targets}[named.strip().casefold()]
+
+    def transfer_twiml(self, call: LiveCall, target: str, say: str | None = None) -> str:
+        """The document that puts this call through, saying something before.
+
+        Raises ``KeyError``.
+        """
+        return self._scripts.transfer(self._book.dials.draw(call, target), say)

@@ -124,6 +124,9 @@ def test_a_transfer_beside_the_model_s_own_is_refused() -> None:
 
     machine = on_the_phone(PLAN)
     machine.handle(TRANSFER, 0)
+    assert machine.handle(e.TransferOrdered("P", "billing"), 5) == [
+        c.OrderDone("P", "refused", "transfer_under_way")
+    ]
     machine.handle(started("R2", "announce"), 10)
     wish = tool_call("transfer_call", response_id="R2", arguments='{"target":"billing"}')
     assert machine.handle(wish, 20) == [

@@ -1,0 +1,209 @@
+"""Commands to a live call: taken in order, refused with their reason, told in its events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.emulators.realtime import RealtimeEmulator
+from app.emulators.scenario import Ask, Brain, Plan, Reply
+from app.emulators.twilio import DialOutcome
+from app.emulators.twilio_call import EmulatedCall
+from tests.http.test_records import another_process, ask, following, over, refused
+from tests.waiting import until
+from tests.walks.stage import DESK, NUMBER, Stage, stage
+
+
+class Agreeable(Brain):
+    """Says a fifth of a second to everything."""
+
+    def answer(self, ask: Ask) -> Plan:
+        return Reply("Certainly.", 200, 440).plan()
+
+
+@pytest.fixture
+async def s(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A server whose agent can put callers through to one person."""
+    async with stage(RealtimeEmulator(Agreeable, pace=0), tmp_path, agent=DESK) as made:
+        yield made
+
+
+async def greeted(s: Stage, **how: Any) -> EmulatedCall:
+    """A call whose caller has heard the greeting."""
+    call = await s.twilio.call(**how)
+    await call.heard_at_least(200)
+    return call
+
+
+def path(call: EmulatedCall) -> str:
+    return f"/v1/calls/{call.call_sid}/commands"
+
+
+async def ended(s: Stage, call: EmulatedCall, command_id: str) -> dict[str, Any]:
+    """What the call's events tell of the end of a command."""
+    async with asyncio.timeout(20), following(s, call.call_sid) as told:
+        while True:
+            await told.read("command.ended")
+            data = told.events[-1]["body"]["data"]
+            if data["command_id"] == command_id:
+                return dict(data)
+
+
+async def test_the_caller_is_put_through_by_an_order(s: Stage) -> None:
+    """Announced by the agent and heard, then dialled: to the operator's number."""
+    call = await greeted(s, answers={NUMBER: DialOutcome("bridged", talk_ms=40)})
+
+    order = {"type": "transfer", "target": "Billing", "announcement": "To Anna."}
+    status, body = await ask(s, "POST", path(call), json=order)
+
+    assert status == 202
+    (taken,) = body["commands"]
+    assert (taken["type"], taken["state"], taken["reason"]) == ("transfer", "accepted", None)
+    await call.until(lambda: call.dialled == [NUMBER])
+    said = s.session.client_events.of("response.create")[-1]
+    assert "To Anna." in json.dumps(said)
+    assert (await ended(s, call, taken["command_id"]))["state"] == "completed"
+    record = await s.record(call)
+    assert record["end_reason"] == "transferred"
+    assert [one["target"] for one in record["transfers"]] == ["billing"]
+
+
+async def test_a_list_is_carried_out_in_its_order_and_what_is_said_is_heard(s: Stage) -> None:
+    """`W1`: the completion request comes only after the mark of the last words."""
+    call = await greeted(s)
+    heard_ms = call.heard_ms
+    orders = [
+        {"type": "add_message", "text": "The line closes now."},
+        {"type": "say", "text": "Good bye."},
+        {"type": "end_call"},
+    ]
+
+    status, body = await ask(s, "POST", path(call), json=orders)
+
+    assert status == 202
+    assert [one["state"] for one in body["commands"]] == ["completed", "accepted", "accepted"]
+    assert body["call_id"] == await s.call_id(call)
+    await call.ended()
+    assert call.heard_ms >= heard_ms + 200
+    record = await s.record(call)
+    assert record["end_reason"] == "operator_ended"
+    assert (await ended(s, call, body["commands"][1]["command_id"]))["state"] == "completed"
+    told = s.session.client_events.of("conversation.item.create")
+    assert "The line closes now." in json.dumps(told[-1])
+
+
+async def test_what_is_done_at_once_is_answered_with_200(s: Stage) -> None:
+    """202 says that something is still to come."""
+    call = await greeted(s)
+
+    order = {"type": "add_message", "role": "user", "text": "My name is Anna."}
+    status, body = await ask(s, "POST", path(call), json=order)
+
+    assert (status, body["commands"][0]["state"]) == (200, "completed")
+    await over(s, call)
+    record = await s.record(call)
+    assert "My name is Anna." in [turn["text"] for turn in record["turns"]]
+
+
+async def test_a_second_transfer_is_refused_with_its_reason(s: Stage) -> None:
+    """And a caller who is with a person is not dialled away from them, but can be hung up on."""
+    call = await greeted(s, answers={NUMBER: DialOutcome("bridged", talk_ms=None)})
+    order = {"type": "transfer", "target": "billing"}
+    await ask(s, "POST", path(call), json=order)
+
+    first = await refused(s, "POST", path(call), json=order)
+    await call.until(lambda: call.dialled == [NUMBER])
+    await until(
+        lambda: (found := s.board.book.call(call.call_sid)) is not None and found.at_carrier
+    )
+    second = await refused(s, "POST", path(call), json=order)
+    status, body = await ask(s, "POST", path(call), json={"type": "end_call"})
+
+    assert first[0] == second[0] == 409
+    assert first[1] == "a transfer is under way already"
+    assert second[1] == "the caller has been put through to a person"
+    assert (status, body["commands"][0]["state"]) == (200, "completed")
+    await call.ended()
+    assert (await s.record(call))["end_reason"] == "operator_ended"
+
+
+async def test_a_refusal_by_twilio_is_told_to_the_caller_and_to_the_operator(s: Stage) -> None:
+    """The call goes on, and the agent says why."""
+    call = await greeted(s)
+    s.twilio.fail_next("/Calls/", 400, times=1)
+
+    _, body = await ask(s, "POST", path(call), json={"type": "transfer", "target": "billing"})
+
+    told = await ended(s, call, body["commands"][0]["command_id"])
+    assert told["state"] == "failed"
+    assert told["reason"].startswith("refused_")
+    asked = s.session.client_events
+    await until(lambda: "not_through" in json.dumps(asked.of("response.create")))
+    await over(s, call)
+
+
+WRONG: list[tuple[Any, str]] = [
+    ({"type": "fly"}, "0"),
+    ({}, "0"),
+    ([], ""),
+    (7, ""),
+    ("end_call", ""),
+    ([{"type": "end_call"}] * 17, ""),
+    ({"type": "end_call", "reason": "x"}, "end_call.reason"),
+    ({"type": "transfer"}, "transfer.target"),
+    ({"type": "transfer", "target": 7}, "transfer.target"),
+    ({"type": "say", "text": ""}, "say.text"),
+    ({"type": "say", "text": "x" * 2_001}, "say.text"),
+    ({"type": "add_message", "role": "assistant", "text": "x"}, "add_message.role"),
+    ({"type": "transfer", "target": "+19005551212"}, "the targets are: billing"),
+    ([{"type": "end_call"}, {"type": "transfer", "target": "x"}], "the targets are: billing"),
+]
+
+
+async def test_a_command_that_cannot_be_is_refused_before_any_is_carried_out(s: Stage) -> None:
+    """By its place and field, without a word of what was written there."""
+    call = await greeted(s)
+
+    for body, named in WRONG:
+        status, detail = await refused(s, "POST", path(call), json=body)
+        assert (status, named in detail) == (422, True), (body, detail)
+        assert "5551212" not in detail
+
+    assert s.board.book.lives(call.call_sid)
+    await over(s, call)
+
+
+async def test_texts_have_a_limit_together(s: Stage) -> None:
+    """They cross a bus and wait in memory."""
+    call = await greeted(s)
+
+    many = [{"type": "add_message", "text": "x" * 8_000}] * 3
+    status, detail = await refused(s, "POST", path(call), json=many)
+
+    assert (status, detail) == (413, "the texts have more than 16000 characters")
+    await over(s, call)
+
+
+async def test_a_call_that_does_not_go_on_is_named_as_such(s: Stage) -> None:
+    """Unknown, over, not begun: three different mistakes."""
+    order = {"type": "end_call"}
+    call = await greeted(s)
+    call_id = await over(s, call)
+
+    assert (await refused(s, "POST", "/v1/calls/nobody/commands", json=order))[0] == 404
+    assert await refused(s, "POST", f"/v1/calls/{call_id}/commands", json=order) == (
+        409,
+        "the call is over (caller_hangup)",
+    )
+    async with another_process(s) as other:
+        other.opens("queued", status="queued", owner=None, call_sid=None)
+        await other.written()
+        told = await refused(s, "POST", "/v1/calls/queued/commands", json=order)
+        assert told == (409, "nobody has picked up yet")
+        wrong = {"Authorization": "Bearer x"}
+        assert (await ask(s, "POST", path(call), json=order, headers=wrong))[0] == 401
+        other.ends("queued")
+        await other.written()
