@@ -123,7 +123,6 @@ A line of code about ... belongs in ...
     which process a request belongs to               `app/runtime/routing.py`
     a caller who phones again                        `app/runtime/continuing.py`
     what the operator may do with a live call        `app/http/commands.py`
-    … how an order reaches it, once or not at all    `app/runtime/commanding.py`
     a call that nobody holds: asked for, fetched     `app/runtime/custody.py`,
                                                      `app/runtime/adoption.py`
     tasks, the alarm, one stream's life              `app/runtime/runner.py`

@@ -95,15 +95,15 @@ def _descriptions(targets: Mapping[str, Target]) -> dict[str, str]:
     return {name: target.description for name, target in targets.items()}
 
 
-def scripts(agent: Agent, origin: str) -> Scripts:
-    """The TwiML of this agent's line at ``origin``."""
+def scripts(agent: Agent, origin: str, *, process: str = "") -> Scripts:
+    """The TwiML of this agent's line at ``origin``; ``process`` as in ``Scripts``."""
     targets = agent.targets
     destinations = {name: _destination(target) for name, target in targets.items()}
     fallback = Fallback(agent.failure.say)
     if agent.failure_target:
         person = destinations[agent.failure_target]
         fallback = Fallback(agent.failure.say, person.to, person.ring_timeout_s, person.caller_id)
-    return Scripts(origin, fallback, destinations)
+    return Scripts(origin, fallback, destinations, process=process)
 
 
 def _destination(target: Target) -> Destination:

@@ -75,6 +75,8 @@ class Switchboard:
     door: MediaDoor
     api_key: str
     api_key_is_new: bool
+    instance: str
+    """The name of this process among those that answer under the same address."""
 
 
 class _NoCarrier:
@@ -115,11 +117,13 @@ def switchboard(
     tools = assembly.registry(document)
     session = assembly.session(agent, tools)
     origin = settings.public_url or f"http://localhost:{settings.port}"
-    scripts = assembly.scripts(agent, origin)
+    instance = secrets.token_hex(8)
+    scripts = assembly.scripts(
+        agent, origin, process=instance if settings.several_processes else ""
+    )
     carrier = _carrier(settings)
     hangar = Hangar(data / "flights")
     archive = Archive(_database(settings, data))
-    instance = secrets.token_hex(8)
     spawn = Spawner()
     connect = _model_opener(settings, session)
 
@@ -229,7 +233,7 @@ def switchboard(
     if (operators or settings).local_line and not pages.answers_at_home(settings.host):
         log.warning("phone_out_of_reach", fix=pages.out_of_reach(settings.host))
     door = MediaDoor(origin, signing, routing, CallerLine)
-    return Switchboard(app, book, door, key, is_new)
+    return Switchboard(app, book, door, key, is_new, instance)
 
 
 def _bus(settings: Settings, me: str) -> "NoBus | PostgresBus":

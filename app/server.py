@@ -30,6 +30,10 @@ if sys.platform != "win32":
     import resource
 
 
+PROCESS_HEADER = "x-patchline-process"
+"""On every answer; ``deploy/haproxy.cfg`` reads it."""
+
+
 class DrainingServer(uvicorn.Server):
     """Serves a switchboard until its last call has ended."""
 
@@ -83,6 +87,8 @@ def configuration(settings: Settings, board: Switchboard) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
+        # The proxy learns who is who, and may bring a call's requests where the call is.
+        headers=[(PROCESS_HEADER, board.instance)] if settings.several_processes else [],
         timeout_graceful_shutdown=20,
     )
 

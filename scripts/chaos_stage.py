@@ -173,13 +173,13 @@ async def stage(plan: Plan, *, processes: int, drain_s: int = 120) -> AsyncItera
             await ready(server, port)
         made.carrier.port = made.ports[0]
         if processes > 1:
-            made.carrier.port = await _haproxy(stack, folder, made.ports)
+            made.carrier.port = await haproxy(stack, folder, made.ports)
         made.floor.wheel.start()
         stack.callback(made.floor.wheel.stop)
         yield made
 
 
-async def _haproxy(stack: AsyncExitStack, folder: Path, ports: list[int]) -> int:
+async def haproxy(stack: AsyncExitStack, folder: Path, ports: list[int]) -> int:
     """HAProxy as it is shipped, before the first two servers; the port it answers on."""
     program = shutil.which("haproxy")
     if program is None:

@@ -45,6 +45,7 @@ MAY_IMPORT = {
         "lifetime",
         "jobs.client",
         "jobs.destinations",
+        "jobs.hours",
         "jobs.port",
         "assembly",
         "front_page",

@@ -133,7 +133,7 @@ def _first_two(row: list[str]) -> tuple[str, str]:
 
 def test_every_built_in_tool_is_documented_with_its_arguments() -> None:
     """Their names and arguments are stable: agents' instructions mention them."""
-    schemas = builtin_schemas({"human": ""})
+    schemas = builtin_schemas({"human": ""}, calls_back=True)
     built = {
         schema["name"]: [
             name if name in schema["parameters"].get("required", []) else f"{name}?"
@@ -161,6 +161,7 @@ def test_every_field_of_the_agent_document_is_documented() -> None:
         ("failure field", ["failure"]),
         ("webhook field", ["webhooks", 0]),
         ("analysis field", ["analysis"]),
+        ("call-back field", ["callbacks"]),
     ],
 )
 def test_every_field_of_a_table_is_documented_with_its_default(
@@ -168,7 +169,7 @@ def test_every_field_of_a_table_is_documented_with_its_default(
 ) -> None:
     """Whether something must be written is the first question about it."""
     kinds = {"desk": "Target", "find": "PythonTool", "failure": "Failure", "0": "Webhook"}
-    kinds |= {"analysis": "Analysis"}
+    kinds |= {"analysis": "Analysis", "callbacks": "Callbacks"}
     definition = kinds[str(path[-1])]
     table = schema()["$defs"][definition]
     documented = {quoted(row[0])[0]: row[1] for row in rows(first_column)}

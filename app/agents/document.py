@@ -203,6 +203,19 @@ class Timeouts(Part):
     same conversation. 0: never."""
 
 
+class Callbacks(Part):
+    """Calling people back when they want it, by the tool schedule_callback; on the number they
+    are calling from and no other. DIAL_COUNTRIES and CALLING_HOURS hold for it."""
+
+    within_ms: Annotated[int, between("1h", "30d"), DURATION_SCHEMA] = Field(
+        default=7 * 86_400_000, alias="within", json_schema_extra={"default": "7d"}
+    )
+    """How far ahead a call-back may be."""
+    attempts: int = Field(default=2, ge=1, le=5)
+    """How often it is tried where nobody picks up or the line is busy, a quarter of an hour
+    apart."""
+
+
 class Webhook(Part):
     """A program of yours that is told what happens."""
 
@@ -285,6 +298,8 @@ class Agent(Part):
     """Short for one target with the name human."""
     failure: Failure = Field(default=Failure(), validate_default=True)
     timeouts: Timeouts = Timeouts()
+    callbacks: Callbacks | None = None
+    """Whether the agent may promise to call back; null: it may not."""
     analysis: Annotated[Analysis, or_just("model", Analysis)] | None = None
     """What is asked about a call that is over; null: nothing."""
     webhooks: Annotated[tuple[Webhook, ...], none_if_none] = ()

@@ -71,6 +71,7 @@ FACTS: dict[str, Weight] = {
     "command.ended": Weight.KEPT,
     "voicemail.detected": Weight.KEPT,
     "voicemail.left": Weight.KEPT,
+    "callback.scheduled": Weight.KEPT,
     "sms.sent": Weight.KEPT,
     "model.used": Weight.FIGURE,
     "line.figures": Weight.FIGURE,

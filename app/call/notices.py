@@ -34,6 +34,7 @@ NOTICES: dict[str, str] = {
     "transfer.ended": "`outcome`, `talk_s`",
     "voicemail.detected": "an answering machine picked up",
     "voicemail.left": "it was told the message",
+    "callback.scheduled": "the agent promised to call back: `callback_id`, `due_at`",
     "sms.sent": "`message_sid`, `status`",
     "transcript.updated": "`role`, `text`; only for who names it, or `transcript.*`",
     ENDED: "the record but for `analysis`, exactly once",

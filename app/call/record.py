@@ -9,6 +9,8 @@ from typing import Any
 from app.call.report import END_REASONS, Report, Result, merged, percentiles
 from app.call.transcript import Voice
 
+CALLBACK = "callback_scheduled"
+"""What came of a call in which the agent promised to call back."""
 Utc = Callable[[int | None], str | None]
 """A moment of the call, in ms since it was created, as RFC 3339; null stays null."""
 
@@ -25,7 +27,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
         "status": "queued" if report.queued else "completed" if ending else "in_progress",
         "end_reason": ending,
         "ending": {"result": END_REASONS[ending].value, "reason": ending} if ending else None,
-        "disposition": None,
+        "disposition": CALLBACK if report.callback else None,
         "failure": _failure(report, utc),
         "from": {"number": party.from_number},
         "to": {"number": party.to_number},
@@ -82,6 +84,8 @@ def amended(record: Mapping[str, Any], *, kind: str, data: Mapping[str, Any]) ->
         told["custom_data"] = merged(told.get("custom_data") or {}, data)
     elif kind == "call.analyzed":
         told["analysis"] = data.get("analysis")
+    elif kind == "callback.scheduled":
+        told["disposition"] = CALLBACK
     return told
 
 

@@ -151,6 +151,8 @@ class Report:
         self.played_ms = 0
         self.custom_data: dict[str, Any] = {}
         self.analysis: Any = None
+        self.callback: str | None = None
+        """The call that was promised in this one, the latest."""
         self.answered_by: str | None = None
         """Of a call we placed: human, machine, fax or unknown."""
         self.order: Mapping[str, Any] | None = None
@@ -185,6 +187,7 @@ class Report:
             "call.corrected": self._corrected,
             "call.custom_data": self._put,
             "call.analyzed": self._analyzed,
+            "callback.scheduled": self._callback_promised,
             "transcript.updated": self._said,
             "transcript.heard": self._heard,
             "transcript.cleared": self._unsaid,
@@ -274,6 +277,9 @@ class Report:
 
     def _analyzed(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.analysis = told.get("analysis")
+
+    def _callback_promised(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.callback = told["callback_id"]
 
     def _said(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         place = (told["stream"], told["entry"])

@@ -4,6 +4,7 @@ The signature of a constant URL is a constant, so it only keeps strangers out; t
 the stream to its call. Nothing is opened and nothing is remembered before both were right.
 """
 
+import re
 from collections.abc import Callable
 
 import structlog
@@ -22,6 +23,8 @@ from app.runtime.routing import Routing
 from app.runtime.scripts import MEDIA_PATH
 
 MULAW = ("audio/x-mulaw", 8000, 1)  # Twilio's one format
+_OURS = re.compile(rf"{MEDIA_PATH}(/[0-9a-f]{{16}})?/?")
+"""The name behind it is of a process, for who looks before us (``Scripts``)."""
 
 Claim = Callable[[CallerLine, Start], Feed | None]
 log = structlog.get_logger("media")
@@ -45,7 +48,7 @@ class MediaDoor:
     def admit(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         """A line for a signed upgrade, an HTTP refusal for any other."""
         path = request.path.decode("latin-1")
-        if path.rstrip("/") != MEDIA_PATH:
+        if not _OURS.fullmatch(path):
             return _refused(404, b"no WebSocket lives here")
         if self._signing is None:
             return _refused(503, b"Twilio is not configured: set TWILIO_ACCOUNT_SID in .env")

@@ -49,7 +49,7 @@ class CallingHours:
         """
         if not self.rules:
             return now_ms
-        zones = _zones(number)
+        zones = zones_of(number)
         if not zones:
             return None
         moments = (now_ms, *sorted(self._openings(zones, now_ms)))
@@ -82,7 +82,7 @@ def _at(day: date, minute: int, zone: ZoneInfo) -> int:
     return round(local.timestamp() * 1000)
 
 
-def _zones(number: str) -> list[ZoneInfo]:
+def zones_of(number: str) -> list[ZoneInfo]:
     """The time zones a number may be in; empty where that is unknown."""
     try:
         names = timezone.time_zones_for_number(phonenumbers.parse(number, None))

@@ -14,6 +14,7 @@ import structlog
 from app.call.facts import Fact
 from app.call.plan import Memory
 from app.call.report import Report
+from app.errors import PatchlineFault
 from app.runtime.adoption import remembered
 from app.services.store.archive import UNREACHABLE, Archive
 
@@ -66,3 +67,19 @@ async def earlier(archive: Archive, number: str, within_s: float) -> Earlier | N
         return None
     gap_s = round((now - row.ended_at).total_seconds())
     return Earlier(row.call_id, row.conversation_id, memories, gap_s)
+
+
+async def recalled(archive: Archive, call_id: str) -> tuple[Memory, ...]:
+    """What was said in a call, for one that was promised in it; empty where that is not known any
+    more. Raises nothing."""
+    report = Report()
+    try:
+        row = await archive.row(call_id)
+        if row is None or row.erased:
+            return ()
+        async for told in archive.story(row.call_id):
+            report.learn(Fact(told.type, told.at_ms, told.data))
+    except PatchlineFault as fault:
+        log.warning("nothing_recalled", reason=fault.reason)
+        return ()
+    return remembered(report)

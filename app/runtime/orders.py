@@ -21,6 +21,16 @@ STATUS_PATH = "/twilio/call-status"
 DETECTION_PATH = "/twilio/amd"
 
 
+_LATER = frozenset({"continues", "conversation_id"})
+_NOT_ASKED = "You placed this call: the person did not call you, and does not know yet why."
+_PROMISED = (
+    "You placed this call: in an earlier conversation, told above where it is known, the person"
+    " asked to be called back, and you promised it. Begin with who you are, that you call back as"
+    " promised, and in half a sentence what about. Somebody else may have picked up: tell nothing"
+    " more until you know who it is."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """One call to be placed."""
@@ -48,10 +58,16 @@ class Order:
     ring_timeout_s: int | None = None
     at_ms: int | None = None
     """Epoch; not before."""
+    continues: str | None = None
+    """The call in which this one was promised, whose conversation goes on."""
+    conversation_id: str | None = None
+    """That of the call it continues; None: a new one."""
 
     def to_json(self) -> dict[str, Any]:
         """As it lies in the call's first fact."""
-        return asdict(self)
+        told = asdict(self)
+        # Absent where they say nothing: an order has the digest that it always had.
+        return {name: told[name] for name in told if name not in _LATER or told[name] is not None}
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -80,7 +96,7 @@ class Order:
 
     def memories(self) -> tuple[Memory, ...]:
         """What the model is told before anybody speaks."""
-        lines = ["You placed this call: the person did not call you, and does not know yet why."]
+        lines = [_PROMISED if self.continues else _NOT_ASKED]
         if self.task:
             lines.append(f"Your task: {self.task}")
         lines += [f"{name}: {value}" for name, value in self.variables.items()]

@@ -26,6 +26,7 @@ from app.protocol.events import PickedUp
 from app.protocol.twilio_webhooks import FINAL_STATUSES, CallStatus
 from app.runtime.adoption import adopted
 from app.runtime.book import Book
+from app.runtime.continuing import recalled
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.orders import Order
 from app.runtime.routing import Routing
@@ -65,6 +66,8 @@ class Queued:
     order: Order
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Somebody picked up, or nobody will."""
+    recalled: bool = False
+    """What was said in the call it continues was looked up."""
     verdict: tuple[PickedUp, str] | None = None
     """Who picked up, told before the call was taken, and Twilio's word for it."""
     look_at_s: float = 0.0
@@ -168,7 +171,8 @@ class Outbound:
             "direction": OUTBOUND,
             "from_number": order.from_,
             "to_number": order.to,
-            "conversation_id": f"conv_{secrets.token_hex(12)}",
+            "conversation_id": order.conversation_id or f"conv_{secrets.token_hex(12)}",
+            "resumed_from": order.continues,
             "config_version": self._book.version,
             "concurrency": self._book.live + 1,
             "order": order.to_json(),
@@ -177,6 +181,7 @@ class Outbound:
             NewCall(
                 call_id=call_id,
                 conversation_id=told["conversation_id"],
+                resumed_from=order.continues,
                 direction=OUTBOUND,
                 from_number=order.from_,
                 to_number=order.to,
@@ -236,7 +241,7 @@ class Outbound:
         ``call_over``: they have hung up by now.
         """
         if self._book.call(facts.call_sid) is None:
-            await self._found(call_id)
+            await self._recalled(await self._found(call_id))
         if self._book.lives(facts.call_sid) or await self._elsewhere(call_id, facts.call_sid):
             return await self._routing.admit(facts)
         queued = self._queued.pop(call_id, None)
@@ -252,6 +257,14 @@ class Outbound:
             self._end(queued, Ending("capacity" if why == "capacity" else "server_shutdown"))
             return self._scripts.hang_up()
         return await self._taken(queued)
+
+    async def _recalled(self, queued: Queued | None) -> None:
+        """A call-back is told what was said before, as far as that is still known."""
+        if queued is None or queued.order.continues is None or queued.recalled:
+            return
+        queued.recalled = True
+        before = await recalled(self._archive, queued.order.continues)
+        queued.call.memories = (*before, *queued.call.memories)
 
     async def _elsewhere(self, call_id: str, call_sid: str) -> bool:
         """Another process was asked for this very call's document before."""

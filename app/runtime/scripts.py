@@ -2,6 +2,10 @@
 
 Origins and paths meet here. URLs are built from the configured public origin, never from a
 request, and destinations come from the operator's document, by name.
+
+Where several processes answer, a call's URLs name the one that wrote them. That is a hint to the
+proxy in front and to nobody else: any process answers any of them, and what a stream may open
+its token says.
 """
 
 from collections.abc import Mapping
@@ -34,20 +38,29 @@ class Scripts:
     """Documents for a line at ``origin``, an https origin without a slash at its end."""
 
     def __init__(
-        self, origin: str, fallback: Fallback, destinations: Mapping[str, Destination]
+        self,
+        origin: str,
+        fallback: Fallback,
+        destinations: Mapping[str, Destination],
+        *,
+        process: str = "",
     ) -> None:
+        """``process`` is the name of this one, where there are others; letters and digits."""
         self._origin = origin
+        self._at = f"?at={process}" if process else ""
         self._fallback = fallback
         self.destinations = destinations
-        self.media_url = f"ws{origin.removeprefix('http')}{MEDIA_PATH}"
+        # In the path, because Twilio refuses a query.
+        where = f"{MEDIA_PATH}/{process}" if process else MEDIA_PATH
+        self.media_url = f"ws{origin.removeprefix('http')}{where}"
 
     def connect(self, token: str) -> str:
         """Bring the caller to the media socket, with the failure treatment behind it."""
         return twiml.connect_stream(
             stream_url=self.media_url,
             token=token,
-            action_url=f"{self._origin}/twilio/stream-ended",
-            status_url=f"{self._origin}/twilio/stream-status",
+            action_url=f"{self._origin}/twilio/stream-ended{self._at}",
+            status_url=f"{self._origin}/twilio/stream-status{self._at}",
             fallback=self._fallback,
         )
 
@@ -56,7 +69,7 @@ class Scripts:
         destination = self.destinations[dial.target]
         return twiml.dial(
             to=destination.to,
-            action_url=f"{self._origin}/twilio/dial-result/{dial.token}",
+            action_url=f"{self._origin}/twilio/dial-result/{dial.token}{self._at}",
             timeout_s=destination.ring_timeout_s,
             caller_id=destination.caller_id,
             say=say,

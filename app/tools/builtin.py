@@ -1,4 +1,4 @@
-"""The two tools every agent may have: ending the call, and putting the caller through.
+"""The tools every agent may have: ending the call, putting the caller through, calling back.
 
 Only what the model sees of them is here; what they do is decided by the call's machine. The
 one rule: the model chooses a target by the name the operator gave it. Nothing it writes is
@@ -10,18 +10,26 @@ from typing import Any
 
 END_CALL = "end_call"
 TRANSFER_CALL = "transfer_call"
-RESERVED_NAMES = frozenset({END_CALL, TRANSFER_CALL})
+SCHEDULE_CALLBACK = "schedule_callback"
+RESERVED_NAMES = frozenset({END_CALL, TRANSFER_CALL, SCHEDULE_CALLBACK})
 
 _REASON = {"type": "string", "description": "Why, in a few words; the caller does not hear it."}
 
 
-def builtin_schemas(targets: Mapping[str, str]) -> list[dict[str, Any]]:
+def builtin_schemas(
+    targets: Mapping[str, str], *, calls_back: bool = False
+) -> list[dict[str, Any]]:
     """The built-ins in Realtime's shape: transfer_call only if there is somebody to call.
 
     ``targets`` maps names to descriptions, which tell the model when to choose them and may
-    be empty.
+    be empty. ``calls_back``: the operator allows call-backs.
     """
-    return [_end_call(), *([_transfer_call(targets)] if targets else [])]
+    offered = [_end_call()]
+    if targets:
+        offered.append(_transfer_call(targets))
+    if calls_back:
+        offered.append(_schedule_callback())
+    return offered
 
 
 def _end_call() -> dict[str, Any]:
@@ -35,6 +43,40 @@ def _end_call() -> dict[str, Any]:
         "parameters": {
             "type": "object",
             "properties": {"reason": _REASON},
+            "additionalProperties": False,
+        },
+    }
+
+
+def _schedule_callback() -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": SCHEDULE_CALLBACK,
+        "description": (
+            "Arrange to call the caller back, on the number they are calling from. Use it when "
+            "they ask for it or agree to it, and ask them when. Give in_minutes, or day and time "
+            "by their clock. Nothing is arranged before you are told so: then confirm the time "
+            "that you were told. Another call of the tool moves the call-back."
+        ),
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "in_minutes": {"type": "integer", "minimum": 1},
+                "day": {
+                    "type": "string",
+                    "description": "today, tomorrow, a weekday such as monday, or 2026-11-24",
+                },
+                "time": {"type": "string", "description": "By the 24-hour clock: 14:30"},
+                "timezone": {
+                    "type": "string",
+                    "description": "Such as Europe/Paris; only if you are asked for it.",
+                },
+                "reason": {
+                    "type": "string",
+                    "description": "What the call-back is to be about, in a sentence.",
+                },
+            },
+            "required": ["reason"],
             "additionalProperties": False,
         },
     }

@@ -8,9 +8,14 @@ REASON = {"type": "string", "description": "Why, in a few words; the caller does
 
 def test_the_schemas_are_stable() -> None:
     """Names and arguments of the built-ins are part of the contract with operators."""
-    end_call, transfer_call = builtin_schemas(TARGETS)
+    end_call, transfer_call, callback = builtin_schemas(TARGETS, calls_back=True)
 
-    assert {end_call["name"], transfer_call["name"]} == RESERVED_NAMES
+    assert {end_call["name"], transfer_call["name"], callback["name"]} == RESERVED_NAMES
+    assert "schedule_callback" not in {one["name"] for one in builtin_schemas(TARGETS)}
+    assert list(callback["parameters"]["properties"]) == [
+        *("in_minutes", "day", "time", "timezone", "reason")
+    ]
+    assert callback["parameters"]["required"] == ["reason"]
     assert end_call["parameters"] == {
         "type": "object",
         "properties": {"reason": REASON},

@@ -4,6 +4,7 @@ What is durable about jobs has its own tests; a walk needs a dialler that keeps 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,6 +36,8 @@ class JobsHere:
         self.held = asyncio.Event()
         """Cleared: nothing is dialled yet."""
         self.held.set()
+        self.hurried = asyncio.Event()
+        """Set: nobody waits for the time of an order."""
         self.runs: dict[str, list[_Run]] = {}
         self.unreachable = False
         self.forgotten: list[str] = []
@@ -59,7 +62,8 @@ class JobsHere:
         task.add_done_callback(self._tasks.discard)
 
     async def _dial(self, job_id: str, run: _Run, after_s: float) -> None:
-        await asyncio.sleep(after_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.hurried.wait(), after_s)
         await self.held.wait()
         if run.state is JobState.CANCELLED:
             return

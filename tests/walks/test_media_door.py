@@ -16,7 +16,7 @@ from app.runtime import book, invitations
 from app.transports import caller
 from tests.waiting import until
 from tests.walks.raw_stream import incoming, invited, raw_stream, token_of
-from tests.walks.stage import VOICE, stage
+from tests.walks.stage import PUBLIC_URL, VOICE, media_signature, stage
 
 SILENCE = base64.b64encode(b"\xff" * 160).decode()
 LOUD = base64.b64encode(VOICE[:160]).decode()
@@ -61,6 +61,24 @@ async def test_sockets_live_on_one_path_only(tmp_path: Path) -> None:
             client.get(s.url + "/media-stream") as answer,
         ):
             assert answer.status == 404
+
+
+async def test_a_name_of_a_process_opens_nothing_and_forbids_nothing(tmp_path: Path) -> None:
+    """It is for the proxy: the signature covers it, the token decides."""
+    path = "/media-stream/" + "0" * 16
+    signature = media_signature(f"{PUBLIC_URL.replace('https', 'wss')}{path}")
+    async with stage(RealtimeEmulator(Receptionist), tmp_path) as s:
+        call_sid, token = await invited(s)
+        async with raw_stream(s, path, signature) as stranger:
+            await stranger.start(call_sid, "another")
+            assert await stranger.closed() == 1008
+        with pytest.raises(InvalidStatus) as refused:
+            async with raw_stream(s, path):
+                pass
+        assert refused.value.response.status_code == 403
+        async with raw_stream(s, path, signature) as stream:
+            await stream.start(call_sid, token)
+            await stream.read("media")
 
 
 async def test_a_token_opens_one_stream_of_one_call_for_a_while(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,6 +21,7 @@ from app.services.store.instants import utc_of
 from app.services.store.keys import IdempotencyKeys
 from app.services.store.leases import Leases
 from app.services.store.migrate import migrate
+from app.services.store.schema import do_not_call
 from app.services.store.sinks import Sink, sink_for
 from app.services.store.writer import FactWriter
 
@@ -141,6 +143,13 @@ class Archive:
         await self.writer.flush(call_id, FRESH_S)
         with _reachable():
             return await self.calls.erase(call_id)
+
+    async def unwanted(self, number: str) -> bool:
+        """Whether a number is on the do-not-call list."""
+        asked = sa.select(do_not_call.c.number).where(do_not_call.c.number == number)
+        with _reachable():
+            async with self._engine.connect() as connection:
+                return (await connection.execute(asked)).first() is not None
 
     async def expire(self, older_than: datetime, limit: int) -> int:
         """Delete at most ``limit`` calls that ended before then; how many these were."""

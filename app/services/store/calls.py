@@ -243,7 +243,7 @@ class Calls:
         return True
 
     async def last_of(self, number: str, since: datetime) -> CallRow | None:
-        """The newest call with this person since then, whoever called whom."""
+        """The newest call with this person since then, whoever called whom; not one to come."""
         number = clean(number)
         theirs = sa.or_(
             sa.and_(calls.c.direction == "inbound", calls.c.from_number == number),
@@ -251,7 +251,7 @@ class Calls:
         )
         wanted = (
             sa.select(calls)
-            .where(theirs, calls.c.created_at >= since)
+            .where(theirs, calls.c.created_at >= since, calls.c.status != "queued")
             .order_by(calls.c.created_at.desc(), calls.c.call_id.desc())
             .limit(1)
         )
