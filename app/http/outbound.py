@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.errors import CallerFault, OurFault
+from app.http.kept import kept
 from app.http.problems import described
 from app.jobs.port import Retry
 from app.runtime.orders import Order
@@ -58,9 +59,11 @@ class NewCall(_Asked):
     """The agent's first words, where it speaks first."""
     greeting_mode: Literal["callee_first", "agent_first"] = "callee_first"
     """callee_first: who is called speaks first; after two seconds of silence the agent does."""
-    variables: dict[str, Annotated[str, Field(max_length=2_000)]] = Field(default={}, max_length=50)
+    variables: Annotated[
+        dict[str, Annotated[str, Field(max_length=2_000)]], AfterValidator(kept)
+    ] = Field(default={}, max_length=50)
     """What the agent must know, by name."""
-    custom_data: dict[str, Any] = Field(default={}, max_length=100)
+    custom_data: Annotated[dict[str, Any], AfterValidator(kept)] = Field(default={}, max_length=100)
     """For the record alone: the agent does not see it."""
     machine: MachineRule = MachineRule(detect=False)
     retry: dict[Literal["busy", "no-answer", "failed", "canceled"], RetryRule] = {}

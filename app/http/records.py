@@ -18,12 +18,11 @@ from app.http.commands import refusal
 from app.http.events import Events
 from app.http.exports import SHAPES
 from app.http.guard import bounded_body
+from app.http.kept import DEEPEST, deeper
 from app.http.problems import described
 from app.http.record import CallPage, CallRecord, CallTimeline, CustomData
 from app.runtime.records import CallRow, CursorFault, GoesOn, Records, utc_in
 
-DEEPEST = 32
-"""Levels of custom data; every reader and writer of JSON takes so many."""
 _STATUSES = {kept: told for told, kept in queries.STATUSES.items()}
 _SHAPE = {"shape": f"the record in other words: {', '.join(SHAPES)}"}
 _RAW = {"raw": "true or false: with the internal figures"}
@@ -224,13 +223,6 @@ def _object(body: bytes) -> dict[str, Any]:
         raise HTTPException(400, "the body must be a JSON object") from None
     if not isinstance(found, dict):
         raise HTTPException(400, "the body must be a JSON object")
-    if _deeper(found, DEEPEST):
+    if deeper(found, DEEPEST):
         raise HTTPException(400, f"the body has more than {DEEPEST} levels")
     return found
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(one, levels - 1) for one in inner)

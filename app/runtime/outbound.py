@@ -141,7 +141,8 @@ class Outbound:
         Raises ``CallerFault`` with the reason why the number may not be called, or
         ``key_in_use``; ``OurFault`` where database or jobs cannot be had.
         """
-        if (reason := self._refusal(order.to)) is not None:
+        reason = "own_number" if order.to == order.from_ else self._refusal(order.to)
+        if reason is not None:
             raise CallerFault(reason)
         call_id = f"call_{secrets.token_hex(12)}"
         if key is not None:

@@ -1,6 +1,7 @@
 """Calls that we place, from the order to the record, on real sockets."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -322,6 +323,12 @@ async def test_the_same_key_is_the_same_call(tmp_path: Path) -> None:
         ({"machine": {"messsage": "hello"}}, "machine.messsage"),
         ({"retry": {"completed": {"times": 1, "after_s": 1}}}, "retry"),
         ({"schedule_at": "2030-01-01T10:00:00"}, "schedule_at"),
+        ({"to": FROM}, "own_number"),
+        ({"custom_data": {"half a pair": "\ud800"}}, "custom_data"),
+        ({"custom_data": {"integer": 2**70}}, "custom_data"),
+        ({"custom_data": {"text": "x" * 65_536}}, "custom_data"),
+        ({"custom_data": {"levels": json.loads("[" * 900 + "]" * 900)}}, "custom_data"),
+        ({"variables": {"\ud800": "the name is half a pair"}}, "variables"),
     ],
 )
 async def test_an_order_that_makes_no_sense_is_refused_by_name(
