@@ -122,6 +122,8 @@ A line of code about ... belongs in ...
     asking another process                           `app/services/bus.py`
     which process a request belongs to               `app/runtime/routing.py`
     a caller who phones again                        `app/runtime/continuing.py`
+    a call-back that the agent promises              `app/runtime/callbacks.py`,
+                                                     `app/tools/callback.py`
     what the operator may do with a live call        `app/http/commands.py`
     a call that nobody holds: asked for, fetched     `app/runtime/custody.py`,
                                                      `app/runtime/adoption.py`

@@ -37,9 +37,10 @@ def registry(document: AgentDocument) -> Registry:
     return tools
 
 
-def plan(agent: Agent) -> CallPlan:
-    """The policies of a call with this agent."""
+def plan(agent: Agent, *, calls_back: bool = False) -> CallPlan:
+    """The policies of a call with this agent. ``calls_back``: it may promise to call back."""
     greeting = agent.greeting
+    built_in = {builtin.SCHEDULE_CALLBACK: ToolPlan()} if calls_back else {}
     return CallPlan(
         greeting=greeting.text if greeting else None,
         greeting_verbatim=greeting is None or greeting.mode == "verbatim",
@@ -49,7 +50,8 @@ def plan(agent: Agent) -> CallPlan:
                 random.choice(tool.say_while_running) if tool.say_while_running else None
             )
             for name, tool in agent.tools.items()
-        },
+        }
+        | built_in,
         targets=tuple(agent.targets),
     )
 
@@ -58,7 +60,7 @@ def _one_of(phrases: tuple[str, ...]) -> str | None:
     return random.choice(phrases) if phrases else None
 
 
-def session(agent: Agent, tools: Registry) -> SessionConfig:
+def session(agent: Agent, tools: Registry, *, calls_back: bool = False) -> SessionConfig:
     """The Realtime session of this agent, tools included."""
     return SessionConfig(
         model=agent.model,
@@ -72,7 +74,10 @@ def session(agent: Agent, tools: Registry) -> SessionConfig:
         },
         noise_reduction=agent.noise_reduction.model_dump() if agent.noise_reduction else None,
         transcription=_transcription(agent),
-        tools=(*tools.schemas(), *builtin.builtin_schemas(_descriptions(agent.targets))),
+        tools=(
+            *tools.schemas(),
+            *builtin.builtin_schemas(_descriptions(agent.targets), calls_back=calls_back),
+        ),
         reasoning=agent.reasoning.model_dump() if agent.reasoning else None,
     )
 

@@ -4,6 +4,7 @@ import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ import structlog
 from fastapi import FastAPI
 
 from app import assembly
+from app.agents.document import Agent
+from app.agents.document import Callbacks as AllowedCallbacks
 from app.agents.load import AgentDocument, load_document
 from app.call.plan import CallPlan
 from app.errors import CarrierFault
@@ -27,6 +30,7 @@ from app.http.picked_up import routes as callee_routes
 from app.http.steps import Calls
 from app.jobs.client import DurableJobs
 from app.jobs.destinations import DestinationPolicy
+from app.jobs.hours import CallingHours, zones_of
 from app.jobs.port import Jobs
 from app.lifetime import Beside, Spawner, at_once, lifespan
 from app.protocol.commands import RunTool
@@ -35,6 +39,7 @@ from app.protocol.events import ToolDone
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twilio_signature import Secrets
 from app.runtime.book import Book, Line
+from app.runtime.callbacks import Callbacks, Callees
 from app.runtime.commanding import Commanding
 from app.runtime.custody import Custody
 from app.runtime.effects import Effects
@@ -52,6 +57,7 @@ from app.services.store.archive import Archive
 from app.services.store.database import database_url, lasting
 from app.services.twilio_rest import TwilioRest
 from app.settings import Settings, SettingsFault
+from app.tools.builtin import SCHEDULE_CALLBACK
 from app.tools.registry import CallFacts, Registry
 from app.transports.caller import CallerLine
 from app.transports.model import Endpoint
@@ -115,7 +121,7 @@ def switchboard(
     document = document or load_document(settings.agent_file)
     agent = document.agent
     tools = assembly.registry(document)
-    session = assembly.session(agent, tools)
+    calls_back = agent.callbacks is not None and bool(settings.dial_countries)
     origin = settings.public_url or f"http://localhost:{settings.port}"
     instance = secrets.token_hex(8)
     scripts = assembly.scripts(
@@ -125,13 +131,13 @@ def switchboard(
     hangar = Hangar(data / "flights")
     archive = Archive(_database(settings, data))
     spawn = Spawner()
-    connect = _model_opener(settings, session)
+    connect = _model_opener(settings, assembly.session(agent, tools, calls_back=calls_back))
 
     def make_runner(call: LiveCall, plan: CallPlan) -> Runner:
         effects = Effects(
             call.facts.call_sid,
             carrier=carrier,
-            run_tool=_tool_runner(tools, call),
+            run_tool=_tool_runner(tools, call, callbacks),
             transfer_twiml=lambda target: signalling.transfer_twiml(call, target),
             failure_twiml=scripts.failure,
         )
@@ -147,7 +153,7 @@ def switchboard(
         )
 
     book = Book(
-        Line(assembly.plan(agent), scripts, document.version),
+        Line(assembly.plan(agent, calls_back=calls_back), scripts, document.version),
         capacity=settings.max_concurrent_calls,
         make_runner=make_runner,
         store=archive.writer,
@@ -157,14 +163,13 @@ def switchboard(
     signalling = Signalling(book, scripts)
     durable = DurableJobs(_database(settings, data))
     bus = _bus(settings, instance)
-    shared = settings.several_processes
     routing = Routing(
         signalling,
         book,
         archive,
         bus,
         me=instance,
-        shared=shared,
+        shared=settings.several_processes,
         resume_s=agent.timeouts.resume / 1000,
     )
     commanding = Commanding(
@@ -179,6 +184,7 @@ def switchboard(
         origin=origin,
         refusal=DestinationPolicy(frozenset(settings.dial_countries)).refusal,
     )
+    callbacks = _callbacks(agent, settings, dialling, archive, spawn) if calls_back else None
     custody = Custody(book, archive, carrier, me=instance, version=document.version)
     book.look_after, book.hand_over = custody.look_after, routing.let_go
     key, is_new = _api_key(settings, data)
@@ -332,8 +338,23 @@ def _model_opener(
     return connect
 
 
+def _callbacks(
+    agent: Agent, settings: Settings, dialling: Outbound, archive: Archive, spawn: Spawner
+) -> Callbacks:
+    """What the agent may promise."""
+    allowed = agent.callbacks or AllowedCallbacks()
+    callees = Callees(
+        DestinationPolicy(frozenset(settings.dial_countries)).refusal,
+        zones_of,
+        CallingHours.read(settings.calling_hours).opens_at_ms,
+        archive.unwanted,
+    )
+    within = timedelta(milliseconds=allowed.within_ms)
+    return Callbacks(dialling, archive, callees, spawn, within=within, attempts=allowed.attempts)
+
+
 def _tool_runner(
-    tools: Registry, call: LiveCall
+    tools: Registry, call: LiveCall, callbacks: Callbacks | None
 ) -> Callable[[RunTool], Coroutine[Any, Any, ToolDone]]:
     facts = CallFacts(
         call_id=call.call_id,
@@ -343,6 +364,8 @@ def _tool_runner(
     )
 
     async def run(command: RunTool) -> ToolDone:
+        if callbacks is not None and command.name == SCHEDULE_CALLBACK:
+            return await callbacks.run(call, command)
         outcome = await tools.run(command.name, command.arguments, facts)
         return ToolDone(
             command.tool_call_id,
