@@ -1,7 +1,9 @@
 """The tables: made once by whoever comes first, and what the code believes them to be."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -22,11 +24,45 @@ from app.services.store.migrate import HEAD, configuration, migrate
 
 
 def test_the_migrations_make_what_the_code_believes(url: str) -> None:
-    """A column that only the code knows is found by its first user."""
+    """A column that only the code knows is found by its first user; and whether a database was
+    made at once or from version to version can nobody tell."""
     engine = open_blocking(url)
     with engine.begin() as connection:
+        at_once = _tables(connection)
+        command.downgrade(configuration(connection), "base")
+        command.upgrade(configuration(connection), "head")
         command.check(configuration(connection))
+        step_by_step = _tables(connection)
     engine.dispose()
+
+    assert at_once == step_by_step
+
+
+def _tables(connection: sa.Connection) -> dict[str, dict[str, Any]]:
+    """What the database says of its tables, in no order of columns or constraints."""
+    inspector = sa.inspect(connection)
+    return {
+        table: {
+            "columns": {
+                column["name"]: (str(column["type"]), column["nullable"], column["default"])
+                for column in inspector.get_columns(table)
+            },
+            "key": inspector.get_pk_constraint(table),
+            "foreign": _sorted(inspector.get_foreign_keys(table)),
+            "indexes": _sorted(inspector.get_indexes(table)),
+            "unique": _sorted(inspector.get_unique_constraints(table)),
+            "checks": _sorted(inspector.get_check_constraints(table)),
+        }
+        for table in inspector.get_table_names()
+    }
+
+
+def _sorted(found: Iterable[Any]) -> list[str]:
+    return sorted(str({name: _plain(value) for name, value in one.items()}) for one in found)
+
+
+def _plain(value: Any) -> Any:
+    return {name: str(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def test_the_newest_migration_is_known_by_name(sqlite_url: str) -> None:
