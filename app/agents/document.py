@@ -220,7 +220,7 @@ class Webhook(Part):
     """A program of yours that is told what happens."""
 
     url: WebhookUrl
-    events: Texts = ("call.ended", "call.analyzed")
+    events: Texts = ("call.ended", "call.corrected", "call.analyzed")
     """Which events, as names or patterns such as call.*; transcripts only where named."""
 
     @field_validator("events")

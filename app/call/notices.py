@@ -11,7 +11,8 @@ from typing import Any
 
 ENDED = "call.ended"
 ANALYZED = "call.analyzed"
-ALWAYS = (ENDED, ANALYZED)
+CORRECTED = "call.corrected"
+ALWAYS = (ENDED, CORRECTED, ANALYZED)
 """Told by the work that follows a call, exactly once; the others are facts as they come."""
 _WORDS = "transcript."
 
@@ -38,6 +39,7 @@ NOTICES: dict[str, str] = {
     "sms.sent": "`message_sid`, `status`",
     "transcript.updated": "`role`, `text`; only for who names it, or `transcript.*`",
     ENDED: "the record but for `analysis`, exactly once",
+    CORRECTED: "it ended otherwise than was told: `reason`, and the record once more",
     ANALYZED: "`status`, `analysis`, exactly once",
 }
 """Every kind, with what is in its ``data``; documented in README.md."""
@@ -86,5 +88,5 @@ def _told(kind: str, more: Mapping[str, Any]) -> dict[str, Any]:
     if kind.startswith(_WORDS):
         # Arguments of tools are among the words, and may be what the caller keyed in.
         return {"role": more.get("voice"), "text": more.get("text")}
-    private = {"analysis"} if kind == ENDED else {"sms"} if kind == ANALYZED else set[str]()
+    private = {ENDED: {"analysis"}, CORRECTED: {"analysis"}, ANALYZED: {"sms"}}.get(kind, set())
     return {name: value for name, value in more.items() if name not in private}

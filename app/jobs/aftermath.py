@@ -12,7 +12,16 @@ from typing import Any, Protocol
 import orjson
 
 from app.call.analysis import NoAnswer
-from app.call.notices import ALWAYS, ANALYZED, ENDED, NOTICES, About, asked_for, notice
+from app.call.notices import (
+    ALWAYS,
+    ANALYZED,
+    CORRECTED,
+    ENDED,
+    NOTICES,
+    About,
+    asked_for,
+    notice,
+)
 from app.errors import CallerFault
 from app.jobs.ids import follow_up_id, webhook_id
 from app.jobs.port import Deliver, FollowUp, Job
@@ -83,8 +92,18 @@ class Aftermath:
             while self._curious and (rest := await self._store.untold(call_id)):
                 await self._tell_facts(rest)
             await self._enqueue(FollowUp(call_id), follow_up_id(call_id))
-            await self._store.followed_up(call_id)
+            await self._store.followed_up(call_id, await self._tell_corrected(call_id))
         return due
+
+    async def _tell_corrected(self, call_id: str) -> int | None:
+        """The webhooks of a record that changed after it was told, where it did; the number of
+        the fact that says so, which names them."""
+        row = await self._store.call(call_id)
+        fact = None if row is None else await self._store.last(call_id, CORRECTED)
+        if row is None or fact is None:
+            return None
+        await self._tell(row, fact, str(fact.seq), {**(row.record or {}), **fact.data})
+        return fact.seq
 
     async def tell_ended(self, call_id: str) -> bool:
         """The webhooks of the end; False: there is no such call any more."""

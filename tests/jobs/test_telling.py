@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from app.call.facts import Fact
 from app.http.guard import operator
 from app.http.webhooks import routes
+from app.services.store.archive import Archive
 from app.services.store.calls import Calls
 from app.services.store.database import open_blocking, open_engine
 from app.services.store.schema import calls
@@ -68,6 +70,53 @@ async def test_who_asked_for_it_is_told_that_a_call_ended(
     assert (data["end_reason"], data["schema"]) == ("caller_hangup", "cdr/1")
     assert "analysis" not in data
     assert status.state == "done"
+
+
+async def corrected(address: str, seq: int, reason: str) -> None:
+    """A call that seemed over was not, and ended like this: told as the server tells it."""
+    archive = Archive(address)
+    async with archive.opened(), asyncio.TaskGroup() as group:
+        group.create_task(archive.writer.run())
+        record = await archive.get("call_1") or {}
+        archive.writer.append("call_1", seq, Fact("call.corrected", 9_900, {"reason": reason}))
+        await archive.writer.retell("call_1", {**record, "end_reason": reason})
+        await archive.writer.close(5)
+
+
+async def test_a_record_that_changed_after_it_was_told_is_told_again(
+    house: House, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Each change once, whoever was killed over it; what was told keeps what it was."""
+    file = agent_file(tmp_path, {"url": receiver.url})
+    await a_call(house.address)
+    process = await house.start(AGENT_FILE=file)
+    await receiver.hears("call.analyzed")
+    await house.done("postcall:call_1")
+
+    await corrected(house.address, 11, "transferred")
+    await receiver.hears("call.corrected")
+    await house.kill(process)
+    await house.start(AGENT_FILE=file)
+    await corrected(house.address, 12, "transfer_failed")
+    await receiver.hears("call.corrected", 2)
+    await a_call(house.address, "call_2")
+    await house.done("postcall:call_2")  # a look later than the last correction
+
+    ended = [one["data"] for one in receiver.told("call.ended")]
+    told = {
+        headers["webhook-id"]: orjson.loads(body)
+        for headers, body in receiver.heard
+        if b"call.corrected" in body.encode()
+    }
+    firsts = [one["end_reason"] for one in ended if one["call_id"] == "call_1"]
+    assert firsts == ["caller_hangup"]
+    assert [one["data"]["end_reason"] for one in told.values()] == [
+        "transferred",
+        "transfer_failed",
+    ]
+    assert [one["data"]["reason"] for one in told.values()] == ["transferred", "transfer_failed"]
+    assert [one["data"]["seq"] for one in told.values()] == [11, 12]
+    assert all("analysis" not in one["data"] for one in told.values())
 
 
 async def test_an_end_is_told_once_whoever_is_killed_over_it(

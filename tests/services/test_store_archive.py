@@ -77,7 +77,9 @@ async def test_what_was_added_survives_a_correction(sqlite_url: str) -> None:
 
         await archive.writer.retell("call_1", {**before, "end_reason": "transferred"})
         found = await archive.get("call_1")
+        listed = await archive.page(Filters(end_reason="transferred"), None, 5)
 
+    assert [row.call_id for row in listed.calls] == ["call_1"]
     assert found == {
         "end_reason": "transferred",
         "custom_data": {"b": 1, "c": [2]},

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.call.notices import CORRECTED
 from app.call.record import amended
 from app.services.store.calls import AFTERWARDS, CallRow, StoredFact, call_row
 from app.services.store.schema import call_facts, calls
@@ -39,7 +40,8 @@ class Afterwards:
         self._engine = engine
 
     async def ended(self, limit: int = MOST_CALLS) -> list[str]:
-        """Calls that are over and were not followed up, erased ones included."""
+        """Calls that are over and were not followed up, or were corrected since; erased ones
+        included."""
         c = calls.c
         wanted = (
             sa.select(c.call_id)
@@ -50,9 +52,19 @@ class Afterwards:
         async with self._engine.connect() as connection:
             return list((await connection.execute(wanted)).scalars())
 
-    async def followed_up(self, call_id: str) -> None:
-        """What follows this call is enqueued."""
-        mark = sa.update(calls).where(calls.c.call_id == call_id).values(followed_up=True)
+    async def followed_up(self, call_id: str, corrected_seq: int | None = None) -> None:
+        """What follows this call is enqueued, its correction under this number included.
+
+        Nothing is marked where it was corrected anew meanwhile.
+        """
+        facts = call_facts.c
+        newest = (
+            sa.select(sa.func.coalesce(sa.func.max(facts.seq), 0))
+            .where(facts.call_id == call_id, facts.type == CORRECTED)
+            .scalar_subquery()
+        )
+        known = sa.or_(calls.c.erased, newest == (corrected_seq or 0))
+        mark = sa.update(calls).where(calls.c.call_id == call_id, known).values(followed_up=True)
         async with self._engine.begin() as connection:
             await connection.execute(mark)
 

@@ -193,8 +193,11 @@ class Calls:
         return _count(found)
 
     async def retell(self, call_id: str, record: Mapping[str, Any]) -> bool:
-        """Replace the record of an ended call, when facts came after its end; False: no such
-        call, or it was erased."""
+        """Replace the record of an ended call, when facts came after its end, and have it
+        followed up once more; False: no such call, or it was erased."""
+        changes: dict[str, Any] = {"record": dict(record), "followed_up": False}
+        if record.get("end_reason") is not None:
+            changes["end_reason"] = record["end_reason"]
         wanted = (
             sa.update(calls)
             .where(
@@ -202,7 +205,7 @@ class Calls:
                 calls.c.status == "ended",
                 sa.not_(calls.c.erased),
             )
-            .values(record=dict(record))
+            .values(changes)
         )
         async with self._engine.begin() as connection:
             return _count(await connection.execute(wanted)) > 0
