@@ -125,6 +125,7 @@ A line of code about ... belongs in ...
     a call-back that the agent promises              `app/runtime/callbacks.py`,
                                                      `app/tools/callback.py`
     what the operator may do with a live call        `app/http/commands.py`
+    … how an order reaches it, once or not at all    `app/runtime/commanding.py`
     a call that nobody holds: asked for, fetched     `app/runtime/custody.py`,
                                                      `app/runtime/adoption.py`
     tasks, the alarm, one stream's life              `app/runtime/runner.py`

@@ -155,6 +155,7 @@ def switchboard(
     book = Book(
         Line(assembly.plan(agent, calls_back=calls_back), scripts, document.version),
         capacity=settings.max_concurrent_calls,
+        together=settings.max_total_calls,
         make_runner=make_runner,
         store=archive.writer,
         spawn=spawn,

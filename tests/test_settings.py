@@ -66,6 +66,7 @@ def test_nothing_set_is_the_local_line_with_the_local_model() -> None:
     assert settings.agent_file == EXAMPLE_AGENT
     assert (settings.max_concurrent_calls, settings.drain_seconds) == (100, 600)
     assert settings.retention_days is None
+    assert settings.max_total_calls is None
     assert (settings.log_level, settings.log_format) == ("info", None)
 
 

@@ -69,11 +69,13 @@ class Book:
         line: Line,
         *,
         capacity: int,
+        together: int | None = None,
         make_runner: MakeRunner,
         store: FactStore,
         spawn: Spawn,
         me: str = "",
     ) -> None:
+        """``capacity``: calls of this process; ``together``: of all, where that is bounded."""
         self._line = line
         self._me = me
         self.look_after: SeeTo = self._give_up
@@ -85,7 +87,7 @@ class Book:
         self.spawn = spawn
         self._calls: dict[str, LiveCall] = {}
         self._invitations = Invitations()
-        self.capacity = Capacity(capacity)
+        self.capacity = Capacity(capacity, together, leased=lambda: len(self._calls))
         self.dials = Dials()
         self.ended = Ended()
         self.admitted = 0

@@ -3,18 +3,50 @@
 A call holds a place from the moment its line is opened until nobody talks to it any more; a
 caller who was put through to a person holds none. Whoever opens a line has asked here first,
 when the TwiML is answered, so that a caller too many hears a sentence and not a dead socket.
+
+Of the other processes it is known what they said last (``Fleet``), which custody looks up every
+few seconds: no webhook waits for a database. So their figures may be that old, and a limit over
+all processes may be passed by what comes in between; where they are older, because the database
+is away, this process counts alone.
 """
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from app.runtime.metrics import CALLS_ACTIVE
 from app.runtime.readers import Readers
+
+FRESH_S = 15.0
+"""So long what others said counts; custody may miss two of its rounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What the other processes under the same address said last."""
+
+    calls: int
+    """Live calls that they hold a lease of, also of callers who are with a person."""
+    room: int
+    """How many more they would take, together."""
+    at_s: float = field(default_factory=time.monotonic)
+    """When that was read."""
 
 
 class Capacity:
     """The places of this process, by the ids of the calls that hold them."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(
+        self, most: int, together: int | None = None, leased: Callable[[], int] | None = None
+    ) -> None:
+        """``most`` calls here; ``together`` in all processes, if that is bounded, of which
+        ``leased`` says how many are this one's."""
         self._most = most
+        self._together = together
+        self._leased = leased or self.__len__
         self._held: set[str] = set()
+        self.fleet: Fleet | None = None
+        """The others; None while nothing was heard of them."""
         self.draining = False
         """No call is taken any more; those that are there go on."""
         self.shared = False
@@ -25,11 +57,41 @@ class Capacity:
     def __len__(self) -> int:
         return len(self._held)
 
+    @property
+    def room(self) -> int:
+        """How many more calls this process would take."""
+        return 0 if self.draining else max(0, self._most - len(self._held))
+
     def refusal(self) -> str | None:
         """Why no call can be taken now, ``draining`` or ``capacity``; None where one can."""
         if self.draining:
             return "draining"
-        return "capacity" if len(self._held) >= self._most else None
+        return "capacity" if self._all_full or not self.room else None
+
+    @property
+    def sends_on(self) -> bool:
+        """Whether another process may take a call that this one does not.
+
+        One that drains need not know of any: whatever is in front of us finds one soon, if there
+        is one. One that is full has to have heard that there is room.
+        """
+        if not self.shared:
+            return False
+        others = self._others
+        roomy = others is not None and others.room > 0 and not self._all_full
+        return self.draining or roomy
+
+    @property
+    def _others(self) -> Fleet | None:
+        fleet = self.fleet
+        fresh = fleet is not None and time.monotonic() - fleet.at_s <= FRESH_S
+        return fleet if fresh else None
+
+    @property
+    def _all_full(self) -> bool:
+        """All processes together have as many calls as they may."""
+        theirs = self._others.calls if self._others is not None else 0
+        return self._together is not None and theirs + self._leased() >= self._together
 
     def hold(self, call_id: str) -> None:
         """The call has a place. Never refused: it may have been promised before. Idempotent."""

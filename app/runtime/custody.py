@@ -1,9 +1,9 @@
 """Custody: this process says that it lives, and looks after calls that nobody holds.
 
 Every few seconds it renews the leases of its calls, finds out which of them another process has
-claimed meanwhile, and takes over those whose owner is silent. What became of such a call only
-the carrier knows: it is asked, and a caller who is still on the line is brought back to the
-agent; of every other call the record is closed.
+claimed meanwhile, sees how much room the others have, and takes over the calls whose owner is
+silent. What became of such a call only the carrier knows: it is asked, and a caller who is still
+on the line is brought back to the agent; of every other call the record is closed.
 """
 
 import asyncio
@@ -13,11 +13,14 @@ import structlog
 from app.errors import CarrierFault
 from app.protocol.twilio_webhooks import FINAL_STATUSES
 from app.runtime.book import LEASE_S, MOST_RESUMES, Book
+from app.runtime.capacity import Fleet
 from app.runtime.effects import contained
 from app.runtime.live_call import LiveCall
 from app.runtime.ports import Carrier
 from app.services.store.archive import Archive
 
+VOICE = "voice"
+"""What processes that answer calls are to each other."""
 ROUND_S = 5.0
 """Three rounds may fail before a lease is over."""
 FRESH_S = 2.0
@@ -57,7 +60,9 @@ class Custody:
             await asyncio.sleep(ROUND_S)
 
     async def _round(self) -> None:
-        await self._archive.leases.beat(self._me, "voice", self._version)
+        capacity, leases = self._book.capacity, self._archive.leases
+        await leases.beat(self._me, VOICE, self._version, room=capacity.room)
+        capacity.fleet = Fleet(*await leases.others(self._me, VOICE))
         await self._renew()
         if not self._in_touch():
             return

@@ -64,9 +64,10 @@ class Signalling:
             # Nothing is done to a live stream before another one really comes.
             return self._book.door(call)
         why = self._book.capacity.refusal()
-        shared = self._book.capacity.shared and call is None
-        if why == "draining" and shared and sent_before < MOST_SENDINGS:
-            log.info("call_sent_elsewhere", attempt=sent_before + 1, call_sid=facts.call_sid)
+        goes_on = call is None and sent_before < MOST_SENDINGS and self._book.capacity.sends_on
+        if why is not None and goes_on:
+            attempt = sent_before + 1
+            log.info("call_sent_elsewhere", why=why, attempt=attempt, call_sid=facts.call_sid)
             return self._scripts.elsewhere(sent_before + 1)
         if why is not None:
             return self._refuse(facts, call, why)

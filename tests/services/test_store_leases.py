@@ -225,6 +225,31 @@ async def test_nobody_is_invited_to_a_call_that_is_not_written(
         await Leases(engine).invite("nobody", "hash", 30)
 
 
+async def test_what_the_others_hold_and_would_take_is_counted(
+    url: str, engine: AsyncEngine
+) -> None:
+    """Over all processes that live: not ours, not the dead, not those that answer nothing."""
+    await written(
+        url,
+        engine,
+        a_call("mine", owner="me", lease_s=15),
+        a_call("a", owner="other", lease_s=15),
+        a_call("b", owner="third", lease_s=15),
+        a_call("over", owner="dead", lease_s=-1),
+        a_call("nobodys"),
+    )
+    leases = Leases(engine)
+    assert await leases.others("me", "voice") == (2, 0)
+    for name, role, room in (("me", "voice", 9), ("other", "voice", 2), ("third", "voice", 3)):
+        await leases.beat(name, role, "0.1.0", room=room)
+    await leases.beat("jobs", "jobs", "0.1.0", room=100)
+
+    assert await leases.others("me", "voice") == (2, 5)
+    await leases.beat("third", "voice", "0.1.0", room=0)
+    assert await leases.others("me", "voice") == (2, 2)
+    assert await leases.others("me", "voice", within_s=-1) == (2, 0)
+
+
 async def test_processes_beat_and_are_forgotten(url: str, engine: AsyncEngine) -> None:
     """The list of who lives must not grow with every deploy."""
     leases = Leases(engine)

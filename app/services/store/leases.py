@@ -165,21 +165,45 @@ class Leases:
             return [call_row(row) for row in await connection.execute(wanted)]
 
     async def beat(
-        self, process_id: str, role: str, version: str, address: str | None = None
+        self,
+        process_id: str,
+        role: str,
+        version: str,
+        address: str | None = None,
+        *,
+        room: int = 0,
     ) -> None:
-        """This process lives; the first beat is its start."""
+        """This process lives, and would take ``room`` more calls; the first beat is its start."""
         insert = postgresql.insert if self._engine.name == "postgresql" else sqlite.insert
-        row = {"process_id": process_id, "role": role, "version": version, "address": address}
+        row: dict[str, str | int | None] = {"process_id": process_id, "role": role}
+        row |= {"version": version, "address": address, "room": room}
         alive = (
             insert(processes)
             .values(**row, started_at=now(), beat_at=now())
             .on_conflict_do_update(
                 index_elements=["process_id"],
-                set_={"beat_at": now(), "address": address},
+                set_={"beat_at": now(), "address": address, "room": room},
             )
         )
         async with self._engine.begin() as connection:
             await connection.execute(alive)
+
+    async def others(self, me: str, role: str, within_s: float = LEASE_S) -> tuple[int, int]:
+        """How many live calls the other processes hold a lease of, and how many more they would
+        take together: those of this role that have said within that time that they live."""
+        held = (
+            sa.select(sa.func.count())
+            .select_from(calls)
+            .where(calls.c.status == "live", calls.c.lease_until > now(), calls.c.owner != me)
+        )
+        p = processes.c
+        room = sa.select(sa.func.coalesce(sa.func.sum(p.room), 0)).where(
+            p.role == role, p.process_id != me, p.beat_at > now(-within_s)
+        )
+        wanted = sa.select(held.scalar_subquery(), room.scalar_subquery())
+        async with self._engine.connect() as connection:
+            calls_held, would_take = (await connection.execute(wanted)).one()
+        return calls_held, would_take
 
     async def forget(self, after_s: float) -> int:
         """Drop processes that have not beaten for that long and invitations as old; how many."""

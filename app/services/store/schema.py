@@ -162,7 +162,9 @@ processes = sa.Table(
     sa.Column("beat_at", Instant, nullable=False),
     sa.Column("version", sa.Text, nullable=False),
     sa.Column("address", sa.Text),
+    sa.Column("room", sa.Integer, nullable=False, server_default="0"),
 )
+"""A process that says that it lives. ``room`` is how many more calls it would take then."""
 
 idempotency_keys = sa.Table(
     "idempotency_keys",
