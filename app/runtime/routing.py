@@ -7,7 +7,6 @@ request is answered as if there were no other process. So the rule: whatever fai
 gets a document, and a caller is never worse off than with one process.
 """
 
-import asyncio
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ import structlog
 from app.protocol.events import CallerAudio, Event, PickedUp
 from app.runtime.book import MOST_RESUMES, Book
 from app.runtime.continuing import Earlier, earlier
+from app.runtime.deadline import within
 from app.runtime.effects import contained
 from app.runtime.invitations import TOKEN_S, digest_of
 from app.runtime.live_call import CallFacts, LiveCall
@@ -87,9 +87,9 @@ class Routing:
 
     async def _earlier(self, facts: CallFacts) -> Earlier | None:
         """The conversation that this call goes on with, looked for within bounds."""
+        looking = earlier(self._archive, facts.from_number, self._resume_s)
         try:
-            async with asyncio.timeout(LOOK_UP_S):
-                return await earlier(self._archive, facts.from_number, self._resume_s)
+            return await within(LOOK_UP_S, looking, self._book.spawn)
         except TimeoutError:
             return None
 
@@ -161,8 +161,7 @@ class Routing:
         """
         feed = None
         try:
-            async with asyncio.timeout(FETCH_S):
-                call = await self._taken(token, call_sid)
+            call = await within(FETCH_S, self._taken(token, call_sid), self._book.spawn)
             if call is None:
                 log.warning("stream_refused", reason="unknown_token", call_sid=call_sid)
             else:
@@ -204,8 +203,8 @@ class Routing:
         if self._book.lives(call_sid) or self._book.ended.reason(call_sid) is not None:
             return None
         try:
-            async with asyncio.timeout(LOOK_UP_S if op == "admit" else KNOW_S):
-                row = await self._archive.calls.get(call_sid)
+            patience_s = LOOK_UP_S if op == "admit" else KNOW_S
+            row = await within(patience_s, self._archive.calls.get(call_sid), self._book.spawn)
             if row is None:
                 return None
             if row.status == "ended":
@@ -253,13 +252,15 @@ class Routing:
         if not digest or digest == call.shared_digest:
             return
         try:
-            async with asyncio.timeout(KNOW_S):
-                await self._archive.writer.flush(call.call_id, KNOW_S)
-                await self._archive.leases.invite(call.call_id, digest, TOKEN_S)
+            await within(KNOW_S, self._invited(call.call_id, digest), self._book.spawn)
             call.shared_digest = digest
         except UNREACHABLE as exc:
             # The stream may still come to this process, which knows the token.
             log.warning("invitation_not_shared", reason=type(exc).__name__, call_id=call.call_id)
+
+    async def _invited(self, call_id: str, digest: str) -> None:
+        await self._archive.writer.flush(call_id, KNOW_S)
+        await self._archive.leases.invite(call_id, digest, TOKEN_S)
 
     async def answer(self, op: str, args: dict[str, Any]) -> dict[str, Any] | None:
         """Another process asks about a call that it takes to be here; None where it is not."""
