@@ -35,7 +35,9 @@ MAY_IMPORT = {
     "tools": {"tools", "call", "audio", "protocol", "errors"},
     "runtime": {"runtime", "jobs.port", "errors", *EVERYTHING_BELOW_RUNTIME},
     "http": {"http", "runtime", "tools", "call", "audio", "protocol", "jobs.port", "errors"},
-    "jobs": {"jobs", "services", "call.analysis", "call.notices", "protocol", "errors"},
+    "jobs": {
+        *("jobs", "services", "call.analysis", "call.forms", "call.notices", "protocol", "errors"),
+    },
     "emulators": {"emulators", "audio", "protocol.units"},
     "local": {"local", "emulators", "audio", "protocol.units"},
     "assembly": {"agents", "runtime", "jobs.port", "errors", *EVERYTHING_BELOW_RUNTIME},

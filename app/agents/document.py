@@ -10,8 +10,10 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from app.agents.forms import FieldName, Form
+from app.agents.part import Part
 from app.agents.values import (
     DURATION_SCHEMA,
     CallerId,
@@ -45,18 +47,6 @@ CALLER = "caller"
 GOODBYE = "end_call"
 """The word for ending the call where the name of a target could stand."""
 DEFAULT_VOICE = "marin"
-
-
-class Part(BaseModel):
-    """A part of the document: unknown fields are refused, nothing is converted."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        strict=True,
-        use_attribute_docstrings=True,
-    )
 
 
 class Greeting(Part):
@@ -302,6 +292,10 @@ class Agent(Part):
     """Whether the agent may promise to call back; null: it may not."""
     analysis: Annotated[Analysis, or_just("model", Analysis)] | None = None
     """What is asked about a call that is over; null: nothing."""
+    forms: Annotated[Mapping[FieldName, Form], empty_if_none] = {}
+    """What calls are to find out, by name."""
+    form: Text | None = Field(default=None, validate_default=True)
+    """Which of the forms is checked when a call is over; needs analysis."""
     webhooks: Annotated[tuple[Webhook, ...], none_if_none] = ()
     """Programs of yours that are told what happens."""
 
@@ -323,6 +317,18 @@ class Agent(Part):
     def _one_human(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value and HUMAN in info.data.get("transfer_targets", {}):
             refuse('is short for a target named "human", and there is one: remove either')
+        return value
+
+    @field_validator("form")
+    @classmethod
+    def _known_form(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None or not {"forms", "analysis"} <= info.data.keys():
+            return value
+        if value not in info.data["forms"]:
+            meant = next(iter(get_close_matches(value, info.data["forms"], n=1)), "")
+            refuse(f'unknown form "{value}"', meant=meant)
+        if info.data["analysis"] is None:
+            refuse("is checked by analysis, which is missing: add it")
         return value
 
     @field_validator("failure")

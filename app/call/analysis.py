@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.call.forms import Form, FormField, described, fitting
+
 SATISFACTION = ("terrible", "low", "partial", "high", "unknown")
 NEXT_ACTION = ("case_closed", "requires_expertise", "customer_will_send_info", "high_priority")
 MOST_CHARS = 400_000
@@ -43,6 +45,8 @@ class Wish:
     """When a call counts as successful; None: nobody asks."""
     sms: bool = False
     """A message to the caller is wanted as well."""
+    form: Form | None = None
+    """What the call was to find out; None: nothing in particular."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,12 @@ def transcript(record: Mapping[str, Any]) -> list[Line]:
     return lines
 
 
+def began(record: Mapping[str, Any]) -> str:
+    """When the call began, as a line above the transcript; empty where that is not known."""
+    at = (record.get("timestamps") or {}).get("created_at")
+    return f"The call began at {at}.\n" if at else ""
+
+
 def instructions(wish: Wish) -> str:
     """What the model is to do."""
     success = (
@@ -100,6 +110,7 @@ def instructions(wish: Wish) -> str:
             success,
             "`improvement`: what the agent could have done better.",
             sms,
+            *_asking(wish.form),
             "`citations`: for every fact you rely on the number of its line and words from it,"
             " copied exactly.",
             "Write in the language of the caller.",
@@ -111,6 +122,7 @@ def schema(wish: Wish) -> dict[str, Any]:
     """The answer's form, as strict mode wants it: everything required, nothing besides."""
     action = _table({"action": {"type": "string", "enum": list(wish.next_action)}, "reason": _TEXT})
     citation = _table({"line": {"type": "integer"}, "quote": _TEXT})
+    form = {"form": _table(_fields_of(wish.form))} if wish.form else {}
     return _table(
         {
             "short": _TEXT,
@@ -120,9 +132,37 @@ def schema(wish: Wish) -> dict[str, Any]:
             "success": {"type": ["boolean", "null"]},
             "improvement": _TEXT,
             "sms": {"type": ["string", "null"]},
+            **form,
             "citations": {"type": "array", "items": citation},
         }
     )
+
+
+def _asking(form: Form | None) -> list[str]:
+    """What the model is to do about the form."""
+    if form is None:
+        return []
+    return [
+        "`form`: for each of these fields the `value` that the caller said or confirmed, with the"
+        " number of the `line` that proves it and a `quote` from it, copied exactly; null, all"
+        " three, where it was not said. Guess nothing. A datetime is written like"
+        " 2026-11-21T18:00, a phone_number with + and country code, a number in digits, a boolean"
+        " as true or false. What is said of days is reckoned from when the call began.",
+        *(f"- {described(field)}" for field in form.fields),
+    ]
+
+
+def _fields_of(form: Form) -> dict[str, Any]:
+    return {
+        field.name: _table(
+            {
+                "value": {"type": ["string", "null"]},
+                "line": {"type": ["integer", "null"]},
+                "quote": {"type": ["string", "null"]},
+            }
+        )
+        for field in form.fields
+    }
 
 
 def judged(answer: str, wish: Wish, lines: Sequence[Line]) -> dict[str, Any]:
@@ -134,6 +174,7 @@ def judged(answer: str, wish: Wish, lines: Sequence[Line]) -> dict[str, Any]:
     if not isinstance(told, dict) or not _formed(told, wish):
         raise NoAnswer("invalid")
     citations, dropped = _verified(told["citations"], lines)
+    fields, unproven = _checked(wish.form, told, lines)
     analysis: dict[str, Any] = {
         "short": _clean(told["short"], _SHORT) if "short" in wish.summary else None,
         "long": _clean(told["long"], _LONG) if "long" in wish.summary else None,
@@ -144,9 +185,10 @@ def judged(answer: str, wish: Wish, lines: Sequence[Line]) -> dict[str, Any]:
             "reason": _clean(told["next_action"]["reason"], _LONG),
         },
         "improvement": _clean(told["improvement"], _LONG),
-        "fields": {},
+        "fields": fields,
+        "form": _summed_up(wish.form, fields) if wish.form else None,
         "citations": citations,
-        "citations_dropped": dropped,
+        "citations_dropped": dropped + unproven,
         "model": wish.model,
     }
     sms = _clean(told["sms"] or "", _SMS) if wish.sms else ""
@@ -206,7 +248,55 @@ def _formed(told: Mapping[str, Any], wish: Wish) -> bool:
         and (success is None or isinstance(success, bool))
         and (sms is None or isinstance(sms, str))
         and isinstance(told["citations"], list)
+        and (wish.form is None or _form_formed(told["form"], wish.form))
     )
+
+
+def _form_formed(given: Any, form: Form) -> bool:
+    if not isinstance(given, dict) or set(given) != {field.name for field in form.fields}:
+        return False
+    return all(
+        isinstance(one, dict)
+        and set(one) == {"value", "line", "quote"}
+        and (one["value"] is None or isinstance(one["value"], str))
+        for one in given.values()
+    )
+
+
+def _checked(
+    form: Form | None, told: Mapping[str, Any], lines: Sequence[Line]
+) -> tuple[dict[str, Any], int]:
+    """Each field with its ``status``, and how many values nothing in the call proves."""
+    if form is None:
+        return {}, 0
+    fields = {field.name: _field(field, told["form"][field.name], lines) for field in form.fields}
+    return fields, sum(1 for one in fields.values() if one["status"] == "unproven")
+
+
+def _field(field: FormField, given: Mapping[str, Any], lines: Sequence[Line]) -> dict[str, Any]:
+    empty = {"status": "missing", "value": None, "citation": None}
+    if given["value"] is None or not given["value"].strip():
+        return empty
+    citation = _found({"line": given["line"], "quote": given["quote"]}, lines)
+    if citation is None:
+        # What nobody said is not kept, not even as something that was wrong.
+        return empty | {"status": "unproven"}
+    value = fitting(field, _clean(given["value"], MOST_CHARS))
+    status = "invalid" if value is None else "filled"
+    return {"status": status, "value": value, "citation": citation}
+
+
+def _summed_up(form: Form, fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The form as the record has it."""
+    values = {name: one["value"] for name, one in fields.items() if one["status"] == "filled"}
+    missing = [one.name for one in form.fields if one.required and one.name not in values]
+    return {
+        "name": form.name,
+        "complete": not missing,
+        "values": values,
+        "missing": missing,
+        "invalid": [name for name, one in fields.items() if one["status"] == "invalid"],
+    }
 
 
 def _verified(given: Sequence[Any], lines: Sequence[Line]) -> tuple[list[dict[str, Any]], int]:

@@ -69,7 +69,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
         "messages_ignored": dict(sorted(report.ignored.items())),
         "turns": report.dialogue(),
         "transfers": _transfers(report, utc),
-        "form": None,
+        "form": form_of(report.analysis),
         "analysis": report.analysis,
         "recording": None,
         "custom_data": dict(report.custom_data),
@@ -84,16 +84,22 @@ def amended(record: Mapping[str, Any], *, kind: str, data: Mapping[str, Any]) ->
         told["custom_data"] = merged(told.get("custom_data") or {}, data)
     elif kind == "call.analyzed":
         told["analysis"] = data.get("analysis")
+        told["form"] = form_of(told["analysis"])
     elif kind == "callback.scheduled":
         told["disposition"] = CALLBACK
     return told
+
+
+def form_of(analysis: Any) -> Any:
+    """What the call found out, as the analysis checked it; None where nobody did."""
+    return analysis.get("form") if isinstance(analysis, Mapping) else None
 
 
 def kept_afterwards(
     record: Mapping[str, Any], before: Mapping[str, Any] | None
 ) -> Mapping[str, Any]:
     """``record``, told again by who held the call, with what others had added ``before``."""
-    added = ("custom_data", "analysis")
+    added = ("custom_data", "analysis", "form")
     return {**record, **{name: before[name] for name in added if before and name in before}}
 
 

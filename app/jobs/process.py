@@ -23,10 +23,11 @@ import structlog
 from phonenumbers import SUPPORTED_REGIONS
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.agents.document import Analysis
+from app.agents.document import Agent
 from app.agents.load import load_document
 from app.agents.problems import AgentFault
 from app.call.analysis import Wish
+from app.call.forms import Form, FormField
 from app.errors import OurFault
 from app.jobs.aftermath import LOOK_EVERY_S, Aftermath, Endpoint
 from app.jobs.client import DurableJobs
@@ -143,7 +144,7 @@ def _aftermath(settings: Settings, lease: Lease, me: str) -> Callable[[], Afterm
         Afterwards(open_engine(address)),
         DurableJobs(address),
         endpoints,
-        _analyst(settings, agent.analysis),
+        _analyst(settings, agent),
         _texter(settings, lease, me) if agent.analysis and agent.analysis.sms_summary else None,
     )
 
@@ -163,12 +164,15 @@ def _texter(settings: Settings, lease: Lease, me: str) -> Texter | None:
     )
 
 
-def _analyst(settings: Settings, wanted: Analysis | None) -> Analyst | str:
+def _analyst(settings: Settings, agent: Agent) -> Analyst | str:
     """Who analyses calls, or why nobody does."""
+    wanted = agent.analysis
     if wanted is None:
         return "not_wanted"
     if settings.openai_api_key is None:
         return "no_key"
+    fields = agent.forms[agent.form].fields if agent.form else ()
+    checked = tuple(FormField(**one.model_dump()) for one in fields)
     wish = Wish(
         wanted.model,
         wanted.summary,
@@ -176,6 +180,7 @@ def _analyst(settings: Settings, wanted: Analysis | None) -> Analyst | str:
         wanted.next_action,
         wanted.success,
         wanted.sms_summary is not None,
+        Form(agent.form, checked) if agent.form else None,
     )
     key = settings.openai_api_key.get_secret_value()
     return Analyst(wish, api_key=key, base_url=settings.openai_base_url)

@@ -12,7 +12,16 @@ from typing import Any
 
 import openai
 
-from app.call.analysis import NoAnswer, Wish, instructions, judged, schema, shown, transcript
+from app.call.analysis import (
+    NoAnswer,
+    Wish,
+    began,
+    instructions,
+    judged,
+    schema,
+    shown,
+    transcript,
+)
 
 PATIENCE_S = 90.0
 """For one answer, whole."""
@@ -37,7 +46,7 @@ class Analyst:
         lines = transcript(record)
         if not lines:
             return {"status": "skipped", "reason": "nothing_said", "analysis": None, "sms": None}
-        answer = await self._asked(shown(lines), _TOKENS * room)
+        answer = await self._asked(f"{began(record)}{shown(lines)}", _TOKENS * room)
         return judged(answer, self._wish, lines)
 
     async def _asked(self, text: str, tokens: int) -> str:

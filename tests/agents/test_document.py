@@ -474,3 +474,45 @@ def test_one_word_is_enough_where_one_word_says_it(agent_file: Path) -> None:
     assert agent.transcription.model == "whisper-x"
     assert agent.reasoning is not None
     assert agent.reasoning.effort == "low"
+
+
+CLAIM = """
+instructions: x
+analysis: {}
+forms:
+  claim:
+    fields:
+      - {name: policy, type: text, required: true, description: Policy number}
+      - {name: injuries, type: enum, values: [none, minor]}
+form: claim
+"""
+
+
+def test_a_form_is_what_a_call_is_to_find_out(agent_file: Path) -> None:
+    """Checked when the call is over."""
+    agent = agent_of(agent_file, CLAIM)
+
+    policy, injuries = agent.forms["claim"].fields
+    assert (agent.form, policy.required, policy.description) == ("claim", True, "Policy number")
+    assert injuries.values == ("none", "minor")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("form: claim", "form: clam", 'unknown form "clam" (did you mean "claim"?)'),
+        ("analysis: {}", "", "is checked by analysis, which is missing: add it"),
+        ("name: injuries", "name: policy", 'has two fields named "policy": rename one'),
+        (", values: [none, minor]", "", "belong to type: enum, which needs them"),
+        ("type: text, ", "type: text, values: [a], ", "belong to type: enum"),
+        ("type: text, ", 'type: text, pattern: "[", ', "is not a regular expression"),
+        ("type: text", "type: words", "type"),
+        ("name: policy", 'name: "policy number"', "1 to 64 letters"),
+    ],
+)
+def test_mistakes_in_a_form_are_named(agent_file: Path, old: str, new: str, problem: str) -> None:
+    """Before the port opens, with the place."""
+    assert CLAIM.count(old) == 1
+    agent_file.write_text(CLAIM.replace(old, new), encoding="utf-8")
+
+    assert any(problem in str(one) for one in check_file(agent_file)), check_file(agent_file)

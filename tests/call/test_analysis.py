@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.call.analysis import NoAnswer, Wish, judged, schema, shown, transcript
+from app.call.analysis import NoAnswer, Wish, instructions, judged, schema, shown, transcript
+from app.call.forms import Form, FormField
 
 WISH = Wish("m", success="The caller has an appointment.")
 RECORD = {
@@ -161,3 +162,95 @@ def test_what_was_not_wished_is_not_told() -> None:
 
     assert (analysis["long"], analysis["success"]) == (None, None)
     assert schema(wish)["properties"]["satisfaction"]["enum"] == ["good", "bad"]
+
+
+FORM = Form(
+    "claim",
+    (
+        FormField("what", required=True, description="What was hit"),
+        FormField("when", "datetime", required=True),
+        FormField("email", "email"),
+        FormField("hurt", "boolean", required=True),
+    ),
+)
+CLAIM = Wish("m", form=FORM)
+NOTHING = {"value": None, "line": None, "quote": None}
+
+
+def filled(**other: Any) -> dict[str, Any]:
+    """An answer with a form, of which nothing else was said."""
+    names = [field.name for field in FORM.fields]
+    return answer(form=dict.fromkeys(names, NOTHING) | other)
+
+
+def test_a_form_is_checked_against_what_was_said() -> None:
+    """What nothing proves and what does not fit its type are not values."""
+    analysis = analysed(
+        filled(
+            what={"value": "a post", "line": 1, "quote": "hit a post"},
+            when={"value": "yesterday", "line": 1, "quote": "I hit"},
+            hurt={"value": "false", "line": 1, "quote": "nobody is hurt"},
+        ),
+        CLAIM,
+    )
+
+    assert analysis["form"] == {
+        "name": "claim",
+        "complete": False,
+        "values": {"what": "a post"},
+        "missing": ["when", "hurt"],
+        "invalid": ["when"],
+    }
+    assert {name: one["status"] for name, one in analysis["fields"].items()} == {
+        **{"what": "filled", "when": "invalid", "email": "missing", "hurt": "unproven"}
+    }
+    assert analysis["fields"]["what"]["citation"] == {"turn": 1, "quote": "hit a post"}
+    assert analysis["fields"]["hurt"]["value"] is None
+    assert analysis["citations_dropped"] == 1
+
+
+def test_a_form_with_all_that_is_required_is_complete() -> None:
+    """What is not required may be missing."""
+    said = {"line": 1, "quote": "I hit a post"}
+
+    analysis = analysed(
+        filled(
+            what={"value": "a post", **said},
+            when={"value": "2026-11-20T18:00", **said},
+            hurt={"value": "false", **said},
+        ),
+        CLAIM,
+    )
+
+    assert (analysis["form"]["complete"], analysis["form"]["missing"]) == (True, [])
+    assert analysis["form"]["values"]["hurt"] is False
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        None,
+        [],
+        {},
+        {"what": NOTHING},
+        {**dict.fromkeys(("what", "when", "email", "hurt"), NOTHING), "more": NOTHING},
+        {**dict.fromkeys(("what", "when", "email"), NOTHING), "hurt": None},
+        {**dict.fromkeys(("what", "when", "email"), NOTHING), "hurt": {"value": None}},
+        {**dict.fromkeys(("what", "when", "email"), NOTHING), "hurt": {**NOTHING, "value": False}},
+    ],
+)
+def test_a_form_that_is_not_of_the_form_is_no_answer(form: Any) -> None:
+    """Strict mode is a promise of the server's."""
+    with pytest.raises(NoAnswer, match="invalid"):
+        analysed(answer(form=form), CLAIM)
+
+
+def test_the_form_is_asked_for_where_there_is_one() -> None:
+    """With all of its fields, as strict mode wants it; nobody else pays for it."""
+    fields = schema(CLAIM)["properties"]["form"]
+
+    assert fields["required"] == ["what", "when", "email", "hurt"]
+    assert "- what (text, required): What was hit" in instructions(CLAIM)
+    assert "form" not in schema(WISH)["properties"]
+    assert "`form`" not in instructions(WISH)
+    assert (analysed(answer())["form"], analysed(answer())["fields"]) == (None, {})

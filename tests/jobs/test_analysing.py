@@ -77,6 +77,38 @@ async def test_a_call_is_analysed_and_told(
     assert "[2] agent (interrupted, heard so far): I am sorry to hear" in desk.asked[0]["input"]
 
 
+async def test_the_form_of_the_document_is_checked(
+    house: House, receiver: Receiver, tmp_path: Path
+) -> None:
+    """What the caller said is in the record, what nobody said is missing."""
+    fields = [
+        {"name": "policy", "type": "text", "pattern": "[A-Z]{2}[0-9]{6}", "required": True},
+        {"name": "email", "type": "email", "required": True},
+    ]
+    form = {"forms": {"claim": {"fields": fields}}, "form": "claim", "analysis": {}}
+    file = agent_file(tmp_path, {"url": receiver.url}, **form)
+    nothing = {"value": None, "line": None, "quote": None}
+    policy = {"value": "AB123456", "line": 1, "quote": "My policy is AB123456"}
+    await a_call(house.address)
+    async with ResponsesDesk(KEY, [answer(form={"policy": policy, "email": nothing})]) as desk:
+        await house.start(**settings(desk, file))
+        await receiver.hears("call.analyzed")
+        await house.done("postcall:call_1")
+
+    expected = {
+        "name": "claim",
+        "complete": False,
+        "values": {"policy": "AB123456"},
+        "missing": ["email"],
+        "invalid": [],
+    }
+    [told] = receiver.told("call.analyzed")
+    assert not desk.faults
+    assert told["data"]["analysis"]["form"] == expected
+    assert (await record(house))["form"] == expected
+    assert desk.asked[0]["input"].startswith("The call began at 20")
+
+
 async def test_a_process_killed_while_it_asks_leaves_one_analysis(
     house: House, receiver: Receiver, tmp_path: Path
 ) -> None:
