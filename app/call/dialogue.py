@@ -370,9 +370,9 @@ class Dialogue:
     def _order_failed(self, reason: str, now_ms: int) -> list[c.Command]:
         """The model wished for nothing and is told all the same: the caller was."""
         out = self._parts.orders.done("failed", reason)
-        if self._parts.link.state is not Link.READY:
-            return out
         note = NOT_THROUGH.format(target=self._parts.transfer.target, reason=reason)
         self._parts.transcript.note(note, now_ms)
+        if self._parts.link.state is not Link.READY:
+            return out  # The line that is to come is told what is in the transcript.
         out.append(c.AddMessage("system", note))
         return out + self._parts.responses.ask(c.CreateResponse("not_through"), now_ms)

@@ -10,7 +10,7 @@ from typing import Any
 from app.call.departure import Departure
 from app.call.farewell import Parting
 from app.call.model_link import Link
-from app.call.orders import Order, spoken
+from app.call.orders import Order
 from app.call.parts import Parts
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -92,8 +92,7 @@ class Obeying:
             return self._refused("call_ending")
         if parts.link.state is not Link.READY:
             return self._refused("model_away")
-        parts.orders.says(now_ms)
-        return parts.responses.ask(spoken(order.text), now_ms)
+        return parts.responses.ask(parts.orders.says(order.text, now_ms), now_ms)
 
     def say_overdue(self, now_ms: int) -> list[c.Command]:
         """What was ordered should have been heard by now; as long as it is, it lasts."""

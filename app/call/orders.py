@@ -25,7 +25,7 @@ SAY = "say"
 SAID_WITHIN_MS = 15_000
 """From the order to its last word being heard, unless it is being heard."""
 MOST_WAITING = 32
-CALL_OVER = "call_over"
+STREAM_OVER = "stream_over"
 
 
 class Orders:
@@ -37,6 +37,7 @@ class Orders:
         self._failed: deque[str] = deque(maxlen=2 * MOST_WAITING)
         """Orders that something may stand after."""
         self._spoken = Spoken.NONE
+        self._wanted: CreateResponse | None = None
         self.current: Order | None = None
 
     def take(self, order: Order) -> list[Command]:
@@ -82,10 +83,12 @@ class Orders:
         self._spoken = Spoken.NONE
         self._alarms.clear(Alarm.ORDERED)
 
-    def says(self, now_ms: int) -> None:
-        """The model is asked to say what was ordered."""
+    def says(self, text: str, now_ms: int) -> CreateResponse:
+        """What asks the model to say an operator's text as it stands."""
         self._spoken = Spoken.SAYING
+        self._wanted = CreateResponse(SAY, verbatim(text), tools=False)
         self._alarms.set(Alarm.ORDERED, now_ms + SAID_WITHIN_MS)
+        return self._wanted
 
     def lasts(self, until_ms: int) -> None:
         """It is being heard, and looked at again then."""
@@ -95,6 +98,8 @@ class Orders:
         """A response ended; ``cut``: the caller spoke over it, and it is not asked for again."""
         if self._spoken is not Spoken.SAYING or response.purpose != SAY or response.failed:
             return []
+        if response.asked not in (None, self._wanted):
+            return []  # What was given up before this, and has come to its end after all.
         if cut:
             return self.done("failed", "interrupted")
         if response.spoke:
@@ -111,12 +116,7 @@ class Orders:
 
     def over(self) -> list[Command]:
         """The stream ends: nothing of what is left is carried out."""
-        out = self.done("failed", CALL_OVER)
+        out = self.done("failed", STREAM_OVER)
         while self._waiting:
-            out += self._over(self._waiting.popleft(), "dropped", CALL_OVER)
+            out += self._over(self._waiting.popleft(), "dropped", STREAM_OVER)
         return out
-
-
-def spoken(text: str) -> CreateResponse:
-    """What asks the model to say an operator's text as it stands."""
-    return CreateResponse(SAY, verbatim(text), tools=False)

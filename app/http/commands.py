@@ -39,7 +39,7 @@ class Transfer(_Command):
     type: Literal["transfer"]
     target: Annotated[str, Field(min_length=1, max_length=200)]
     """A name from the agent document; never a number."""
-    announcement: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    announcement: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     """What the caller is told before, word for word; absent: in the agent's own words."""
 
 
@@ -68,7 +68,9 @@ def _listed(given: Any) -> Any:
 
 
 Commands = Annotated[
-    list[Command], Field(min_length=1, max_length=MOST_COMMANDS), BeforeValidator(_listed)
+    list[Command],
+    Field(min_length=1, max_length=MOST_COMMANDS),
+    BeforeValidator(_listed, json_schema_input_type=Command | list[Command]),
 ]
 """One, or several that are carried out in their order."""
 

@@ -49,7 +49,7 @@ REFUSALS = {
     "unknown_target": "there is no such target",
     "too_many": "too many commands wait for their turn",
     "interrupted": "the caller spoke over it",
-    "call_over": "the call is over",
+    "stream_over": "the caller's audio ended before",
 }
 """Why an order was refused, by the machine's word for it."""
 AWAY = {"model_away": "the model's connection is being made again: ask again in a moment"}
@@ -300,6 +300,8 @@ class Commanding:
         except CarrierFault as fault:
             if not fault.unclear:
                 self._not_transferred(call, wish, fault.reason)
+                if fault.reason == "call_over":
+                    raise CallerFault("call_over", "the call is over") from fault
                 raise
             # Twilio comes for the document by itself, or has it: the caller is being put through.
             outcome, state = f"unclear:{fault.reason}", "accepted"
@@ -380,7 +382,7 @@ def _no_answer() -> OurFault:
 
 
 def _became(call: LiveCall, wish: Wish) -> Became:
-    state, reason = call.report.commands.get(wish.command_id, ("failed", "call_over"))
+    state, reason = call.report.commands.get(wish.command_id, ("failed", "stream_over"))
     return Became(wish.command_id, wish.type, state, reason)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from app.call.announcement import WATCHDOG_MS
 from app.call.dialogue import NOT_THROUGH
+from app.call.leaving import STOP_MS
 from app.call.machine import CallMachine
 from app.call.orders import MOST_WAITING, SAID_WITHIN_MS
 from app.call.plan import CallPlan
@@ -181,8 +182,8 @@ def test_an_end_that_stands_after_nothing_waits_for_nobody() -> None:
     machine.handle(e.MessageOrdered("M", "system", "x", after="S"), 0)
 
     assert machine.handle(e.HangUpOrdered("operator_ended", "H"), 10) == [
-        c.OrderDone("S", "failed", "call_over"),
-        c.OrderDone("M", "dropped", "call_over"),
+        c.OrderDone("S", "failed", "stream_over"),
+        c.OrderDone("M", "dropped", "stream_over"),
         c.HangUp(),
     ]
 
@@ -248,6 +249,39 @@ def test_words_that_are_never_heard_are_given_up() -> None:
     assert completed("M") in out
 
 
+def test_words_that_come_after_they_were_given_up_are_not_those_that_follow() -> None:
+    """The second order is over when its own words were heard."""
+    machine = on_the_phone(PLAN)
+    machine.handle(SAY, 0)
+    machine.handle(e.SayOrdered("S2", "Here I am."), 0)
+    machine.handle(started("R2", "say"), 10)
+    for now_ms in range(1_000, SAID_WITHIN_MS, 1_000):
+        machine.handle(e.SpeechText("R2", "B", 0, ""), now_ms)
+        machine.wake(now_ms)
+    machine.wake(SAID_WITHIN_MS)
+
+    name = say(machine, 100, SAID_WITHIN_MS + 10, item_id="B", response_id="R2")[-1]
+    out = machine.handle(done("R2"), SAID_WITHIN_MS + 20)
+    assert out == [c.CreateResponse("say", verbatim("Here I am."), tools=False)]
+    assert machine.handle(e.MarkReturned(name), SAID_WITHIN_MS + 120) == []
+    name = spoken(machine, "say", "R3", SAID_WITHIN_MS + 200)
+    assert machine.handle(e.MarkReturned(name), SAID_WITHIN_MS + 500) == [completed("S2")]
+
+
+def test_a_refused_redirect_is_known_to_the_line_that_comes() -> None:
+    """The one before it was lost meanwhile."""
+    machine = on_the_phone(PLAN)
+    machine.handle(e.ModelLineLost(1006, "abnormal"), 10)
+    machine.handle(TRANSFER, 20)
+    machine.handle(e.TransferUnclear("timed_out"), 30)
+
+    out = machine.wake(30 + STOP_MS)
+
+    assert c.OrderDone("O", "failed", "timed_out") in out
+    told = NOT_THROUGH.format(target="billing", reason="timed_out")
+    assert c.AddMessage("system", told) in machine.handle(e.ModelReady("sess_2"), 31 + STOP_MS)
+
+
 def test_a_long_text_is_heard_to_its_end() -> None:
     """Only what stands still is given up."""
     machine = on_the_phone(PLAN)
@@ -297,9 +331,9 @@ def test_a_caller_who_hangs_up_ends_all_of_it() -> None:
         machine.handle(order, 0)
 
     assert machine.handle(e.StreamStopped(), 100) == [
-        c.OrderDone("O", "failed", "call_over"),
-        c.OrderDone("M", "dropped", "call_over"),
-        c.OrderDone("H", "dropped", "call_over"),
+        c.OrderDone("O", "failed", "stream_over"),
+        c.OrderDone("M", "dropped", "stream_over"),
+        c.OrderDone("H", "dropped", "stream_over"),
         c.EndStream("caller_hangup"),
     ]
 
