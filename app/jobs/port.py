@@ -20,6 +20,11 @@ class Retry:
     after_s: int
     """From the end of one attempt to the next; calling hours may make it longer."""
 
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """As it was before ``asdict``; unknown names are a newer version's and are ignored."""
+        return cls(**{name: given[name] for name in cls.__slots__ if name in given})
+
 
 @dataclass(frozen=True, slots=True)
 class Dial:
@@ -49,7 +54,7 @@ class Dial:
     def of(cls, given: Mapping[str, Any]) -> Self:
         """As it was before ``to_json``; unknown names are a newer version's and are ignored."""
         known = {name: given[name] for name in cls.__slots__ if name in given}
-        retries = {why: Retry(**one) for why, one in known.pop("retries", {}).items()}
+        retries = {why: Retry.of(one) for why, one in known.pop("retries", {}).items()}
         return cls(**known, retries=retries)
 
 

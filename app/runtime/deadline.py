@@ -26,8 +26,13 @@ async def within(
     Raises TimeoutError then, at once, and what ``UNREACHABLE`` names. Cancelling is safe.
     """
     answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    asked = False
 
     async def ask() -> None:
+        nonlocal asked
+        if answer.done():
+            return
+        asked = True
         try:
             async with asyncio.timeout(seconds):
                 found = await work
@@ -38,5 +43,12 @@ async def within(
             if not answer.done():
                 answer.set_result(found)
 
-    spawn(contained(ask(), None), "within")
-    return await asyncio.wait_for(answer, seconds)
+    async def begun() -> None:
+        await contained(ask(), None)
+
+    try:
+        spawn(begun(), "within")
+        return await asyncio.wait_for(answer, seconds)
+    finally:
+        if not asked:
+            work.close()

@@ -73,7 +73,7 @@ class Order:
     def of(cls, given: Mapping[str, Any]) -> Self:
         """As it was before ``to_json``; unknown names are a newer version's and are ignored."""
         known = {name: given[name] for name in cls.__slots__ if name in given}
-        retries = {why: Retry(**one) for why, one in known.pop("retries", {}).items()}
+        retries = {why: Retry.of(one) for why, one in known.pop("retries", {}).items()}
         return cls(**known, retries=retries)
 
     @property

@@ -27,6 +27,7 @@ from app.protocol.twilio_webhooks import FINAL_STATUSES, CallStatus
 from app.runtime.adoption import adopted
 from app.runtime.book import Book
 from app.runtime.continuing import recalled
+from app.runtime.effects import contained
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.orders import Order
 from app.runtime.routing import Routing
@@ -356,7 +357,10 @@ class Outbound:
         return self._keep(call, Order.of(call.report.order))
 
     async def watch(self) -> None:
-        """Look after what waits, until ``close``; begins with what was left by others."""
+        """Look after what waits, until ``close``; begins with what was left by others.
+
+        An order that cannot be read is another version's, and takes nobody along.
+        """
         await self._recover()
         while not self._closing:
             due_s = min((one.look_at_s for one in self._queued.values()), default=None)
@@ -367,7 +371,7 @@ class Outbound:
             now_s = time.monotonic()
             for queued in [one for one in self._queued.values() if one.look_at_s <= now_s]:
                 if not self._closing:
-                    await self._look(queued)
+                    await contained(self._look(queued), None)
 
     def close(self) -> None:
         """What waits goes on waiting, for whoever Twilio asks next."""
@@ -377,10 +381,11 @@ class Outbound:
     async def _recover(self) -> None:
         try:
             page = await self._archive.page(Filters(status="queued"), None, _RECOVERED)
-            for row in page.calls:
-                await self._found(row.call_id)
         except PatchlineFault as fault:
             log.warning("orders_not_recovered", reason=fault.reason)
+            return
+        for row in page.calls:
+            await contained(self._found(row.call_id), None)
 
     async def _look(self, queued: Queued) -> None:
         """What the job, or another process, has made of a call that waits."""

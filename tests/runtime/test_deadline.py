@@ -1,6 +1,7 @@
 """Waiting for a database that does not answer, and does not even let go."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -62,3 +63,13 @@ async def test_a_fault_of_ours_ends_nothing_but_the_waiting() -> None:
     async with tasks() as spawn:
         with pytest.raises(TimeoutError):
             await within(0.01, fail(KeyError("ours")), spawn)
+
+
+async def test_what_nobody_began_is_closed() -> None:
+    """The process ends, and with it the tasks: nothing complains of what was not awaited."""
+    work = answer(7)
+
+    with pytest.raises(TimeoutError):
+        await within(0.01, work, lambda never_begun, _name: never_begun.close())
+
+    assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED

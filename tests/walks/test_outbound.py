@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -416,12 +417,10 @@ async def test_an_order_is_taken_back_until_somebody_is_being_called(tmp_path: P
     assert list(jobs.runs) == [call_id, live["call_id"]]
 
 
-async def test_an_order_that_another_process_took_is_answered_here(tmp_path: Path) -> None:
-    """That process may have ended since; its task is in the call's first fact."""
-    call_id = f"call_{'7' * 24}"
-    (tmp_path / "data").mkdir(mode=0o700)
-    archive = Archive(f"sqlite:///{tmp_path}/data/patchline.db")
-    order_ = Order(to=TO, from_=FROM, task="Say that the shoes are ready.")
+async def kept_order(folder: Path, call_id: str, order_: dict[str, Any]) -> None:
+    """An order that another process took and did not live to see answered."""
+    (folder / "data").mkdir(mode=0o700, exist_ok=True)
+    archive = Archive(f"sqlite:///{folder}/data/patchline.db")
     told = {"direction": "outbound", "from_number": FROM, "to_number": TO}
     async with archive.opened(), asyncio.TaskGroup() as group:
         group.create_task(archive.writer.run())
@@ -436,9 +435,19 @@ async def test_an_order_that_another_process_took_is_answered_here(tmp_path: Pat
                 created_at=datetime.now(UTC),
             )
         )
-        created = Fact("call.created", 0, {**told, "order": order_.to_json()})
-        archive.writer.append(call_id, 1, created)
+        archive.writer.append(call_id, 1, Fact("call.created", 0, {**told, "order": order_}))
         await archive.writer.close(5)
+
+
+@pytest.mark.parametrize("later", [{}, {"busy": {"times": 1, "after_s": 9, "jitter_s": 2}}])
+async def test_an_order_that_another_process_took_is_answered_here(
+    tmp_path: Path, later: dict[str, Any]
+) -> None:
+    """That process may have ended since, or be of a later version; its task is in the call's
+    first fact."""
+    call_id = f"call_{'7' * 24}"
+    order_ = Order(to=TO, from_=FROM, task="Say that the shoes are ready.")
+    await kept_order(tmp_path, call_id, {**order_.to_json(), "retries": later})
     async with placing(tmp_path) as (s, jobs):
         waiting = await s.get(f"/v1/calls/{call_id}")
         dial = order_.dial(call_id, PUBLIC_URL)
@@ -454,3 +463,18 @@ async def test_an_order_that_another_process_took_is_answered_here(tmp_path: Pat
     seeded = next(e for e in s.session.client_events if e["type"] == "conversation.item.create")
     assert "the shoes are ready" in str(seeded)
     assert (record["end_reason"], record["carrier"]["call_sid"]) == ("caller_hangup", call.call_sid)
+
+
+async def test_an_order_that_cannot_be_read_takes_nobody_along(tmp_path: Path) -> None:
+    """It is there at every start."""
+    call_id = f"call_{'8' * 24}"
+    await kept_order(tmp_path, call_id, {"whom": "who knows"})
+    async with placing(tmp_path) as (s, _):
+        _, queued = await order(s)
+        call = await placed(s)
+        await call.stream_started()
+        await call.hang_up()
+        await ended(s, queued["call_id"])
+
+        with closing(sqlite3.connect(tmp_path / "data" / "patchline.db")) as database, database:
+            database.execute("UPDATE calls SET erased = 1 WHERE call_id = ?", (call_id,))
