@@ -82,8 +82,8 @@ async def test_callers_in_a_quiet_room_are_understood() -> None:
 
 
 async def test_callers_in_noise_are_understood_mostly() -> None:
-    """Required: 0.85 at 20 dB above white noise. A third of them here, all in the report."""
-    heard = await outcomes(EXPECTED[::3], snr_db=20, doubting=False)
+    """Required: 0.85 at 20 dB above white noise. A fifth of them here, all in the report."""
+    heard = await outcomes(EXPECTED[::5], snr_db=20, doubting=False)
 
     assert share(one.streamed == one.wanted for one in heard) >= 0.85
 
@@ -98,7 +98,7 @@ async def test_unrelated_sentences_are_mostly_refused() -> None:
 
 async def test_voices_and_words_nothing_was_tuned_on_are_seldom_taken_for_others() -> None:
     """50 of 60 were right and none wrong when they were first heard, 2026-11-21."""
-    heard = await outcomes(HELD_OUT[::2])
+    heard = await outcomes(HELD_OUT[::3])
 
     assert share(one.believed == one.wanted for one in heard) >= 0.75
     assert share(one.believed not in {None, one.wanted} for one in heard) <= 0.05
@@ -106,7 +106,7 @@ async def test_voices_and_words_nothing_was_tuned_on_are_seldom_taken_for_others
 
 async def test_a_sharply_cut_band_is_asked_again_rather_than_misunderstood() -> None:
     """300 to 3400 Hz cost 8 of 60; what was lost was refused and not taken for another."""
-    heard = await outcomes(HELD_OUT[:24], narrow=True)
+    heard = await outcomes(HELD_OUT[1::4], narrow=True)
 
     assert share(one.believed == one.wanted for one in heard) >= 0.5
     assert share(one.believed not in {None, one.wanted} for one in heard) <= 0.1

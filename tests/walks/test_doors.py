@@ -277,7 +277,7 @@ async def test_call_number_n_and_one_hears_a_sentence(tmp_path: Path) -> None:
         await fourth.heard_at_least(100)
 
 
-async def test_a_thousand_webhooks_without_a_stream_leave_nothing(
+async def test_hundreds_of_webhooks_without_a_stream_leave_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """D-TAC-7: whatever a webhook opens must go by itself when nobody comes."""
@@ -292,7 +292,7 @@ async def test_a_thousand_webhooks_without_a_stream_leave_nothing(
                 status, _ = await s.post("/incoming-call", incoming(call_sid))
                 assert status == 200
 
-        sids = [new_sid("CA") for _ in range(1000)]
+        sids = [new_sid("CA") for _ in range(300)]
         await asyncio.gather(*map(one, sids))
         await until(lambda: not s.board.book.unfinished)
 
