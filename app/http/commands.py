@@ -26,14 +26,14 @@ class _Command(BaseModel):
         return self.model_dump(exclude={"type"}, exclude_none=True)
 
 
-class EndCall(_Command):
+class EndCallCommand(_Command):
     """Hang up; the record says ``operator_ended``. Alone, or first in a list, it waits for
     nothing."""
 
     type: Literal["end_call"]
 
 
-class Transfer(_Command):
+class TransferCommand(_Command):
     """Put the caller through, once they have heard that they are."""
 
     type: Literal["transfer"]
@@ -43,7 +43,7 @@ class Transfer(_Command):
     """What the caller is told before, word for word; absent: in the agent's own words."""
 
 
-class Say(_Command):
+class SayCommand(_Command):
     """Have the agent say something; completed when it was heard."""
 
     type: Literal["say"]
@@ -51,7 +51,7 @@ class Say(_Command):
     """Word for word."""
 
 
-class AddMessage(_Command):
+class AddMessageCommand(_Command):
     """Tell the model something, without asking it to speak about it."""
 
     type: Literal["add_message"]
@@ -60,7 +60,9 @@ class AddMessage(_Command):
     text: Annotated[str, Field(min_length=1, max_length=8_000)]
 
 
-Command = Annotated[EndCall | Transfer | Say | AddMessage, Field(discriminator="type")]
+Command = Annotated[
+    EndCallCommand | TransferCommand | SayCommand | AddMessageCommand, Field(discriminator="type")
+]
 
 
 def _listed(given: Any) -> Any:
@@ -106,6 +108,7 @@ def routes(commanding: Commanding, check: Callable[..., Awaitable[None]]) -> API
         operation_id="command_call",
         summary="Do something with a live call",
         response_model=TakenCommands,
+        response_description="Taken; something of it goes on",
         responses={
             200: {"model": TakenCommands, "description": "All of it has been done"},
             **described(401, 404, 409, 413, 422, 502, 503),

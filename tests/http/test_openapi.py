@@ -57,6 +57,22 @@ async def test_the_record_and_its_refusals_are_described(s: Stage) -> None:
     assert operation["security"]
 
 
+async def test_a_command_is_one_of_several_or_a_list(s: Stage) -> None:
+    """Each kind under its own name: a generator makes classes of these."""
+    document = await described(s)
+    operation = operations(document)["post /v1/calls/{call_id}/commands"]
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+
+    one, several = body["anyOf"]
+    kinds = one["discriminator"]["mapping"]
+    assert set(kinds) >= {"end_call", "transfer", "say", "add_message"}
+    assert several["items"]["discriminator"]["mapping"] == kinds
+    schemas = document["components"]["schemas"]
+    assert {ref.rpartition("/")[2] for ref in kinds.values()} <= set(schemas)
+    assert not [name for name in schemas if name.endswith(("-Input", "-Output")) or "__" in name]
+    assert {"200", "202", "404", "409", "413", "422", "502", "503"} <= set(operation["responses"])
+
+
 async def test_every_operation_has_a_tag_a_summary_and_its_refusals(s: Stage) -> None:
     """Twilio's own routes stand apart: nobody but Twilio can call them."""
     document = await described(s)
