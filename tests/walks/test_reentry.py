@@ -70,16 +70,6 @@ class Pair:
         except aiohttp.ClientConnectionError:
             return None
 
-    async def post(self, port: int, path: str) -> int:
-        """The status of an order to end a call."""
-        headers = {"Authorization": f"Bearer {API_KEY}"}
-        url = f"http://127.0.0.1:{port}{path}"
-        async with (
-            aiohttp.ClientSession(headers=headers) as client,
-            client.post(url, json={"type": "end_call"}) as answer,
-        ):
-            return answer.status
-
     async def ended(self, port: int, call: EmulatedCall) -> dict[str, Any]:
         """The record of a call that has ended."""
         async with asyncio.timeout(20):
@@ -318,28 +308,6 @@ def expire_leases(url: str) -> None:
     """As if the owners had been silent for a minute."""
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as database:
         database.execute("UPDATE calls SET lease_until = now() - interval '1 minute'")
-
-
-async def test_the_operator_ends_a_call_at_any_process(
-    tmp_path: Path,
-    postgres_url: str,  # noqa: F811 - a fixture
-) -> None:
-    """Also where its own process does not answer any more: Twilio is told then."""
-    async with pair(tmp_path, database_url=postgres_url) as p:
-        first, second = await p.start(), await p.start()
-        p.front.to = [first]
-        calls = [await talked(p), await talked(p)]
-
-        assert await p.post(second, f"/v1/calls/{calls[0].call_sid}/commands") == 202
-        await calls[0].ended()
-        assert (await p.ended(second, calls[0]))["end_reason"] == "operator_ended"
-
-        p.front.to = [second]
-        await p.front.drop_kept()
-        p.processes[first].send_signal(signal.SIGSTOP)
-        assert await p.post(second, f"/v1/calls/{calls[1].call_sid}/commands") == 200
-        await calls[1].ended()
-        assert await p.post(second, "/v1/calls/call_of_nobody/commands") == 404
 
 
 async def test_a_stream_that_goes_astray_is_invited_again(
