@@ -13,12 +13,15 @@ from base64 import b64encode
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
-from aiohttp.abc import AbstractResolver, ResolveResult
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp.abc import AbstractResolver, ResolveResult
 
 MOST_NUMBERS = 50
 """One page of Twilio's; who has more is told that these were looked at."""
@@ -231,12 +234,17 @@ class Checks:
 
     async def _ask(self, url: str, headers: dict[str, str]) -> _Answer:
         """The answer to a GET; redirects are answers. Raises ``_Unanswered``."""
+        # Eight megabytes, for who looks at the first page; in a thread, because calls go on.
+        await asyncio.get_running_loop().run_in_executor(self._names, import_module, "aiohttp")
+        import aiohttp  # noqa: PLC0415
+
+        resolver = cast("AbstractResolver", _Resolver(self._names))
         plain = {"User-Agent": "Patchline", "Accept-Encoding": "identity", **headers}
         try:
             async with (
                 asyncio.timeout(self._limits.within_s),
                 aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(resolver=_Resolver(self._names)),
+                    connector=aiohttp.TCPConnector(resolver=resolver),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     auto_decompress=False,
                 ) as client,
@@ -246,7 +254,7 @@ class Checks:
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as exc:
             raise _Unanswered(_why(exc)) from exc
 
-    async def _body(self, reply: aiohttp.ClientResponse) -> bytes:
+    async def _body(self, reply: "aiohttp.ClientResponse") -> bytes:
         body = bytearray()
         async for piece in reply.content.iter_any():
             body += piece
@@ -255,29 +263,29 @@ class Checks:
         return bytes(body)
 
 
-class _Resolver(AbstractResolver):
-    """Looks names up in threads that nobody else waits for."""
+class _Resolver:
+    """Looks names up in threads that nobody else waits for: aiohttp's ``AbstractResolver``."""
 
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self._threads = threads
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    ) -> "list[ResolveResult]":
         """Raises OSError, as a look-up does."""
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(
             self._threads, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
         )
         return [
-            ResolveResult(
-                hostname=host,
-                host=str(address[0]),
-                port=port,
-                family=kind,
-                proto=protocol,
-                flags=socket.AI_NUMERICHOST,
-            )
+            {
+                "hostname": host,
+                "host": str(address[0]),
+                "port": port,
+                "family": kind,
+                "proto": protocol,
+                "flags": socket.AI_NUMERICHOST,
+            }
             for kind, _, protocol, _, address in found
         ]
 
@@ -287,6 +295,8 @@ class _Resolver(AbstractResolver):
 
 def _why(exc: Exception) -> str:
     """Why nothing came back; the narrower classes first, they are kinds of the wider ones."""
+    import aiohttp  # noqa: PLC0415
+
     if isinstance(exc, TimeoutError):
         return "timed_out"
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
