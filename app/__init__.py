@@ -55,7 +55,10 @@ A line of code about ... belongs in ...
     caller audio before the model is ready; gaps     `app/call/hearing.py`
     agent audio before the caller is there           `app/call/overture.py`
     a caller who never pauses: noise                 `app/call/noise.py`
-    keys the caller presses                          `app/call/digits.py`
+    keys the caller presses: a turn                  `app/call/digits.py`
+    … something that was asked for                   `app/call/keypad.py`
+    … who is told of it, and who is not              `app/call/keying.py`
+    … what they sound like                           `app/call/key_tones.py`
     what a tool call is answered with                `app/call/toolbook.py`
     a call we placed: who speaks first; machines     `app/call/answering.py`
     putting through, hanging up                      `app/call/transfer.py`,
@@ -84,6 +87,7 @@ A line of code about ... belongs in ...
     what was sent, played and heard, in order        `app/call/timeline.py`
     a call's policies, as plain values               `app/call/plan.py`
     what an operator may write                       `app/agents/document.py`,
+                                                     `app/agents/dtmf.py`,
                                                      `app/agents/values.py`
     how a document is read and its mistakes told     `app/agents/load.py`,
                                                      `app/agents/problems.py`

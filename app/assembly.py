@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.agents.document import Agent, Target, Voice
+from app.agents.dtmf import Dtmf, DtmfPreset
 from app.agents.load import AgentDocument
-from app.call.plan import CallPlan, ToolPlan
+from app.call.plan import CallPlan, DigitsPreset, ToolPlan
 from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
@@ -53,6 +54,8 @@ def plan(agent: Agent, *, calls_back: bool = False) -> CallPlan:
         }
         | built_in,
         targets=tuple(agent.targets),
+        presets={name: _preset(preset) for name, preset in agent.dtmf.presets.items()},
+        keys_interrupt=agent.interruptible == "any",
     )
 
 
@@ -76,7 +79,9 @@ def session(agent: Agent, tools: Registry, *, calls_back: bool = False) -> Sessi
         transcription=_transcription(agent),
         tools=(
             *tools.schemas(),
-            *builtin.builtin_schemas(_descriptions(agent.targets), calls_back=calls_back),
+            *builtin.builtin_schemas(
+                _descriptions(agent.targets), _wanted(agent.dtmf), calls_back=calls_back
+            ),
         ),
         reasoning=agent.reasoning.model_dump() if agent.reasoning else None,
     )
@@ -98,6 +103,42 @@ def _transcription(agent: Agent) -> dict[str, Any] | None:
 
 def _descriptions(targets: Mapping[str, Target]) -> dict[str, str]:
     return {name: target.description for name, target in targets.items()}
+
+
+def _wanted(dtmf: Dtmf) -> dict[str, str]:
+    return {name: _how(preset) for name, preset in dtmf.presets.items()}
+
+
+def _how(preset: DtmfPreset) -> str:
+    """What the model has to know of a preset, to ask for it."""
+    count = f"{preset.num_digits} digits" if preset.num_digits else ""
+    if preset.max_digits:
+        count = f"{preset.min_digits or 1} to {preset.max_digits} digits"
+    choices = "; ".join(f"{key} for {what}" for key, what in preset.choices.items())
+    ending = "" if preset.num_digits or not preset.finish_on_key else preset.finish_on_key
+    told = (
+        preset.description,
+        choices or count,
+        f"to be finished with the key {ending}" if ending else "",
+        "secret" if preset.sensitive else "",
+    )
+    return ", ".join(filter(None, told))
+
+
+def _preset(preset: DtmfPreset) -> DigitsPreset:
+    return DigitsPreset(
+        num_digits=preset.num_digits,
+        min_digits=preset.min_digits or 1,
+        max_digits=preset.max_digits,
+        finish_on_key=preset.finish_on_key or "",
+        first_digit_timeout_ms=preset.first_digit_timeout_ms,
+        inter_digit_timeout_ms=preset.inter_digit_timeout_ms,
+        ignore_speech=preset.ignore_speech,
+        stop_after=preset.stop_after,
+        sensitive=preset.sensitive,
+        choices=dict(preset.choices),
+        retries=preset.retries,
+    )
 
 
 def scripts(agent: Agent, origin: str, *, process: str = "") -> Scripts:

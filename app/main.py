@@ -140,6 +140,7 @@ def switchboard(
             run_tool=_tool_runner(tools, call, callbacks),
             transfer_twiml=lambda target: signalling.transfer_twiml(call, target),
             failure_twiml=scripts.failure,
+            kept=call.kept,
         )
         return Runner(
             plan,

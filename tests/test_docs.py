@@ -133,7 +133,7 @@ def _first_two(row: list[str]) -> tuple[str, str]:
 
 def test_every_built_in_tool_is_documented_with_its_arguments() -> None:
     """Their names and arguments are stable: agents' instructions mention them."""
-    schemas = builtin_schemas({"human": ""}, calls_back=True)
+    schemas = builtin_schemas({"human": ""}, {"pin": ""}, calls_back=True)
     built = {
         schema["name"]: [
             name if name in schema["parameters"].get("required", []) else f"{name}?"
@@ -162,6 +162,7 @@ def test_every_field_of_the_agent_document_is_documented() -> None:
         ("webhook field", ["webhooks", 0]),
         ("analysis field", ["analysis"]),
         ("call-back field", ["callbacks"]),
+        ("preset field", ["dtmf", "presets", "pin"]),
     ],
 )
 def test_every_field_of_a_table_is_documented_with_its_default(
@@ -169,7 +170,7 @@ def test_every_field_of_a_table_is_documented_with_its_default(
 ) -> None:
     """Whether something must be written is the first question about it."""
     kinds = {"desk": "Target", "find": "PythonTool", "failure": "Failure", "0": "Webhook"}
-    kinds |= {"analysis": "Analysis", "callbacks": "Callbacks"}
+    kinds |= {"analysis": "Analysis", "callbacks": "Callbacks", "pin": "DtmfPreset"}
     definition = kinds[str(path[-1])]
     table = schema()["$defs"][definition]
     documented = {quoted(row[0])[0]: row[1] for row in rows(first_column)}

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from app.agents.dtmf import Dtmf
 from app.agents.forms import FieldName, Form
 from app.agents.part import Part
 from app.agents.values import (
@@ -282,6 +283,10 @@ class Agent(Part):
     """Only for models that reason."""
     tools: Annotated[Mapping[ToolName, PythonTool], empty_if_none] = {}
     """What the model may call, by name."""
+    interruptible: Annotated[Literal["any", "speech"], soon("none", "dtmf")] = "any"
+    """speech: keys that are pressed while the agent speaks are ignored."""
+    dtmf: Dtmf = Dtmf()
+    """What callers can be asked to key in."""
     transfer_targets: Annotated[Mapping[TargetName, Target], empty_if_none] = {}
     """Whom the caller can be put through to, by name."""
     transfer_to: Destination | None = None

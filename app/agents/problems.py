@@ -18,7 +18,7 @@ from app.agents.source import Source, Where
 _LATER = re.compile(
     r"""
     agents | ambience | accept_key | allow_countries | analysis | approval | before_call |
-    callbacks | connect_message | defaults | drain_grace | dtmf | form | forms | guardrails
+    callbacks | connect_message | defaults | drain_grace | form | forms | guardrails
     | handoff_description | handoffs | headers | history | hold_audio | hooks | hours |
     knowledge | languages | max_tool_rounds | min_interruption | model_fallback | numbers |
     outbound | parameters | privacy | recording | reject_machines | result_limit |

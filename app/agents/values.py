@@ -12,7 +12,7 @@ import phonenumbers
 from pydantic import BaseModel, BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-BUILT_INS = frozenset({"end_call", "transfer_call", "schedule_callback"})
+BUILT_INS = frozenset({"end_call", "transfer_call", "schedule_callback", "collect_dtmf"})
 """Tools every agent may have without defining them."""
 
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
@@ -23,6 +23,8 @@ _MOST_SIP_CHARS = 255
 _CLIENT = re.compile(r"client:[^\s<>\"]{1,120}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_KEY = re.compile(r"[0-9A-D*#]")
+_KEYS = re.compile(r"[0-9A-D*#]{1,100}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -137,6 +139,24 @@ def tool_name(value: object) -> str:
     return name(value)
 
 
+def key(value: object) -> str:
+    """One key of a telephone."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 9:
+        refuse(f'must be text: write it in quotes, "{value}"')
+    if not isinstance(value, str) or not _KEY.fullmatch(value):
+        refuse('must be one key, 0 to 9, *, # or A to D, in quotes: "#"')
+    return value
+
+
+def keys(value: object) -> str:
+    """What can be keyed in."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        refuse(f'must be text: write it in quotes, "{value}"')
+    if not isinstance(value, str) or not _KEYS.fullmatch(value):
+        refuse("must be keys of a telephone, 0 to 9, *, # or A to D")
+    return value
+
+
 def target_name(value: object) -> str:
     """A name that is no word of ``then:``."""
     if value in ("resume", "end_call"):
@@ -209,6 +229,9 @@ WebhookUrl = Annotated[
 ]
 Handler = Annotated[str, BeforeValidator(handler), _written(r"^[\w.]+:\w+$", "bookings:find_slot")]
 ToolName = Annotated[str, BeforeValidator(tool_name)]
+Key = Annotated[str, BeforeValidator(key), _written(f"^{_KEY.pattern}$", "#")]
+Keyed = Annotated[str, BeforeValidator(keys)]
+PresetName = Annotated[str, BeforeValidator(name)]
 TargetName = Annotated[str, BeforeValidator(target_name)]
 Language = Annotated[
     str, BeforeValidator(language), _written(f"^{_LANGUAGE.pattern}$", "en", "pt-BR")

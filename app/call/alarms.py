@@ -33,6 +33,8 @@ class Alarm(Enum):
     """A tool is taking its time."""
     DIGITS = auto()
     """No further key was pressed."""
+    KEYPAD = auto()
+    """No key, or no further one, of something the caller was asked to key in."""
     ANNOUNCED = auto()
     """An announcement should have been heard by now."""
     ORDERED = auto()

@@ -81,6 +81,8 @@ def _said(place: str, passage: Passage, *, put_through: bool) -> Caption:
         # Arguments and outputs may be long and private; that it was called, and answered, is not.
         answered = True if passage.text or (passage.name == TRANSFER_CALL and put_through) else None
         return Caption("tool", place, "", passage.at_ms, passage.name, answered)
+    if passage.keyed is not None:
+        return Caption("caller", place, passage.keyed["digits"], passage.at_ms)
     if passage.voice is Voice.NOTE and passage.text.startswith(KEYPAD):
         return Caption("caller", place, passage.text.removeprefix(KEYPAD).strip(), passage.at_ms)
     if not passage.cut:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from app.call.orders import Order
 from app.call.playout import MARK_EVERY_MS
-from app.call.transcript import Entry, Transcript, Voice
+from app.call.transcript import Entry, Transcript
 from app.protocol import commands as c
 from app.protocol import events as e
 from app.protocol.units import ms_of_bytes
@@ -30,6 +30,7 @@ ORDERED: dict[type, str] = {
     e.TransferOrdered: "transfer",
     e.SayOrdered: "say",
     e.MessageOrdered: "add_message",
+    e.DigitsOrdered: "dtmf.start",
 }
 """What an operator calls these."""
 
@@ -109,6 +110,8 @@ class Chronicle:
                 self._warn(now_ms, f"model_error:{event.code}")
             case e.HangUpOrdered() | e.TransferOrdered() | e.SayOrdered() | e.MessageOrdered():
                 self._saw_order(now_ms, event)
+            case e.DigitsOrdered():
+                self._saw_order(now_ms, event)
             case _:
                 self._saw_line(now_ms, event)
 
@@ -182,11 +185,21 @@ class Chronicle:
                 self._played(now_ms, command)
             elif isinstance(command, c.ClearPlayback):
                 self._cleared()
+            elif isinstance(command, c.DigitsCollected):
+                self._collected(now_ms, command)
             elif isinstance(command, c.OrderDone):
                 self._tell(now_ms, "command.ended", asdict(command))
             elif isinstance(command, c.SwitchModel):
                 swapped = {"session_id": self._spare_id, "swapped": True}
                 self._tell(now_ms, "call.model_connected", swapped)
+
+    def _collected(self, now_ms: int, command: c.DigitsCollected) -> None:
+        if command.reason == "no_keypad":
+            self._warn(now_ms, command.reason)
+            return
+        told = {"preset": command.preset, "digits": command.shown, "length": command.length}
+        told |= {"reason": command.reason}
+        self._tell(now_ms, "dtmf.collected" if command.ok else "dtmf.failed", told)
 
     def _spoke(self, now_ms: int, event: e.SpeechAudio, commands: Sequence[c.Command]) -> None:
         self._item_bytes[event.item_id] += event.length_bytes
@@ -257,7 +270,7 @@ class Chronicle:
             "began_at_ms": entry.at_ms,
             "text": entry.text,
         }
-        if entry.voice is Voice.TOOL:
+        if entry.name:
             told |= {"name": entry.name, "arguments": entry.arguments}
         if entry.heard_ms is not None:
             told |= {"cut": True, "heard_ms": entry.heard_ms, "sent_ms": entry.sent_ms}

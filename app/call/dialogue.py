@@ -40,30 +40,14 @@ class Dialogue:
         self._connecting = connecting
         self._departure = departure
 
-    def digits_due(self, now_ms: int) -> list[c.Command]:
-        """No further key was pressed."""
-        return self._pressed(self._parts.digits.paused(), now_ms)
-
-    def digit(self, event: e.CallerDigit, now_ms: int) -> list[c.Command]:
-        """A key: part of a turn, unless the caller is being put through."""
-        if self._parts.leaving_soon:
-            return []
-        return self._pressed(self._parts.digits.press(event.digit, now_ms), now_ms)
-
     def typed(self, event: e.CallerTyped, now_ms: int) -> list[c.Command]:
         """A turn in writing."""
         if not (self._parts.live or self._parts.redirecting):
             return []
         self._parts.transcript.caller_wrote(event.text, now_ms)
-        return self._written(event.text, "typed", now_ms)
+        return self.written(event.text, "typed", now_ms)
 
-    def _pressed(self, turn: str | None, now_ms: int) -> list[c.Command]:
-        if turn is None or not (self._parts.live or self._parts.redirecting):
-            return []
-        self._parts.transcript.note(turn, now_ms)
-        return self._written(turn, "digits", now_ms)
-
-    def _written(self, turn: str, purpose: str, now_ms: int) -> list[c.Command]:
+    def written(self, turn: str, purpose: str, now_ms: int) -> list[c.Command]:
         """The model reads what the caller did not say; it counts as an interruption."""
         if self._parts.link.state is not Link.READY:
             return []
@@ -71,10 +55,16 @@ class Dialogue:
             return [c.AddMessage("user", turn)]
         if self._parts.leaving_message:
             return []
-        self._answering.spoke()
-        out = self._interrupted(now_ms, by_voice=False)
+        out = self.key_interrupts(now_ms)
         out.append(c.AddMessage("user", turn))
         return out + self._parts.responses.ask(c.CreateResponse(purpose), now_ms)
+
+    def key_interrupts(self, now_ms: int) -> list[c.Command]:
+        """The caller acts without a word: what is being said is cut."""
+        if not self._parts.live or self._parts.link.state is not Link.READY:
+            return []
+        self._answering.spoke()
+        return self._interrupted(now_ms, by_voice=False)
 
     def mark_returned(self, event: e.MarkReturned, now_ms: int) -> list[c.Command]:
         """Something was heard; perhaps everything was."""
@@ -283,17 +273,25 @@ class Dialogue:
 
     def tool_called(self, event: e.ToolCalled, now_ms: int) -> list[c.Command]:
         """Run it, or decide about the built-ins; once per call."""
-        gone = self._parts.phase is Phase.LEAVING and not self._parts.redirecting
-        if gone or self._parts.tools.known(event.tool_call_id):
+        if not self.tool_opened(event, now_ms):
             return []
-        self._parts.hearing.turn_answered()
-        self._parts.transcript.tool_called(event.tool_call_id, event.name, event.arguments, now_ms)
         plan = self._parts.plan.tools.get(event.name)
-        self._parts.tools.opened(event, plan.filler if plan else None, now_ms)
         if plan is not None:
             run = c.RunTool(event.tool_call_id, event.name, event.arguments)
             return self._parts.tools.hold(run) if self._parts.redirecting else [run]
         return self._leave_asked(event, now_ms)
+
+    def tool_opened(self, event: e.ToolCalled, now_ms: int, *, asks_caller: bool = False) -> bool:
+        """Note a tool call; False where nothing is to be done about it."""
+        gone = self._parts.phase is Phase.LEAVING and not self._parts.redirecting
+        if gone or self._parts.tools.known(event.tool_call_id):
+            return False
+        self._parts.hearing.turn_answered()
+        self._parts.transcript.tool_called(event.tool_call_id, event.name, event.arguments, now_ms)
+        plan = self._parts.plan.tools.get(event.name)
+        filler = plan.filler if plan else None
+        self._parts.tools.opened(event, filler, now_ms, asks_caller=asks_caller)
+        return True
 
     def _leave_asked(self, event: e.ToolCalled, now_ms: int) -> list[c.Command]:
         """The model wants to let the caller go, which the caller may have spoken over."""

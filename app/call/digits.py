@@ -9,6 +9,15 @@ PAUSE_MS = 1_500
 MOST_DIGITS = 64
 KEYPAD = "[keypad] The caller pressed:"
 """How such a turn begins, for the model."""
+UNTOLD = (
+    "[keypad] The caller pressed {count} keys, which are kept from you: they may belong to the "
+    "number that was asked for in secret. Ask for it again."
+)
+
+
+def told(keys: str, *, secret: bool) -> str:
+    """The turn as the model reads it."""
+    return UNTOLD.format(count=len(keys)) if secret else f"{KEYPAD} {' '.join(keys)}"
 
 
 class Digits:
@@ -19,7 +28,7 @@ class Digits:
         self._pressed = ""
 
     def press(self, digit: str, now_ms: int) -> str | None:
-        """One key. The whole turn if this one ended it, else None."""
+        """One key. All keys of the turn if this one ended it, else None."""
         self._pressed += digit
         if digit == "#" or len(self._pressed) >= MOST_DIGITS:
             return self.paused()
@@ -27,7 +36,11 @@ class Digits:
         return None
 
     def paused(self) -> str | None:
-        """The caller pressed no further key: the turn as text, None if there is nothing."""
+        """The caller pressed no further key: the turn's keys, None if there are none."""
+        return self.taken() or None
+
+    def taken(self) -> str:
+        """The keys of a turn that is not over, which belong to something else now."""
         pressed, self._pressed = self._pressed, ""
         self._alarms.clear(Alarm.DIGITS)
-        return f"{KEYPAD} {' '.join(pressed)}" if pressed else None
+        return pressed

@@ -60,6 +60,8 @@ FACTS: dict[str, Weight] = {
     "call.first_audio": Weight.FIGURE,
     "turn.answered": Weight.FIGURE,
     "dtmf.received": Weight.KEPT,
+    "dtmf.collected": Weight.KEPT,
+    "dtmf.failed": Weight.KEPT,
     "tool.started": Weight.KEPT,
     "tool.completed": Weight.KEPT,
     "tool.failed": Weight.KEPT,

@@ -1,11 +1,12 @@
 """What the model hears of the caller: every frame once, in order, on one timeline.
 
-Five things may stand between a frame and the model, and all are settled here: the model is
+Six things may stand between a frame and the model, and all are settled here: the model is
 not ready yet (frames wait, bounded, oldest dropped first), the line lost frames (a gap in
 Twilio's timestamps becomes silence, so that the model's clock and the caller's stay one),
 a frame comes late or twice (its time is over, so it is dropped and counted), the line went
 quiet in mid-sentence (silence lets voice activity detection end the turn; what was only
-delayed is heard after it), and the greeting is shielded (silence instead of the caller).
+delayed is heard after it), the greeting is shielded (silence instead of the caller), and keys
+are pressed (``key_tones``).
 
 What was sent is kept until its words are known, because a line that is lost takes with it what
 it heard: the next one is given the caller's turn from its beginning. Kept are the turn that is
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from app.call.alarms import Alarm, Alarms
+from app.call.key_tones import KeyTones
 from app.protocol.commands import AppendAudio, AppendSilence, Command
 from app.protocol.events import CallerAudio
 from app.protocol.units import FRAME_BYTES, FRAME_MS, ms_of_bytes
@@ -59,8 +61,9 @@ class Hearing:
         self._alarms = alarms
         self._ready = False
         self._shielded = False
+        self._tones = KeyTones()
         self._open = False
-        """Ready and not shielded: the one test on the audio path."""
+        """Ready, not shielded and no key about: the one test on the audio path."""
         self._waiting: deque[Command] = deque(maxlen=PREROLL_FRAMES)
         self._sent: deque[str | Command] = deque(maxlen=PAUSE_FRAMES)
         """Given to the line since the last turn; a frame that passed as its payload alone."""
@@ -136,7 +139,7 @@ class Hearing:
         if self._open and missing_ms < FRAME_MS:
             self._keep(audio.payload_b64)
             return [AppendAudio(audio.payload_b64)]
-        return self._irregular(audio, missing_ms)
+        return self._irregular(audio, missing_ms, now_ms)
 
     def _is_late(self, begins_ms: int, ends_ms: int) -> bool:
         """Whether this much of the stream was heard already, or silence in its place.
@@ -151,7 +154,7 @@ class Hearing:
         self._expected_ms, self._covered_ms = None, 0
         return False
 
-    def _irregular(self, audio: CallerAudio, missing_ms: int) -> list[Command]:
+    def _irregular(self, audio: CallerAudio, missing_ms: int, now_ms: int) -> list[Command]:
         out: list[Command] = []
         if missing_ms >= FRAME_MS:
             padding_ms = min(missing_ms // FRAME_MS * FRAME_MS, LONGEST_GAP_MS)
@@ -161,17 +164,44 @@ class Hearing:
             out.append(AppendSilence(ms_of_bytes(audio.length_bytes)))
         else:
             out.append(AppendAudio(audio.payload_b64))
+            out = self._without_tones(out, now_ms)
         if self._ready:
-            if self._open:
+            if self._heard:
                 self._sent.extend(out)
             return out
         self._waiting.extend(out)
         return []
 
+    def _without_tones(self, out: list[Command], now_ms: int) -> list[Command]:
+        if self._tones.at_work:
+            out = self._tones.through(out, now_ms)
+            self._settle_open()
+        return out
+
+    @property
+    def _heard(self) -> bool:
+        """The line has what the caller says."""
+        return self._ready and not self._shielded
+
+    def _settle_open(self) -> None:
+        self._open = self._heard and not self._tones.at_work
+
+    def key_pressed(self, now_ms: int) -> None:
+        """The caller pressed a key: its sound is not heard."""
+        self._settle()
+        self._tones.pressed(now_ms)
+        self._settle_open()
+
+    def expect_keys(self, *, keys: bool, speech: bool) -> None:
+        """Whether keys are waited for, and whether what is said meanwhile counts."""
+        self._settle()
+        self._tones.expect(keys=keys, speech=speech)
+        self._settle_open()
+
     def model_ready(self) -> list[Command]:
         """What waited, in order; from now on frames pass straight through."""
         self._ready = True
-        self._open = not self._shielded
+        self._settle_open()
         waited = list(self._waiting)
         self._waiting = deque(maxlen=PREROLL_FRAMES)
         self._remember(waited, TURN_FRAMES)
@@ -185,7 +215,7 @@ class Hearing:
         shield any more.
         """
         if self._ready:
-            kept = [*([] if answered else self._turn), *self._sent]
+            kept = [*([] if answered else self._turn), *self._sent, *self._tones.release()]
             waiting = [AppendAudio(x) if isinstance(x, str) else x for x in kept]
             self._waiting = deque(waiting, maxlen=TURN_FRAMES + PREROLL_FRAMES)
             self._forget()
@@ -220,7 +250,7 @@ class Hearing:
     def turn_committed(self, item_id: str, said: int) -> None:
         """What was sent is a turn, of ``item_id``, but for what came after it; ``said`` is how
         many bytes the caller has been sent so far."""
-        if not self._open:
+        if not self._heard:
             return
         sent = list(self._sent)
         self._turn, self._turn_id, self._said_before = sent[:-NEWS_FRAMES], item_id, said
@@ -243,12 +273,13 @@ class Hearing:
     def shield(self) -> None:
         """Silence instead of the caller, until ``unshield``."""
         self._shielded = True
-        self._open = False
+        self._settle_open()
 
     def unshield(self) -> None:
         """The caller is heard again."""
         self._shielded = False
-        self._open = self._ready
+        self._settle_open()
+
 
     def speech_started(self, now_ms: int) -> None:
         """The caller is in mid-sentence: a line that goes quiet now must be noticed soon."""
@@ -273,9 +304,10 @@ class Hearing:
             self._alarms.set(Alarm.STALL, now_ms + STALL_SILENCE_MS)
         self._covered_ms = max(self._expected_ms, self._covered_ms) + STALL_SILENCE_MS
         self.padded_ms += STALL_SILENCE_MS
-        if self._open:
-            self._keep(AppendSilence(STALL_SILENCE_MS))
-        return [AppendSilence(STALL_SILENCE_MS)]
+        out = [*self._tones.release(), AppendSilence(STALL_SILENCE_MS)]
+        if self._heard:
+            self._sent.extend(out)
+        return out
 
     def silent_line(self, now_ms: int) -> bool:
         """The media alarm rang: whether the line really brought nothing for 10 s."""

@@ -18,6 +18,7 @@ from app.call.answering import Answering
 from app.call.connecting import Connecting
 from app.call.departure import Departure
 from app.call.dialogue import Dialogue
+from app.call.keying import Keying
 from app.call.model_link import Link
 from app.call.obeying import Obeying
 from app.call.parts import Parts, Phase
@@ -49,7 +50,8 @@ class CallMachine:
         self._answering = Answering(self._parts, self._departure)
         self._connecting = Connecting(self._parts, self._departure, self._answering)
         self._dialogue = Dialogue(self._parts, self._connecting, self._departure, self._answering)
-        self._obeying = Obeying(self._parts, self._departure)
+        self._keying = Keying(self._parts, self._dialogue)
+        self._obeying = Obeying(self._parts, self._departure, self._keying)
         self.passes: Callable[[e.CallerAudio, int], bool] = self._parts.hearing.passes
         """Whether a frame goes to the model as it is; otherwise ``handle`` it."""
         self.take_passed = self._parts.hearing.take_passed
@@ -59,9 +61,12 @@ class CallMachine:
             e.CallStillUp: _nothing,
             e.PickedUp: self._answering.picked_up,
             **_spoken_handlers(self._dialogue),
-            **_signs(self._parts.pulse, _model_handlers(self._connecting, self._dialogue)),
+            **_signs(
+                self._parts.pulse, _model_handlers(self._connecting, self._dialogue, self._keying)
+            ),
             e.ToolDone: self._dialogue.tool_done,
             **_leaving_handlers(self._dialogue, self._departure),
+            **_key_handlers(self._keying),
             **_order_handlers(self._obeying),
         }
         for kind in ENDS_OF_ORDERS:
@@ -78,6 +83,11 @@ class CallMachine:
     def hearing(self, now_ms: int) -> dict[str, int]:
         """What is being played to the caller: how many ms of each item were heard by now."""
         return self._parts.playout.so_far(now_ms)
+
+    @property
+    def private_key(self) -> bool | None:
+        """Whether the key pressed last must not be written down; None: that is not known yet."""
+        return self._parts.keypad.private
 
     @property
     def late_frames(self) -> int:
@@ -97,7 +107,8 @@ class CallMachine:
             Alarm.OWED: dialogue.owed_due,
             Alarm.PULSE: self._connecting.pulse_due,
             Alarm.FILLER: dialogue.filler_due,
-            Alarm.DIGITS: dialogue.digits_due,
+            Alarm.DIGITS: self._keying.turn_due,
+            Alarm.KEYPAD: lambda now: self._keying.due(now) + self._obeying.on(now),
             Alarm.ANNOUNCED: departure.announcement_due,
             Alarm.CALLEE: self._answering.due,
             Alarm.SHIELD: self._connecting.shield_due,
@@ -154,7 +165,9 @@ class CallMachine:
         self.passes = _none
 
 
-def _model_handlers(connecting: Connecting, dialogue: Dialogue) -> dict[type, Handler]:
+def _model_handlers(
+    connecting: Connecting, dialogue: Dialogue, keying: Keying
+) -> dict[type, Handler]:
     return {
         e.ModelReady: connecting.ready,
         e.ModelRefused: connecting.refused,
@@ -169,7 +182,7 @@ def _model_handlers(connecting: Connecting, dialogue: Dialogue) -> dict[type, Ha
         e.ResponseStarted: dialogue.response_started,
         e.ResponseDone: dialogue.response_done,
         e.ModelError: dialogue.model_error,
-        e.ToolCalled: dialogue.tool_called,
+        e.ToolCalled: keying.tool_called,
     }
 
 
@@ -202,8 +215,6 @@ def _signs(pulse: Pulse, handlers: dict[type, Handler]) -> dict[type, Handler]:
 
 def _leaving_handlers(dialogue: Dialogue, departure: Departure) -> dict[type, Handler]:
     return {
-        e.MarkReturned: dialogue.mark_returned,
-        e.CallerDigit: dialogue.digit,
         e.CallerTyped: dialogue.typed,
         e.StreamStopped: departure.stream_over,
         e.StreamReportedOver: departure.stream_reported,
@@ -216,12 +227,17 @@ def _leaving_handlers(dialogue: Dialogue, departure: Departure) -> dict[type, Ha
     }
 
 
+def _key_handlers(keying: Keying) -> dict[type, Handler]:
+    return {e.MarkReturned: keying.mark_returned, e.CallerDigit: keying.digit}
+
+
 def _order_handlers(obeying: Obeying) -> dict[type, Handler]:
     return {
         e.HangUpOrdered: obeying.hang_up_ordered,
         e.TransferOrdered: obeying.ordered,
         e.SayOrdered: obeying.ordered,
         e.MessageOrdered: obeying.ordered,
+        e.DigitsOrdered: obeying.ordered,
         e.TransferAccepted: obeying.transfer_accepted,
         e.HangUpDone: obeying.hang_up_done,
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.call.departure import Departure
 from app.call.farewell import Parting
+from app.call.keying import Keying
 from app.call.model_link import Link
 from app.call.orders import Order
 from app.call.parts import Parts
@@ -22,7 +23,7 @@ STILL_MS = 3_000
 class Obeying:
     """What becomes of orders."""
 
-    def __init__(self, parts: Parts, departure: Departure) -> None:
+    def __init__(self, parts: Parts, departure: Departure, keying: Keying) -> None:
         self._parts = parts
         self._departure = departure
         self._begin: dict[type, Callable[[Any, int], list[c.Command]]] = {
@@ -30,6 +31,7 @@ class Obeying:
             e.TransferOrdered: self._transfer,
             e.SayOrdered: self._say,
             e.MessageOrdered: self._message,
+            e.DigitsOrdered: keying.ordered,
         }
 
     def ordered(self, order: Order, now_ms: int) -> list[c.Command]:

@@ -16,9 +16,15 @@ from app.call.announcement import Spoken
 from app.call.prompts import verbatim
 from app.call.responses import Finished
 from app.protocol.commands import Command, CreateResponse, OrderDone
-from app.protocol.events import HangUpOrdered, MessageOrdered, SayOrdered, TransferOrdered
+from app.protocol.events import (
+    DigitsOrdered,
+    HangUpOrdered,
+    MessageOrdered,
+    SayOrdered,
+    TransferOrdered,
+)
 
-Order = HangUpOrdered | TransferOrdered | SayOrdered | MessageOrdered
+Order = HangUpOrdered | TransferOrdered | SayOrdered | MessageOrdered | DigitsOrdered
 
 SAY = "say"
 """The purpose of what the operator has the agent say."""

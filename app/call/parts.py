@@ -13,6 +13,7 @@ from app.call.digits import Digits
 from app.call.failing import Failing
 from app.call.farewell import Farewell, Parting
 from app.call.hearing import Hearing
+from app.call.keypad import Keypad
 from app.call.leaving import Leaving
 from app.call.line_swap import LineSwap, Quiet
 from app.call.model_link import ModelLink
@@ -70,6 +71,7 @@ class Parts:
         self.orders = Orders(self.alarms)
         self.leaving = Leaving(self.alarms)
         self.digits = Digits(self.alarms)
+        self.keypad = Keypad(self.alarms, plan.presets)
 
     @property
     def live(self) -> bool:

@@ -17,6 +17,33 @@ class ToolPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class DigitsPreset:
+    """One thing that the caller may be asked to key in."""
+
+    num_digits: int | None = None
+    """Exactly so many; None: ``min_digits`` to ``max_digits``."""
+    min_digits: int = 1
+    max_digits: int | None = None
+    """None: as many as come, 100 at most."""
+    finish_on_key: str = ""
+    """The key that ends it and is no part of it; empty: none does."""
+    first_digit_timeout_ms: int = 8_000
+    """From the end of what is said to the first key."""
+    inter_digit_timeout_ms: int = 4_000
+    """From one key to the next."""
+    ignore_speech: bool = False
+    """From the first key to the end the model hears silence."""
+    stop_after: bool = False
+    """When it is over further keys are ignored, until they are asked for."""
+    sensitive: bool = False
+    """Nobody but a tool is told more than how many digits there are."""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """What may be keyed in, and what it means; empty: anything."""
+    retries: int = 0
+    """So often it is asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """One thing a new model line is told about the conversation so far."""
 
@@ -41,6 +68,12 @@ class CallPlan:
     tools: Mapping[str, ToolPlan] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
     """Names the model may transfer to."""
+    presets: Mapping[str, DigitsPreset] = field(default_factory=dict)
+    """What the caller may be asked to key in, by name."""
+    keys_interrupt: bool = True
+    """False: keys that are pressed while something is being played are ignored."""
+    has_keys: bool = True
+    """False: the caller's line is no telephone, and has no keys as far as is known."""
     server_interrupts: bool = True
     """The server cancels a response by itself when the caller speaks."""
     memories: tuple[Memory, ...] = ()

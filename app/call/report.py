@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+import orjson
+
 from app.call.chronicle import Latency
 from app.call.facts import Fact
-from app.call.transcript import Voice, beginning
+from app.call.transcript import KEYED, Voice, beginning
 
 
 class Result(Enum):
@@ -94,6 +96,17 @@ class Passage:
         """The caller has heard its beginning, as far as is known."""
         heard_ms = self.heard_ms or 0
         return not (self.cut or self.whole) and 0 < heard_ms < (self.sent_ms or 0)
+
+    @property
+    def keyed(self) -> dict[str, Any] | None:
+        """``preset``, ``digits`` and ``ok`` of what the caller keyed in; None if nothing."""
+        is_keyed = self.voice is Voice.NOTE and self.name == KEYED
+        return orjson.loads(self.arguments) if is_keyed else None
+
+    @property
+    def by_caller(self) -> bool:
+        """It is a turn of the caller's."""
+        return self.voice is Voice.CALLER or self.keyed is not None
 
     @property
     def heard_text(self) -> str:
@@ -367,10 +380,10 @@ class Report:
         turns: list[dict[str, object]] = []
         responses: list[dict[str, object]] = []
         for (stream, _), passage in self.passages.items():
-            if passage.voice is Voice.CALLER or not turns:
+            if passage.by_caller or not turns:
                 responses = []
                 turns.append(_turn(len(turns), passage, responses))
-            if passage.voice is not Voice.CALLER:
+            if not passage.by_caller:
                 over = stream < self.last_stream or self.ending is not None
                 responses.append(_response(passage, over=over))
         return turns
@@ -401,6 +414,15 @@ def _response(passage: Passage, *, over: bool) -> dict[str, object]:
 
 def _turn(index: int, passage: Passage, responses: list[dict[str, object]]) -> dict[str, object]:
     said = passage.voice is Voice.CALLER
+    if passage.keyed is not None:
+        return {
+            "index": index,
+            "type": "dtmf",
+            "text": None,
+            **passage.keyed,
+            "at_ms": passage.at_ms,
+            "responses": responses,
+        }
     return {
         "index": index,
         "type": "speech" if said else "start",

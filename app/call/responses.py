@@ -321,12 +321,14 @@ class Responses:
     def mute(self, response_ids: set[str], *, by_voice: bool) -> list[Command]:
         """These must not be heard any more; cancels the active one if the server will not.
 
-        The server cancels by itself only what the caller's voice interrupts (``by_voice``).
+        The server cancels by itself only what the caller's voice interrupts (``by_voice``), and
+        nobody cancels anything twice.
         """
         out: list[Command] = []
         if self._active is not None:
             response_ids = response_ids | {self._active}
-            if not (by_voice and self._server_interrupts):
+            under_way = self._active not in self._muted
+            if under_way and not (by_voice and self._server_interrupts):
                 out.append(CancelResponse(self._active))
         self._muted.extend(response_ids - set(self._muted))
         return out

@@ -26,6 +26,8 @@ _MOMENTS = {
     "call.model_lost": "model_lost",
     "caller.interrupted": "interrupted",
     "dtmf.received": "dtmf",
+    "dtmf.collected": "dtmf_collected",
+    "dtmf.failed": "dtmf_failed",
     "transfer.started": "transfer_started",
     "transfer.ended": "transfer_ended",
     "call.ended": "ended",
@@ -70,6 +72,8 @@ class Timeline:
         }
         if passage.voice is Voice.TOOL:
             return {**told, "name": passage.name}
+        if passage.keyed is not None:
+            return {**told, "type": "keyed", **passage.keyed}
         if passage.voice is not Voice.AGENT:
             return {**told, "text": passage.text}
         began_at_ms, until_ms = self._played.get(place, (None, None))

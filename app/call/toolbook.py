@@ -39,6 +39,8 @@ class _Batch:
     announced: bool = False
     """Something else makes the model speak."""
     filler: str | None = None
+    callers: set[str] = field(default_factory=set)
+    """Those of them that wait for the caller."""
 
 
 def _wants_speech(batch: _Batch) -> bool:
@@ -69,14 +71,18 @@ class Toolbook:
         """Whether this response called a tool whose batch is not finished yet."""
         return response_id in self._batches
 
-    def opened(self, call: ToolCalled, filler: str | None, now_ms: int) -> None:
-        """A tool call is being run."""
+    def opened(
+        self, call: ToolCalled, filler: str | None, now_ms: int, *, asks_caller: bool = False
+    ) -> None:
+        """A tool call is being run; ``asks_caller``: by the caller, who is told nothing then."""
         self._seen.add(call.tool_call_id)
         self._responses[call.tool_call_id] = call.response_id
         batch = self._batches.setdefault(call.response_id, _Batch())
         batch.open.add(call.tool_call_id)
         batch.filler = batch.filler or filler
-        if not self._alarms.is_set(Alarm.FILLER):
+        if asks_caller:
+            batch.callers.add(call.tool_call_id)
+        elif not self._alarms.is_set(Alarm.FILLER):
             self._alarms.set(Alarm.FILLER, now_ms + FILLER_MS)
 
     def hold(self, run: RunTool) -> list[Command]:
@@ -134,7 +140,7 @@ class Toolbook:
     def filler(self) -> CreateResponse | None:
         """The filler alarm rang: what to say while a tool takes its time."""
         for batch in self._batches.values():
-            if batch.open:
+            if batch.open - batch.callers:
                 said = batch.filler
                 words = verbatim(said) if said else FILLER
                 return CreateResponse("filler", words, tools=False)

@@ -9,6 +9,8 @@ gives no word times.
 from dataclasses import dataclass, field
 from enum import Enum
 
+import orjson
+
 from app.call.playout import Heard
 from app.protocol.events import SpeechText
 
@@ -22,6 +24,8 @@ class Voice(Enum):
     NOTE = "note"
 
 
+KEYED = "dtmf"
+"""The name of a note that says what the caller keyed in; its arguments are JSON."""
 LATEST = 8
 """Entries among which the last words are; behind them are notes and tool calls."""
 
@@ -169,6 +173,11 @@ class Transcript:
     def note(self, text: str, now_ms: int) -> None:
         """Something the model was told and nobody said."""
         self._add(Entry(Voice.NOTE, "", now_ms, text=text))
+
+    def keyed(self, preset: str, shown: str, now_ms: int, *, ok: bool, told: str = "") -> None:
+        """The caller keyed something in; ``told`` is what the model was, if it was in words."""
+        shown = orjson.dumps({"preset": preset or None, "digits": shown, "ok": ok}).decode()
+        self._add(Entry(Voice.NOTE, "", now_ms, text=told, name=KEYED, arguments=shown))
 
     def _add(self, entry: Entry) -> Entry:
         entry.place = len(self.entries)

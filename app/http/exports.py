@@ -17,6 +17,7 @@ Shape = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 VCON_VERSION = "0.4.0"
 _CALLER, _AGENT = 0, 1
+_IBM_REQUESTS = {"start": "start", "dtmf": "dtmf"}
 
 
 def vcon(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,7 +202,7 @@ def _ibm_turn(record: Mapping[str, Any], turn: Mapping[str, Any]) -> dict[str, A
     return {
         "start_timestamp": _moment(record["timestamps"]["created_at"], turn["at_ms"]),
         "response_milliseconds": None,
-        "request": {"type": "start" if turn["type"] == "start" else "speech_to_text"},
+        "request": {"type": _IBM_REQUESTS.get(turn["type"], "speech_to_text")},
         "response": [
             {"type": "text_to_speech", "barge_in_occurred": one["interrupted"]}
             for one in turn["responses"]

@@ -176,6 +176,22 @@ class Note(_Part):
     at_ms: int
 
 
+class KeyedTurn(_Part):
+    """What the caller keyed in, and what came after it."""
+
+    index: int
+    type: Literal["dtmf"]
+    text: None
+    preset: str | None
+    """What they had been asked for, by its name in the agent document."""
+    digits: str
+    """``[redacted:6]`` where they are sensitive: how many there were."""
+    ok: bool
+    """It was what had been asked for."""
+    at_ms: int
+    responses: list[Speech | ToolUse | Note]
+
+
 class Turn(_Part):
     """What the caller said, and what came after it."""
 
@@ -243,7 +259,7 @@ class CallRecord(_Part):
     audio: Audio
     messages_ignored: dict[str, int]
     """Messages of both lines that were not needed or not understood."""
-    turns: list[Turn]
+    turns: list[Turn | KeyedTurn]
     transfers: list[Transfer]
     form: dict[str, Any] | None
     analysis: dict[str, Any] | None

@@ -5,7 +5,7 @@ an effect beside both (REST, a tool), whose outcome comes back as an event. Comm
 answer are carried out in the order given.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -174,6 +174,29 @@ class VerifyCall:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepDigits:
+    """Keep what the caller keyed in for tools, which are given it where the model writes its
+    name; nobody else is, and no log."""
+
+    name: str
+    """Of the preset."""
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsCollected:
+    """A collection of digits has come to its end: for the record, nothing is done."""
+
+    preset: str
+    shown: str
+    """The digits or, where they are sensitive, how many there are."""
+    length: int
+    ok: bool
+    reason: str
+    """How it ended, or why it failed: short and stable."""
+
+
+@dataclass(frozen=True, slots=True)
 class OrderDone:
     """An order of the operator's has come to its end: for the record, nothing is done."""
 
@@ -216,6 +239,8 @@ Effect = (
     | FailOver
     | HangUp
     | VerifyCall
+    | KeepDigits
+    | DigitsCollected
     | OrderDone
     | EndStream
 )

@@ -365,6 +365,15 @@ class MessageOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class DigitsOrdered:
+    """The operator has digits collected or, without a preset, keys listened to again."""
+
+    command_id: str
+    preset: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FailoverOrdered:
     """This process cannot keep the call: give it the failure treatment."""
 
@@ -413,5 +422,6 @@ Event = (
     | TransferOrdered
     | SayOrdered
     | MessageOrdered
+    | DigitsOrdered
     | FailoverOrdered
 )

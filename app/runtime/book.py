@@ -260,7 +260,13 @@ class Book:
 
     def _start(self, call: LiveCall, returning: str | None) -> Runner:
         self._retire(call)
-        plan = replace(self._line.plan, memories=call.memories, returning=returning, **call.outset)
+        plan = replace(
+            self._line.plan,
+            memories=call.memories,
+            returning=returning,
+            has_keys=call.has_keys,
+            **call.outset,
+        )
         call.streams += 1
         call.returning = returning
         call.cut_off = False

@@ -183,8 +183,6 @@ class Commanding:
             raise CallerFault("call_over", f"the call is over ({row.end_reason})")
         if row.status != "live" or row.call_sid is None:
             raise CallerFault("not_begun", "nobody has picked up yet")
-        if (reason := self._book.ended.reason(row.call_sid)) is not None:
-            raise CallerFault("call_over", f"the call is over ({reason})")  # Not written yet.
         return row
 
     async def put(self, row: CallRow, patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,9 +190,7 @@ class Commanding:
         told = await self._asked(row, "put", {"patch": dict(patch)})
         if told is not None:
             return dict(told["custom_data"])
-        if self._book.ended.reason(row.call_sid or "") is not None:
-            raise _moved()  # Its end is not written yet; then the store takes it.
-        if row.owner in (None, self._me) or not await self._bus.hears(str(row.owner)):
+        if row.owner is None or not await self._bus.hears(row.owner):
             call = await self._claimed(row, force=False)
             if call is not None:
                 return call.put(patch)
@@ -357,7 +353,7 @@ class Commanding:
         try:
             call = self._book.here(str(args["call_id"]))
             if call is None:
-                raise _moved()
+                raise OurFault("moved", "the call has ended or moved just now: ask again")
             return await work(call, args)
         except PatchlineFault as fault:
             blame = next(name for name, kind in _FAULTS.items() if isinstance(fault, kind))
@@ -383,10 +379,6 @@ def _no_answer() -> OurFault:
     return OurFault(
         "no_answer", "the process that has the call does not answer: ask again in a moment"
     )
-
-
-def _moved() -> OurFault:
-    return OurFault("moved", "the call has ended or moved just now: ask again")
 
 
 def _became(call: LiveCall, wish: Wish) -> Became:

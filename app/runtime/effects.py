@@ -7,12 +7,14 @@ nobody waits for their answer; what acts on the call itself is finished.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import structlog
 
+from app.call.keypad import KEPT
 from app.errors import CarrierFault
-from app.protocol.commands import FailOver, HangUp, RunTool, Transfer, VerifyCall
+from app.protocol.commands import FailOver, HangUp, KeepDigits, RunTool, Transfer, VerifyCall
 from app.protocol.events import (
     CallEnded,
     CallStillUp,
@@ -50,18 +52,33 @@ class Effects:
         run_tool: ToolRunner,
         transfer_twiml: Callable[[str], str],
         failure_twiml: Callable[[], str],
+        kept: dict[str, str] | None = None,
     ) -> None:
+        """``kept``: what the caller keyed in for tools alone, in this call, by its name."""
         self._call_sid = call_sid
         self._carrier = carrier
         self._run_tool = run_tool
         self._transfer_twiml = transfer_twiml
         self._failure_twiml = failure_twiml
+        self._kept = {} if kept is None else kept
+
+    def keep(self, command: KeepDigits) -> None:
+        """Tools are given these digits where their name stands, from now on."""
+        self._kept[command.name] = command.secret
+
+    def _filled(self, run: RunTool) -> RunTool:
+        """With the digits in place of their names. A name that is not known stays."""
+        if not self._kept:
+            return run
+        arguments = KEPT.sub(lambda m: self._kept.get(m[1], m[0]), run.arguments)
+        return replace(run, arguments=arguments)
 
     async def perform(self, effect: Beside) -> Event:
         """Carry an effect out. Cancelling is safe and passes through; nothing else is raised."""
         match effect:
             case RunTool():
-                return await self._guarded(self._run_tool(effect), lambda r: _failed(effect, r))
+                run = self._run_tool(self._filled(effect))
+                return await self._guarded(run, lambda r: _failed(effect, r))
             case Transfer(target=target):
                 return await self._guarded(self._transfer(target), TransferRefused)
             case FailOver():

@@ -7,7 +7,8 @@ speech is another. The two have nothing to do with each other in the machine, bu
 that ends a shielded greeting, so their runs lie side by side until something else happens.
 Fed to a machine again, the log must lead to the same commands; see ``replay``. It holds what
 was said, like the record, and is kept with the same care: mode 600, in the data directory,
-the newest thousand.
+the newest thousand. Keys that nobody may know are an ``x`` each: the machine decides by how many
+there are.
 """
 
 import asyncio
@@ -38,6 +39,7 @@ MOST_WAITING = 256
 MOST_FILES = 1_000
 WAKE = "wake"
 BEGIN = "begin"
+KEY = "CallerDigit"
 FRAMES = "frames"
 """A run of regular frames: when the first came, its timestamp, how many; the commands of the
 line are those of every one of them."""
@@ -46,12 +48,19 @@ SPEECH = "speech"
 number of its commands and the commands (a length for audio played, name and ``covers_ms`` for a
 mark); for words their time and themselves; for a mark returned its time, null and its name."""
 
+LEFT_OUT = frozenset({"payload_b64", "secret"})
+"""Fields that are not written."""
+UNSAID = b"x"
+"""A key that nobody may know."""
+_SPELLED_OUT = b"0123456789"
+"""Keys of which it is decided later; the others may be what ends a turn, and say nothing."""
+
 Write = Callable[[str, bytes], None]
 """Append bytes to the log of that name, some time soon, off the loop."""
 
 
 def _names(kind: type) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind) if f.name != "payload_b64")
+    return tuple(f.name for f in fields(kind) if f.name not in LEFT_OUT)
 
 
 def _reader(kind: type) -> Callable[[Any], tuple[Any, ...]]:
@@ -103,6 +112,11 @@ class FlightLog:
         self.take_passed: Callable[[], Passed | None] = lambda: None
         """Where regular frames are counted that nobody tells this log about. They came after
         the frames that it was told about."""
+        self.private_key: Callable[[], bool | None] = lambda: False
+        """Whether the key pressed last may not be written; None while nobody knows, which then
+        holds for those before it, too."""
+        self._undecided: list[int] = []
+        """Where in the buffer such keys stand."""
         self._part = ("", "", -1)
         self._speech: list[Any] = []
 
@@ -175,7 +189,31 @@ class FlightLog:
     def moment(self, now_ms: int, what: list[Any], commands: Sequence[Command]) -> None:
         """Something that happened and what it led to."""
         self._end_runs(self.take_passed())
+        if what[0] == KEY:
+            self._key(now_ms, what, commands)
+            return
+        self._decide()
         self._line([now_ms, what, _told(commands)])
+
+    def _key(self, now_ms: int, what: list[Any], commands: Sequence[Command]) -> None:
+        private = self.private_key()
+        if private is not None:
+            self._decide()
+        digit = UNSAID.decode() if private else what[1]
+        if private is None:
+            head = orjson.dumps([now_ms, [KEY]])
+            self._undecided.append(len(self._buffer) + len(head) - len(b"]]") + len(b',"'))
+        self._line([now_ms, [KEY, digit], _told(commands)])
+
+    def _decide(self) -> None:
+        """It may be known by now whether keys of a moment ago may stand where they do."""
+        private = self.private_key()
+        if not self._undecided or private is None:
+            return
+        for at in self._undecided if private else ():
+            if self._buffer[at] in _SPELLED_OUT:
+                self._buffer[at : at + 1] = UNSAID
+        self._undecided.clear()
 
     def _line(self, line: list[Any]) -> None:
         # One buffer, because each result of orjson keeps the kilobytes it was written in.
@@ -185,14 +223,21 @@ class FlightLog:
             self.flush()
 
     def flush(self) -> None:
-        """Hand over what there is; safe at any moment."""
-        if self._buffer:
-            self._write(self._name, bytes(self._buffer))
-            self._buffer.clear()
+        """Hand over what there is, but for keys that may yet be nobody's to know; safe at any
+        moment."""
+        until = self._buffer.rfind(b"\n", 0, self._undecided[0]) + 1 if self._undecided else None
+        ready = bytes(self._buffer[:until])
+        if ready:
+            self._write(self._name, ready)
+            del self._buffer[:until]
+            self._undecided = [at - len(ready) for at in self._undecided]
 
     def close(self) -> None:
-        """The stream is over."""
+        """The stream is over. Keys that nobody was told are nobody's."""
         self._end_runs(self.take_passed())
+        if self.private_key() is None:
+            self.private_key = lambda: True
+        self._decide()
         self.flush()
 
 

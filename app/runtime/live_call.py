@@ -68,6 +68,8 @@ class LiveCall:
     """The TwiML last answered, so that a repeated webhook gets the same."""
     returning: str | None = None
     """Why the caller comes back, as the model is told on the next line."""
+    kept: dict[str, str] = field(default_factory=dict, repr=False)
+    """What the caller keyed in for tools alone, by the name of its preset: in no fact, no log."""
     dial: Dial | None = None
     """The transfer whose result has not come; refused ones stay until the next."""
     forgetting: asyncio.TimerHandle | None = None
@@ -109,6 +111,13 @@ class LiveCall:
         """A model line is parked for the caller, whose stream has not come yet."""
         runner = self.runner
         return runner is not None and runner.reason is None and not runner.has_stream
+
+    @property
+    def has_keys(self) -> bool:
+        """The other end is a telephone. Twilio's clients are programs, most of them browsers."""
+        outbound = self.facts.direction.startswith("outbound")
+        other = self.facts.to_number if outbound else self.facts.from_number
+        return not other.startswith("client:")
 
     def typed(self, text: str) -> bool:
         """The caller wrote something. False where no stream is there to take it."""

@@ -14,11 +14,11 @@ from typing import Any, get_args
 import orjson
 
 from app.call.machine import CallMachine
-from app.call.plan import CallPlan, Memory, ToolPlan
+from app.call.plan import CallPlan, DigitsPreset, Memory, ToolPlan
 from app.protocol.commands import Command
 from app.protocol.events import CallerAudio, Event, MarkReturned, SpeechAudio, SpeechText, Usage
 from app.protocol.units import FRAME_BYTES, FRAME_MS
-from app.runtime.flight_log import BEGIN, FRAMES, SPEECH, VERSION, WAKE, plain, spoken
+from app.runtime.flight_log import BEGIN, FRAMES, LEFT_OUT, SPEECH, VERSION, WAKE, plain, spoken
 
 _EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 
@@ -76,6 +76,8 @@ def _plan(head: Any) -> CallPlan:
 def _made(plan: dict[str, Any]) -> CallPlan:
     plan["tools"] = {name: ToolPlan(**tool) for name, tool in plan["tools"].items()}
     plan["targets"] = tuple(plan["targets"])
+    presets = plan.get("presets", {})
+    plan["presets"] = {name: DigitsPreset(**preset) for name, preset in presets.items()}
     plan["known"] = tuple(plan.get("known", ()))
     plan["memories"] = tuple(Memory(**memory) for memory in plan["memories"])
     return CallPlan(**plan)
@@ -140,7 +142,7 @@ def _speech(machine: CallMachine, part: list[Any], run: Iterator[Any]) -> list[A
 
 def _event(what: list[Any]) -> Event:
     kind = _EVENTS[what[0]]
-    names = (f.name for f in fields(kind) if f.name != "payload_b64")
+    names = (f.name for f in fields(kind) if f.name not in LEFT_OUT)
     given = dict(zip(names, what[1:], strict=False))  # Later versions add fields at the end.
     if given.get("usage"):
         given["usage"] = Usage(**given["usage"])

@@ -96,12 +96,15 @@ class Runner:
         """Why the stream ended; None while it lives."""
         self._append: Callable[[str], None] = _nowhere
         flight.take_passed = self.machine.take_passed
+        flight.private_key = lambda: self.machine.private_key
         self._hands: dict[type, Callable[[Any], None]] = {
             **dict.fromkeys(_TO_MODEL, _nowhere),
             c.PlayAudio: _nowhere,
             c.SendMark: _nowhere,
             c.PlayComfort: _nowhere,
             c.OrderDone: _nowhere,
+            c.DigitsCollected: _nowhere,
+            c.KeepDigits: effects.keep,
             c.ClearPlayback: self._clear,
             c.OpenModel: self._open,
             c.CloseModel: self._close_model,

@@ -1,4 +1,5 @@
-"""The tools every agent may have: ending the call, putting the caller through, calling back.
+"""The tools every agent may have: ending the call, putting the caller through, having something
+keyed in, calling back.
 
 Only what the model sees of them is here; what they do is decided by the call's machine. The
 one rule: the model chooses a target by the name the operator gave it. Nothing it writes is
@@ -11,22 +12,30 @@ from typing import Any
 END_CALL = "end_call"
 TRANSFER_CALL = "transfer_call"
 SCHEDULE_CALLBACK = "schedule_callback"
-RESERVED_NAMES = frozenset({END_CALL, TRANSFER_CALL, SCHEDULE_CALLBACK})
+COLLECT_DTMF = "collect_dtmf"
+RESERVED_NAMES = frozenset({END_CALL, TRANSFER_CALL, SCHEDULE_CALLBACK, COLLECT_DTMF})
 
 _REASON = {"type": "string", "description": "Why, in a few words; the caller does not hear it."}
 
 
 def builtin_schemas(
-    targets: Mapping[str, str], *, calls_back: bool = False
+    targets: Mapping[str, str],
+    presets: Mapping[str, str] | None = None,
+    *,
+    calls_back: bool = False,
 ) -> list[dict[str, Any]]:
     """The built-ins in Realtime's shape: transfer_call only if there is somebody to call.
 
     ``targets`` maps names to descriptions, which tell the model when to choose them and may
-    be empty. ``calls_back``: the operator allows call-backs.
+    be empty. ``presets`` are what the caller can be asked to key in, by name, with what the model
+    has to know of them: without any there is no collect_dtmf. ``calls_back``: the operator allows
+    call-backs.
     """
     offered = [_end_call()]
     if targets:
         offered.append(_transfer_call(targets))
+    if presets:
+        offered.append(_collect_dtmf(presets))
     if calls_back:
         offered.append(_schedule_callback())
     return offered
@@ -43,6 +52,32 @@ def _end_call() -> dict[str, Any]:
         "parameters": {
             "type": "object",
             "properties": {"reason": _REASON},
+            "additionalProperties": False,
+        },
+    }
+
+
+def _collect_dtmf(presets: Mapping[str, str]) -> dict[str, Any]:
+    known = [f"{name}: {text}" if text else name for name, text in presets.items()]
+    return {
+        "type": "function",
+        "name": COLLECT_DTMF,
+        "description": (
+            "Have the caller key something in on their telephone. First ask them for it in one "
+            "short sentence that says what to press, then call this in the same response, and say "
+            "nothing until it has answered. Digits that are secret come as a name in double "
+            "braces: pass that name to a tool as it is, and never say it."
+        ),
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "preset": {
+                    "type": "string",
+                    "enum": list(presets),
+                    "description": "\n".join(known),
+                }
+            },
+            "required": ["preset"],
             "additionalProperties": False,
         },
     }

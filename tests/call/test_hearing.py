@@ -344,7 +344,8 @@ def test_a_key_cuts_the_greeting_and_lifts_the_shield() -> None:
     machine.handle(speech(5_000), 10)
     assert c.ClearPlayback() in machine.handle(e.CallerDigit("#"), 500)
 
-    assert machine.handle(frame(500), 520) == [HEARD]
+    sound = [machine.handle(frame(500 + n * 20), 520 + n * 20) for n in range(30)]
+    assert [HEARD] in sound
 
 
 def test_a_refused_greeting_does_not_leave_the_shield_up() -> None:

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from app.call.machine import CallMachine
-from app.call.plan import CallPlan, Memory, ToolPlan
+from app.call.plan import CallPlan, DigitsPreset, Memory, ToolPlan
 from app.protocol import commands as c
 from app.protocol import events as e
 from app.runtime.flight_log import BEGIN, FLUSH_BYTES, FRAMES, WAKE, FlightLog, Hangar, plain
@@ -278,3 +278,49 @@ def test_a_disk_that_fails_costs_the_log_and_not_the_call(tmp_path: Path) -> Non
     hangar.close()
 
     assert hangar.dropped == 1
+
+
+PIN = CallPlan(presets={"pin": DigitsPreset(num_digits=4, sensitive=True)})
+
+
+def keyed(*, name: str = "pin", first: str = "12", then: str = "34") -> tuple[str, FlightLog]:
+    """The log of a call in which something is keyed in, half of it before it is asked for."""
+    written: list[bytes] = []
+    machine = CallMachine(PIN)
+    flight = FlightLog("a-1", PIN, lambda _name, data: written.append(data))
+    flight.private_key = lambda: machine.private_key
+    flight.moment(0, ["begin"], machine.begin(0))
+
+    def feed(event: e.Event, now_ms: int) -> None:
+        flight.event(now_ms, event, machine.handle(event, now_ms))
+        flight.flush()
+
+    for event in (e.ModelReady("sess_1"), e.StreamStarted("MZ1"), e.ResponseStarted("R", None)):
+        feed(event, 0)
+    for digit in first:
+        feed(e.CallerDigit(digit), 100)
+    arguments = f'{{"preset":"{name}"}}'
+    feed(e.ToolCalled("R", "I", "T", "collect_dtmf", arguments), 200)
+    for digit in then:
+        feed(e.CallerDigit(digit), 300)
+    flight.close()
+    return b"".join(written).decode(), flight
+
+
+def test_a_sensitive_number_is_not_in_the_log_and_replays(tmp_path: Path) -> None:
+    """Also the half of it that was keyed in before anybody had asked for it."""
+    told, _ = keyed()
+    (tmp_path / "a-1.jsonl").write_text(told)
+
+    assert told.count('["CallerDigit","x"]') == 4
+    assert "1234" not in told
+    moments = list(replay(tmp_path / "a-1.jsonl"))
+    assert len(moments) == 9
+    assert all(moment.same for moment in moments)
+
+
+def test_keys_that_are_no_secret_are_in_the_log_once_that_is_known() -> None:
+    """A turn of an agent who has secrets, too; what nobody was told stays untold."""
+    told, _ = keyed(name="unknown", first="12#", then="7")
+
+    assert [told.count(f'["CallerDigit","{key}"]') for key in "12#x7"] == [1, 1, 1, 1, 0]

@@ -8,10 +8,23 @@ REASON = {"type": "string", "description": "Why, in a few words; the caller does
 
 def test_the_schemas_are_stable() -> None:
     """Names and arguments of the built-ins are part of the contract with operators."""
-    end_call, transfer_call, callback = builtin_schemas(TARGETS, calls_back=True)
+    offered = builtin_schemas(TARGETS, {"pin": "4 digits", "menu": ""}, calls_back=True)
+    end_call, transfer_call, collect_dtmf, callback = offered
 
-    assert {end_call["name"], transfer_call["name"], callback["name"]} == RESERVED_NAMES
+    assert {one["name"] for one in offered} == RESERVED_NAMES
     assert "schedule_callback" not in {one["name"] for one in builtin_schemas(TARGETS)}
+    assert collect_dtmf["parameters"] == {
+        "type": "object",
+        "properties": {
+            "preset": {
+                "type": "string",
+                "enum": ["pin", "menu"],
+                "description": "pin: 4 digits\nmenu",
+            }
+        },
+        "required": ["preset"],
+        "additionalProperties": False,
+    }
     assert list(callback["parameters"]["properties"]) == [
         *("in_minutes", "day", "time", "timezone", "reason")
     ]
