@@ -8,7 +8,6 @@ ends with 0 when all was well, 1 when a call was not, 2 when it could not be beg
 import asyncio
 import contextlib
 import math
-import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -208,6 +207,9 @@ def demo(
             " PostgreSQL of DATABASE_URL, else the only one, which is started again.",
         ),
     ] = False,
+    database_url: Annotated[
+        str, typer.Option(envvar="DATABASE_URL", hidden=True, help="For --kill.")
+    ] = "",
 ) -> None:
     """One scripted call, shown as it happens; fails unless all of it goes as scripted.
 
@@ -215,9 +217,8 @@ def demo(
     printed when it is not. Ends with 0 if all went as scripted, 1 if not, 2 if no call could
     be placed.
     """
-    shared = os.environ.get("DATABASE_URL", "")
-    database_url = shared if kill and shared.startswith("postgres") else None
-    options = Options(out, kill=kill, database_url=database_url)
+    shared = database_url if database_url.startswith("postgres") else None
+    options = Options(out, kill=kill, database_url=shared if kill else None)
     if server is not None and kill:
         raise typer.BadParameter("--kill has servers of its own; leave --server out")
     if server is not None:

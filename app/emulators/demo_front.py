@@ -78,19 +78,19 @@ class Front:
                         self.carrying = port
                     if begun:
                         return there, begun
-                    there.writer.transport.abort()
             await asyncio.sleep(_AGAIN_S)
 
 
 async def _begun(port: int, request: bytes) -> tuple[_Line, bytes]:
     """A line to a process that was asked, and what it said first; nothing where it is gone."""
-    there = _Line(*await asyncio.open_connection("127.0.0.1", port))
+    there, begun = _Line(*await asyncio.open_connection("127.0.0.1", port)), b""
     try:
         there.writer.write(request)
-        return there, await there.reader.read(_CHUNK_BYTES)
-    except BaseException:
-        there.writer.transport.abort()
-        raise
+        begun = await there.reader.read(_CHUNK_BYTES)
+    finally:
+        if not begun:
+            there.writer.transport.abort()
+    return there, begun
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:
