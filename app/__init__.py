@@ -49,6 +49,9 @@ A line of code about ... belongs in ...
     … caller and model converse                      `app/call/dialogue.py`
     … the stream ends, or the call is taken away     `app/call/departure.py`
     when somebody wants to be woken                  `app/call/alarms.py`
+    what is heard behind the speech, and when        `app/call/background.py`,
+    … while a tool works; while on hold              `app/call/meanwhile.py`, `app/call/hold.py`,
+    … who puts the caller on hold                    `app/call/holding.py`
     interrupting: clear, truncate, mute              `app/call/barge_in.py`
     how much was heard; echoes of cleared marks      `app/call/playout.py`
     one response at a time; what is audible          `app/call/responses.py`

@@ -31,6 +31,10 @@ class Alarm(Enum):
     """Nothing has been heard of the model for long."""
     FILLER = auto()
     """A tool is taking its time."""
+    WORK = auto()
+    """A tool has a sound, and has been at work for a moment."""
+    SOUND = auto()
+    """Little is left of the sound that was sent ahead."""
     DIGITS = auto()
     """No further key was pressed."""
     KEYPAD = auto()

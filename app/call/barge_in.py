@@ -5,9 +5,11 @@ with unheard audio is muted as a whole (late deltas of any of its items must sta
 the audible item is truncated at what was heard and every queued one at 0. The server cancels
 the response itself when it is configured to; a second cancellation would only be an error.
 On a WebSocket the server cannot know what was heard, so without the truncation the model
-believes it said everything (OpenAI Realtime guide, interruption, 2026-11).
+believes it said everything (OpenAI Realtime guide, interruption, 2026-11). Music and ambience
+are none of what is interrupted: what was cleared of them is sent again.
 """
 
+from app.call.background import Background
 from app.call.playout import Playout
 from app.call.responses import Responses
 from app.call.transcript import Transcript
@@ -17,8 +19,15 @@ from app.protocol.commands import ClearPlayback, Command, TruncateItem
 class BargeIn:
     """Decides an interruption from the ledger, the gate and the transcript."""
 
-    def __init__(self, playout: Playout, responses: Responses, transcript: Transcript) -> None:
+    def __init__(
+        self,
+        playout: Playout,
+        responses: Responses,
+        transcript: Transcript,
+        background: Background,
+    ) -> None:
         self._playout = playout
+        self._background = background
         self._responses = responses
         self._transcript = transcript
         self._bygone: set[str] = set()
@@ -43,4 +52,5 @@ class BargeIn:
             self._transcript.cut(part, now_ms)
             if part.response_id not in self._bygone:
                 out.append(TruncateItem(part.item_id, part.content_index, part.heard_ms))
-        return out + self._responses.mute(muted, by_voice=by_voice)
+        out += self._responses.mute(muted, by_voice=by_voice)
+        return out + self._background.cleared(now_ms)

@@ -30,6 +30,8 @@ ORDERED: dict[type, str] = {
     e.TransferOrdered: "transfer",
     e.SayOrdered: "say",
     e.MessageOrdered: "add_message",
+    e.HoldOrdered: "hold",
+    e.UnholdOrdered: "unhold",
     e.DigitsOrdered: "dtmf.start",
 }
 """What an operator calls these."""
@@ -74,6 +76,8 @@ class Chronicle:
         self._unanswered: Latency | None = None
         self._first_mark: tuple[str, int] | None = None
         self._heard_turn: Latency | None = None
+        self._held_at_ms: int | None = None
+        """Since when the caller is on hold."""
         self._spare_id = ""
         """The session of a spare line."""
         self._playing: dict[str, int] = {}
@@ -108,7 +112,14 @@ class Chronicle:
                 self._tell(now_ms, "tool.completed" if event.ok else "tool.failed", told_ms)
             case e.ModelError():
                 self._warn(now_ms, f"model_error:{event.code}")
-            case e.HangUpOrdered() | e.TransferOrdered() | e.SayOrdered() | e.MessageOrdered():
+            case (
+                e.HangUpOrdered()
+                | e.TransferOrdered()
+                | e.SayOrdered()
+                | e.MessageOrdered()
+                | e.HoldOrdered()
+                | e.UnholdOrdered()
+            ):
                 self._saw_order(now_ms, event)
             case e.DigitsOrdered():
                 self._saw_order(now_ms, event)
@@ -187,11 +198,17 @@ class Chronicle:
                 self._cleared()
             elif isinstance(command, c.DigitsCollected):
                 self._collected(now_ms, command)
-            elif isinstance(command, c.OrderDone):
-                self._tell(now_ms, "command.ended", asdict(command))
             elif isinstance(command, c.SwitchModel):
                 swapped = {"session_id": self._spare_id, "swapped": True}
                 self._tell(now_ms, "call.model_connected", swapped)
+            else:
+                self._saw_end(now_ms, command)
+
+    def _saw_end(self, now_ms: int, command: c.Command) -> None:
+        if isinstance(command, c.OrderDone):
+            self._tell(now_ms, "command.ended", asdict(command))
+        elif isinstance(command, c.CallerHeld | c.CallerReleased):
+            self._saw_hold(now_ms, command)
 
     def _collected(self, now_ms: int, command: c.DigitsCollected) -> None:
         if command.reason == "no_keypad":
@@ -201,8 +218,18 @@ class Chronicle:
         told |= {"reason": command.reason}
         self._tell(now_ms, "dtmf.collected" if command.ok else "dtmf.failed", told)
 
+    def _saw_hold(self, now_ms: int, command: c.CallerHeld | c.CallerReleased) -> None:
+        if isinstance(command, c.CallerHeld):
+            self._held_at_ms = now_ms
+            self._tell(now_ms, "hold.started", {"stream": self._stream, "by": command.by})
+        elif self._held_at_ms is not None:
+            held_ms, self._held_at_ms = now_ms - self._held_at_ms, None
+            self._tell(now_ms, "hold.ended", {"stream": self._stream, "ms": held_ms})
+
     def _spoke(self, now_ms: int, event: e.SpeechAudio, commands: Sequence[c.Command]) -> None:
         self._item_bytes[event.item_id] += event.length_bytes
+        if commands and isinstance(commands[0], c.CallerReleased):
+            self._saw_hold(now_ms, commands[0])
         if commands:
             self._played_bytes += event.length_bytes
             self._playing.setdefault(event.item_id, NOT_TOLD)
@@ -325,6 +352,7 @@ class Chronicle:
         if self._over:
             return
         self._over = True
+        self._saw_hold(now_ms, c.CallerReleased())
         self.settle(now_ms, least_ms=1)
         figures = {
             "stream": self._stream,

@@ -5,6 +5,7 @@ and is asked to speak: the greeting on the first line, where it left off on a la
 nothing at all where it takes over from another in a pause (``line_swap``).
 """
 
+from app.audio.tones import COMFORT_TONE
 from app.call import conversation
 from app.call.alarms import Alarm
 from app.call.answering import Answering
@@ -103,7 +104,7 @@ class Connecting:
         return seed + parts.hearing.model_ready()
 
     def _opening(self) -> c.CreateResponse | None:
-        if self._parts.leaving_message or self._answering.waits:
+        if self._parts.leaving_message or self._answering.waits or self._parts.hold.silences:
             self._parts.greeted = True
             return None
         if self._parts.greeted:
@@ -145,7 +146,14 @@ class Connecting:
 
     def comfort_due(self, now_ms: int) -> list[c.Command]:
         """The caller has heard nothing since the line was lost, and nobody is there to speak."""
-        return self._parts.comfort.due(now_ms) if self._parts.live else []
+        if not self._parts.live:
+            return []
+        out = self._parts.comfort.due(now_ms)
+        if self._parts.background.tells_of_life:
+            return []
+        if out:
+            self._parts.background.beside(len(COMFORT_TONE), now_ms)
+        return out
 
     def fails(self, remedy: Remedy, now_ms: int) -> list[c.Command]:
         """The line is of no use: another one, unless another one was not either."""

@@ -6,6 +6,7 @@ What acts on the call itself is asked for here and nowhere else, and so is the o
 """
 
 from collections.abc import Callable
+from itertools import chain
 
 from app.call.alarms import Alarm
 from app.call.farewell import Parting
@@ -32,7 +33,9 @@ class Departure:
             self._parts.phase = Phase.LEAVING
             self._parts.patience.ends()
             self._parts.leaving.asked(now_ms)
-        return out
+        through = [one for one in out if isinstance(one, c.Transfer)]
+        music = [self._parts.hold.putting_through(one.target, now_ms) for one in through]
+        return [*out, *chain.from_iterable(music)]
 
     def stream_over(self, _event: e.StreamStopped, now_ms: int) -> list[c.Command]:
         """Twilio's ``stop``."""

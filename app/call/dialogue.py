@@ -11,6 +11,7 @@ from app.call.departure import Departure
 from app.call.failing import Remedy
 from app.call.farewell import INTERRUPTED, Parting
 from app.call.faults import FATAL, Severity, severity
+from app.call.holding import HOLD_TOOL, Holding
 from app.call.model_link import Link
 from app.call.orders import SAY
 from app.call.parts import Parts, Phase
@@ -39,6 +40,7 @@ class Dialogue:
         self._answering = answering
         self._connecting = connecting
         self._departure = departure
+        self._holding = Holding(parts)
 
     def typed(self, event: e.CallerTyped, now_ms: int) -> list[c.Command]:
         """A turn in writing."""
@@ -51,7 +53,7 @@ class Dialogue:
         """The model reads what the caller did not say; it counts as an interruption."""
         if self._parts.link.state is not Link.READY:
             return []
-        if self._parts.redirecting:
+        if self._parts.redirecting or self._parts.hold.silences:
             return [c.AddMessage("user", turn)]
         if self._parts.leaving_message:
             return []
@@ -137,16 +139,26 @@ class Dialogue:
         if not self._parts.responses.speaking(event.response_id, now_ms):
             return []
         if self._parts.live:
-            return self._parts.playout.speak(event, now_ms)
+            return self.voiced(event, now_ms)
         if self._parts.phase is Phase.WAITING:
             self._parts.overture.hold(event)
         elif self._parts.redirecting:
-            return self._parts.playout.speak(event, now_ms)
+            return self.voiced(event, now_ms)
         return []
 
-    def speech_done(self, _event: e.SpeechAudioDone, _now_ms: int) -> list[c.Command]:
+    def voiced(self, event: e.SpeechAudio, now_ms: int) -> list[c.Command]:
+        """Speech on its way to the caller, with what is heard behind it. On the audio path."""
+        parts = self._parts
+        if parts.background.off and not parts.hold.on:
+            return parts.playout.speak(event, now_ms)
+        out = parts.hold.words(event.response_id, now_ms) + parts.meanwhile.words(now_ms)
+        return out + parts.background.speak(event, now_ms)
+
+    def speech_done(self, _event: e.SpeechAudioDone, now_ms: int) -> list[c.Command]:
         """A part has ended: its last mark is due."""
-        return self._finish()
+        out = self._finish()
+        self._parts.background.said(now_ms)
+        return out
 
     def _finish(self) -> list[c.Command]:
         listening = self._parts.live or self._parts.redirecting
@@ -278,6 +290,7 @@ class Dialogue:
         plan = self._parts.plan.tools.get(event.name)
         if plan is not None:
             run = c.RunTool(event.tool_call_id, event.name, event.arguments)
+            self._parts.meanwhile.runs(event.tool_call_id, event.name, now_ms)
             return self._parts.tools.hold(run) if self._parts.redirecting else [run]
         return self._leave_asked(event, now_ms)
 
@@ -295,6 +308,8 @@ class Dialogue:
 
     def _leave_asked(self, event: e.ToolCalled, now_ms: int) -> list[c.Command]:
         """The model wants to let the caller go, which the caller may have spoken over."""
+        if event.name == HOLD_TOOL and self._parts.plan.may_hold:
+            return self._holding.asked(event, now_ms)
         if event.name not in {END_CALL, TRANSFER_CALL}:
             return self._answered(event, f"there is no tool {event.name!r}", ok=False)
         if self._parts.responses.muted(event.response_id):
@@ -333,7 +348,7 @@ class Dialogue:
         """A tool takes its time; say so as soon as nobody is saying anything."""
         parts = self._parts
         wanted = parts.tools.filler()
-        if wanted is None or parts.leaving_soon:
+        if wanted is None or parts.leaving_soon or parts.hold.on:
             return []
         busy = parts.responses.active is not None and parts.responses.spoke
         if busy or not parts.playout.idle:
@@ -359,7 +374,7 @@ class Dialogue:
         self._parts.leaving.stayed()
         if self._parts.link.state is Link.GONE:
             return self._departure.fail(now_ms)
-        held = self._parts.tools.released(now_ms)
+        held = self._parts.hold.not_through(now_ms) + self._parts.tools.released(now_ms)
         if not self._parts.transfer.tool_call_id:
             return held + self._order_failed(event.reason, now_ms)
         refused = e.ToolDone(self._parts.transfer.tool_call_id, output, ok=False)

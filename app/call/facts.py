@@ -65,6 +65,8 @@ FACTS: dict[str, Weight] = {
     "tool.started": Weight.KEPT,
     "tool.completed": Weight.KEPT,
     "tool.failed": Weight.KEPT,
+    "hold.started": Weight.KEPT,
+    "hold.ended": Weight.KEPT,
     "transfer.started": Weight.KEPT,
     "transfer.dialling": Weight.KEPT,
     "transfer.answered": Weight.KEPT,

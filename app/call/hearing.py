@@ -61,6 +61,7 @@ class Hearing:
         self._alarms = alarms
         self._ready = False
         self._shielded = False
+        self._on_hold = False
         self._tones = KeyTones()
         self._open = False
         """Ready, not shielded and no key about: the one test on the audio path."""
@@ -220,7 +221,7 @@ class Hearing:
             self._waiting = deque(waiting, maxlen=TURN_FRAMES + PREROLL_FRAMES)
             self._forget()
         self._ready = self._open = False
-        self._shielded = self._shielded and shield
+        self._shielded = self._shielded and (shield or self._on_hold)
 
     def line_changes(self) -> None:
         """Another line takes over from one that heard everything but, perhaps, the onset of a
@@ -276,10 +277,21 @@ class Hearing:
         self._settle_open()
 
     def unshield(self) -> None:
-        """The caller is heard again."""
+        """The caller is heard again, unless they are on hold."""
+        if self._on_hold:
+            return
         self._shielded = False
         self._settle_open()
 
+    def hold(self) -> None:
+        """Silence instead of the caller until ``release``, whoever else would hear them."""
+        self._on_hold = True
+        self.shield()
+
+    def release(self) -> None:
+        """The caller is on hold no longer."""
+        self._on_hold = False
+        self.unshield()
 
     def speech_started(self, now_ms: int) -> None:
         """The caller is in mid-sentence: a line that goes quiet now must be noticed soon."""

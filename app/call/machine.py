@@ -71,6 +71,8 @@ class CallMachine:
         }
         for kind in ENDS_OF_ORDERS:
             self._handlers[kind] = _then_next(self._handlers[kind], self._obeying)
+        for kind in (e.ToolDone, e.ResponseDone):
+            self._handlers[kind] = _then_still(self._handlers[kind], self._parts)
         for kind in ENDS_OF_WORDS:
             self._handlers[kind] = _then_quiet(self._handlers[kind], self._connecting)
         self._wakers = self._all_wakers()
@@ -107,6 +109,8 @@ class CallMachine:
             Alarm.OWED: dialogue.owed_due,
             Alarm.PULSE: self._connecting.pulse_due,
             Alarm.FILLER: dialogue.filler_due,
+            Alarm.WORK: self._parts.meanwhile.due,
+            Alarm.SOUND: self._parts.background.due,
             Alarm.DIGITS: self._keying.turn_due,
             Alarm.KEYPAD: lambda now: self._keying.due(now) + self._obeying.on(now),
             Alarm.ANNOUNCED: departure.announcement_due,
@@ -149,9 +153,10 @@ class CallMachine:
         if parts.link.state is Link.GONE:
             return self._departure.fail(now_ms)
         self._connecting.caller_came(now_ms)
-        out: list[c.Command] = []
-        for audio in parts.overture.release():
-            out += parts.playout.speak(audio, now_ms)
+        waited = parts.overture.release()
+        out = parts.background.begin(now_ms, speaking=bool(waited))
+        for audio in waited:
+            out += self._dialogue.voiced(audio, now_ms)
         if parts.responses.active is None:
             out += parts.playout.finish()
         out += self._answering.ready(now_ms)
@@ -237,6 +242,8 @@ def _order_handlers(obeying: Obeying) -> dict[type, Handler]:
         e.TransferOrdered: obeying.ordered,
         e.SayOrdered: obeying.ordered,
         e.MessageOrdered: obeying.ordered,
+        e.HoldOrdered: obeying.ordered,
+        e.UnholdOrdered: obeying.ordered,
         e.DigitsOrdered: obeying.ordered,
         e.TransferAccepted: obeying.transfer_accepted,
         e.HangUpDone: obeying.hang_up_done,
@@ -249,6 +256,18 @@ def _then_next(handler: Handler, obeying: Obeying) -> Handler:
     def then(event: e.Event, now_ms: int) -> list[c.Command]:
         out = handler(event, now_ms)
         return out + obeying.on(now_ms)
+
+    return then
+
+
+def _then_still(handler: Handler, parts: Parts) -> Handler:
+    """The same handler, after which the sound of work may have come to its end."""
+
+    def then(event: e.Event, now_ms: int) -> list[c.Command]:
+        out = handler(event, now_ms)
+        if parts.phase is Phase.OVER:
+            return out
+        return out + parts.meanwhile.after(event, now_ms, owes=parts.responses.owes)
 
     return then
 

@@ -33,6 +33,8 @@ NOTICES: dict[str, str] = {
     "tool.started": "`tool_call_id`, `name`",
     "tool.completed": "`tool_call_id`, `ms`",
     "tool.failed": "`tool_call_id`, `ms`",
+    "hold.started": "the caller hears music: `by` operator, agent or transfer",
+    "hold.ended": "they hear the agent again: `ms` is how long it was",
     "transfer.started": "`target`, `mode`",
     "transfer.ended": "`outcome`, `talk_s`",
     "voicemail.detected": "an answering machine picked up",

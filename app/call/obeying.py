@@ -9,6 +9,7 @@ from typing import Any
 
 from app.call.departure import Departure
 from app.call.farewell import Parting
+from app.call.holding import Holding
 from app.call.keying import Keying
 from app.call.model_link import Link
 from app.call.orders import Order
@@ -26,11 +27,14 @@ class Obeying:
     def __init__(self, parts: Parts, departure: Departure, keying: Keying) -> None:
         self._parts = parts
         self._departure = departure
+        holding = Holding(parts)
         self._begin: dict[type, Callable[[Any, int], list[c.Command]]] = {
             e.HangUpOrdered: self._hang_up,
             e.TransferOrdered: self._transfer,
             e.SayOrdered: self._say,
             e.MessageOrdered: self._message,
+            e.HoldOrdered: holding.hold_ordered,
+            e.UnholdOrdered: holding.unhold_ordered,
             e.DigitsOrdered: keying.ordered,
         }
 

@@ -19,12 +19,22 @@ from app.protocol.commands import Command, CreateResponse, OrderDone
 from app.protocol.events import (
     DigitsOrdered,
     HangUpOrdered,
+    HoldOrdered,
     MessageOrdered,
     SayOrdered,
     TransferOrdered,
+    UnholdOrdered,
 )
 
-Order = HangUpOrdered | TransferOrdered | SayOrdered | MessageOrdered | DigitsOrdered
+Order = (
+    HangUpOrdered
+    | TransferOrdered
+    | SayOrdered
+    | MessageOrdered
+    | DigitsOrdered
+    | HoldOrdered
+    | UnholdOrdered
+)
 
 SAY = "say"
 """The purpose of what the operator has the agent say."""

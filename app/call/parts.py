@@ -7,15 +7,18 @@ and ``machine`` decide who hears of what, in which order.
 from enum import Enum, auto
 
 from app.call.alarms import Alarms
+from app.call.background import Background
 from app.call.barge_in import BargeIn
 from app.call.comfort import Comfort
 from app.call.digits import Digits
 from app.call.failing import Failing
 from app.call.farewell import Farewell, Parting
 from app.call.hearing import Hearing
+from app.call.hold import Hold
 from app.call.keypad import Keypad
 from app.call.leaving import Leaving
 from app.call.line_swap import LineSwap, Quiet
+from app.call.meanwhile import Meanwhile
 from app.call.model_link import ModelLink
 from app.call.noise import Noise
 from app.call.orders import Orders
@@ -51,13 +54,16 @@ class Parts:
         """Whoever picked up is a machine, and is told the message."""
         self.alarms = Alarms()
         self.playout = Playout()
+        self.background = Background(self.alarms, self.playout, plan.sounds)
         self.transcript = Transcript()
         self.patience = Patience(self.alarms, self.playout)
         self.responses = Responses(
             self.alarms, self.patience, server_interrupts=plan.server_interrupts
         )
-        self.barge_in = BargeIn(self.playout, self.responses, self.transcript)
+        self.barge_in = BargeIn(self.playout, self.responses, self.transcript, self.background)
         self.hearing = Hearing(self.alarms)
+        self.hold = Hold(self.background, self.hearing)
+        self.meanwhile = Meanwhile(self.alarms, self.background, plan.sounds)
         self.overture = Overture()
         self.link = ModelLink(self.alarms)
         self.swap = LineSwap(self.alarms)

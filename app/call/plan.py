@@ -44,6 +44,16 @@ class DigitsPreset:
 
 
 @dataclass(frozen=True, slots=True)
+class SoundPlan:
+    """Something that can be heard behind the speech; what it sounds like is not our business."""
+
+    length_bytes: int
+    """Of mu-law, once."""
+    loop: bool = True
+    """False: it is heard once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """One thing a new model line is told about the conversation so far."""
 
@@ -74,6 +84,11 @@ class CallPlan:
     """False: keys that are pressed while something is being played are ignored."""
     has_keys: bool = True
     """False: the caller's line is no telephone, and has no keys as far as is known."""
+    sounds: Mapping[str, SoundPlan] = field(default_factory=dict)
+    """What can be heard behind the speech, by the name of its occasion: ``ambience``, ``hold``,
+    ``tool:look_up``, ``target:billing``."""
+    may_hold: bool = False
+    """The model may put the caller on hold."""
     server_interrupts: bool = True
     """The server cancels a response by itself when the caller speaks."""
     memories: tuple[Memory, ...] = ()

@@ -90,6 +90,11 @@ class Playout:
         return self.idle and self._open is None
 
     @property
+    def forming(self) -> bool:
+        """The part that is being played, or was last, has not come to its end."""
+        return self._open is not None
+
+    @property
     def ever_sent(self) -> int:
         """Bytes sent since the beginning, also those that were cleared."""
         return self._sent_before + self._sent
@@ -148,6 +153,13 @@ class Playout:
         self._open = None
         if self._sent > self._marked:
             self._mark(out)
+        return out
+
+    def fence(self) -> list[Command]:
+        """Mark where what was said ends and something begins that is no speech: what is said
+        behind it is not heard before the mark comes back."""
+        out: list[Command] = []
+        self._mark(out)
         return out
 
     def returned(self, name: str, now_ms: int) -> bool:

@@ -142,7 +142,8 @@ def _durations(report: Report) -> dict[str, int | None]:
         "total": report.ended_at_ms,
         "ringing": None,
         "ai": sum(whole) if known else None,
-        "hold": None,
+        # Of a hold whose process died nobody knows how long it was.
+        "hold": None if None in report.holds and report.ending else sum(filter(None, report.holds)),
         "human": sum(talks_s) * 1000 if talks_s or not report.transfers else None,
         "caller_speech": None,
         "assistant_speech": sum(one.heard_ms or 0 for one in agents),

@@ -162,6 +162,7 @@ class Report:
         """From an interruption's arrival to the ``clear`` being written."""
         self.padded_ms = 0
         self.played_ms = 0
+        self.holds: list[int | None] = []  # In ms; None goes on, or its process died.
         self.custom_data: dict[str, Any] = {}
         self.analysis: Any = None
         self.callback: str | None = None
@@ -212,6 +213,8 @@ class Report:
             "transfer.dialling": self._transfer_dialling,
             "transfer.answered": self._transfer_answered,
             "transfer.ended": self._transfer_ended,
+            "hold.started": self._held,
+            "hold.ended": self._released,
             "command.received": lambda _, x: self._ordered(x["command_id"], "accepted"),
             "command.ended": lambda _, x: self._ordered(x["command_id"], x["state"], x["reason"]),
             "model.used": lambda _, x: self.usage.update(x),
@@ -327,6 +330,13 @@ class Report:
     def _tool_failed(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.tool_ms.append(told["ms"])
         self.tools_failed += 1
+
+    def _held(self, _at_ms: int, _told: Mapping[str, Any]) -> None:
+        self.holds.append(None)
+
+    def _released(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        if self.holds:
+            self.holds[-1] = told["ms"]
 
     def _transferring(self, at_ms: int, told: Mapping[str, Any]) -> None:
         self.transfers.append(Transferred(told["target"], at_ms))

@@ -28,6 +28,8 @@ _MOMENTS = {
     "dtmf.received": "dtmf",
     "dtmf.collected": "dtmf_collected",
     "dtmf.failed": "dtmf_failed",
+    "hold.started": "hold_started",
+    "hold.ended": "hold_ended",
     "transfer.started": "transfer_started",
     "transfer.ended": "transfer_ended",
     "call.ended": "ended",

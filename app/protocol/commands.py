@@ -36,6 +36,22 @@ class PlayComfort:
     """Let the caller hear that the line lives although nobody speaks; nothing waits for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class SetSound:
+    """From now on this is heard behind everything that is played; an empty name: nothing is."""
+
+    name: str
+    at_bytes: int = 0
+    """Where in it to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaySound:
+    """Append so much of that sound, alone, to what Twilio plays; nothing waits for it."""
+
+    length_bytes: int
+
+
 @dataclass(slots=True)
 class AppendAudio:
     """Let the model hear caller audio. Not frozen: fifty a second a call."""
@@ -197,6 +213,19 @@ class DigitsCollected:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerHeld:
+    """The caller is on hold: for the record, nothing is done."""
+
+    by: str
+    """operator, agent or transfer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerReleased:
+    """The caller is on hold no longer: for the record, nothing is done."""
+
+
+@dataclass(frozen=True, slots=True)
 class OrderDone:
     """An order of the operator's has come to its end: for the record, nothing is done."""
 
@@ -229,6 +258,8 @@ ToModel = (
 )
 Effect = (
     PlayComfort
+    | SetSound
+    | PlaySound
     | OpenModel
     | CloseModel
     | OpenSpare
@@ -241,6 +272,8 @@ Effect = (
     | VerifyCall
     | KeepDigits
     | DigitsCollected
+    | CallerHeld
+    | CallerReleased
     | OrderDone
     | EndStream
 )

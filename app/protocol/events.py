@@ -374,6 +374,25 @@ class DigitsOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldOrdered:
+    """The operator puts the caller on hold."""
+
+    command_id: str
+    turn: str = ""
+    """What the model is told, and asked to answer at once; the hold ends with the first sound of
+    it. Empty: it lasts until ``UnholdOrdered``."""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnholdOrdered:
+    """The operator takes the caller back."""
+
+    command_id: str
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FailoverOrdered:
     """This process cannot keep the call: give it the failure treatment."""
 
@@ -423,5 +442,7 @@ Event = (
     | SayOrdered
     | MessageOrdered
     | DigitsOrdered
+    | HoldOrdered
+    | UnholdOrdered
     | FailoverOrdered
 )

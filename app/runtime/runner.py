@@ -7,12 +7,13 @@ the model line and the effects, and ends with the stream. The record does not en
 
 import asyncio
 from binascii import b2a_base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic_ns
 from typing import Any, get_args
 
 import structlog
 
+from app.audio.mixing import Mixer, Sound
 from app.audio.tones import COMFORT_TONE
 from app.call.chronicle import Chronicle, Tell
 from app.call.machine import CallMachine
@@ -41,6 +42,7 @@ from app.runtime.ports import CallerLine, ModelLine, OpenModelLine
 
 FINISH_WITHIN_S = 15
 COMFORT = c.PlayAudio(b2a_base64(COMFORT_TONE, newline=False).decode(), len(COMFORT_TONE))
+_NO_SOUNDS: Mapping[str, Sound] = {}
 OK = 1000
 INTERNAL_ERROR = 1011
 
@@ -67,6 +69,7 @@ class Runner:
         tell: Tell,
         stream: int,
         flight: FlightLog,
+        sounds: Mapping[str, Sound] = _NO_SOUNDS,
     ) -> None:
         self.machine = CallMachine(plan)
         self._call_id = call_id
@@ -94,6 +97,9 @@ class Runner:
         """The caller's line has come."""
         self.reason: str | None = None
         """Why the stream ended; None while it lives."""
+        self._mixer = Mixer(sounds)
+        self._sounding = False
+        """Something is heard behind the speech."""
         self._append: Callable[[str], None] = _nowhere
         flight.take_passed = self.machine.take_passed
         flight.private_key = lambda: self.machine.private_key
@@ -101,7 +107,11 @@ class Runner:
             **dict.fromkeys(_TO_MODEL, _nowhere),
             c.PlayAudio: _nowhere,
             c.SendMark: _nowhere,
-            c.PlayComfort: _nowhere,
+            c.PlayComfort: self._comfort,
+            c.SetSound: self._set_sound,
+            c.PlaySound: self._play_sound,
+            c.CallerHeld: _nowhere,
+            c.CallerReleased: _nowhere,
             c.OrderDone: _nowhere,
             c.DigitsCollected: _nowhere,
             c.KeepDigits: effects.keep,
@@ -158,7 +168,6 @@ class Runner:
         self._caller = caller
         self.has_stream = True
         self._hands |= {c.PlayAudio: caller.send, c.SendMark: caller.send}
-        self._hands[c.PlayComfort] = lambda _command: caller.send(COMFORT)
         self.feed(StreamStarted(stream_sid))
 
     def feed(self, event: Event) -> None:
@@ -182,8 +191,10 @@ class Runner:
             self._hands[command.__class__](command)
         self._chronicle.saw(now_ms, event, commands)
         if event.__class__ is SpeechAudio:
-            # Neither audio nor words set an alarm.
+            # Neither audio nor words set an alarm, but for a sound behind them.
             self._flight.speech(now_ms, event, commands)
+            if self._sounding:
+                self._rearm(now_ms)
             return
         self._flight.event(now_ms, event, commands)
         if event.__class__ is SpeechText:
@@ -232,6 +243,25 @@ class Runner:
         if wanted_ms is not None and not self._over.is_set():
             delay_s = max(0, wanted_ms - now_ms) / 1000
             self._alarm = asyncio.get_running_loop().call_later(delay_s, self._wake)
+
+    def _set_sound(self, command: c.SetSound) -> None:
+        """From now on speech is mixed, or goes straight to the caller again."""
+        self._sounding = self._mixer.cue(command.name, command.at_bytes)
+        if self._caller is not None:
+            self._hands[c.PlayAudio] = self._play_mixed if self._sounding else self._caller.send
+
+    def _play_mixed(self, command: c.PlayAudio) -> None:
+        if self._caller is not None:
+            mixed = self._mixer.under(command.payload_b64, command.length_bytes)
+            self._caller.send(c.PlayAudio(mixed, command.length_bytes))
+
+    def _play_sound(self, command: c.PlaySound) -> None:
+        if self._caller is not None:
+            payload = self._mixer.alone(command.length_bytes)
+            self._caller.send(c.PlayAudio(payload, command.length_bytes))
+
+    def _comfort(self, _command: c.PlayComfort) -> None:
+        self._play_mixed(COMFORT)
 
     def _clear(self, command: c.ClearPlayback) -> None:
         if self._caller is None:

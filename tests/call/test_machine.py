@@ -58,6 +58,9 @@ EVERYTHING: list[e.Event] = [
     e.TransferOrdered("O", "billing", "I put you through."),
     e.SayOrdered("S", "A moment, please."),
     e.MessageOrdered("M", "system", "The caller is a patient.", after="S"),
+    e.HoldOrdered("P", "Look it up.", after="M"),
+    e.HoldOrdered("P2"),
+    e.UnholdOrdered("P3"),
     e.FailoverOrdered("server_shutdown"),
     e.FailoverDone(accepted=False),
     e.HangUpDone(accepted=False),
@@ -70,7 +73,7 @@ ENDINGS: list[tuple[e.Event, str]] = [
     (e.CallEnded("completed"), "caller_hangup"),
     (e.CallerLineLost(1006), "stream_lost"),
 ]
-TO_CALLER = (c.PlayAudio, c.SendMark, c.ClearPlayback)
+TO_CALLER = (c.PlayAudio, c.SendMark, c.ClearPlayback, c.SetSound, c.PlaySound)
 
 
 def waiting() -> CallMachine:

@@ -11,14 +11,17 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.audio.tones import COMFORT_TONE
+from app.call.background import LEAD_MS, PIECE_MS
 from app.call.machine import CallMachine
 from app.call.noise import AT_FIRST_MS
 from app.call.patience import ANSWER_MS, PATIENCE_MS
-from app.call.plan import CallPlan, ToolPlan
+from app.call.plan import CallPlan, SoundPlan, ToolPlan
 from app.call.pulse import PROBE_AFTER_MS, PROBE_ANSWER_MS
 from app.call.responses import STALLED_MS
 from app.protocol import commands as c
 from app.protocol import events as e
+from app.protocol.units import bytes_of_ms
 from tests.call.test_machine import EVERYTHING
 from tests.call.words import frame
 from tests.properties.strict_server import StrictServer
@@ -28,8 +31,14 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-TO_CALLER = (c.PlayAudio, c.SendMark, c.ClearPlayback)
-TOOLS = ("look_up", "slow", "nobody_knows", "end_call", "transfer_call")
+TO_CALLER = (c.PlayAudio, c.SendMark, c.ClearPlayback, c.SetSound, c.PlaySound)
+TOOLS = ("look_up", "slow", "nobody_knows", "hold", "end_call", "transfer_call")
+MUSIC = {"hold": SoundPlan(24_000), "tool:slow": SoundPlan(7_777)}
+SOUNDS: list[dict[str, SoundPlan]] = [
+    {},
+    {**MUSIC, "target:billing": SoundPlan(3_000, loop=False)},
+    {**MUSIC, "ambience": SoundPlan(80_000)},
+]
 
 PLANS = st.builds(
     CallPlan,
@@ -37,6 +46,8 @@ PLANS = st.builds(
     greeting_shielded=st.booleans(),
     tools=st.just({"look_up": ToolPlan(), "slow": ToolPlan("One moment.")}),
     targets=st.just(("billing",)),
+    sounds=st.sampled_from(SOUNDS),
+    may_hold=st.booleans(),
     server_interrupts=st.booleans(),
 )
 
@@ -46,12 +57,18 @@ class Telephone:
 
     def __init__(self) -> None:
         self.queue: deque[tuple[int, str | None]] = deque()
+        """Speech, and sound alone as less than nothing; marks by their names."""
         self.played_bytes = 0
+        """Of speech."""
 
     def take(self, command: c.Command) -> list[e.Event]:
         match command:
             case c.PlayAudio():
                 self.queue.append((command.length_bytes, None))
+            case c.PlaySound():
+                self.queue.append((-command.length_bytes, None))
+            case c.PlayComfort():
+                self.queue.append((-len(COMFORT_TONE), None))
             case c.SendMark():
                 self.queue.append((0, command.name))
             case c.ClearPlayback():
@@ -66,13 +83,13 @@ class Telephone:
             length, name = self.queue.popleft()
             if name is not None:
                 back.append(e.MarkReturned(name))
-            elif length > budget:
-                self.queue.appendleft((length - budget, None))
-                self.played_bytes += budget
+                continue
+            speech, played = length > 0, min(abs(length), budget)
+            budget -= played
+            self.played_bytes += played if speech else 0
+            if played < abs(length):
+                self.queue.appendleft((length - played if speech else length + played, None))
                 break
-            else:
-                budget -= length
-                self.played_bytes += length
         return back
 
 
@@ -250,7 +267,7 @@ def what_happens(luck: Random) -> Step:
     n, yes = luck.randrange(4), luck.random() < 0.85
     length = luck.choice([1, 7, 160, 800, 1_600, 3_200, 8_000, 100_000])
     status = luck.choices(["completed", "failed", "incomplete"], [10, 1, 1])[0]
-    tool = luck.choices(TOOLS, [6, 3, 1, 1, 1])[0]
+    tool = luck.choices(TOOLS, [6, 3, 1, 1, 1, 1])[0]
     leave = luck.choice(["end_call", "transfer_call"])
     gap_ms, digit = luck.choice([0, 0, 5, 400]), luck.choice("12#")
     soon_ms, late_ms = luck.randrange(1, 500), luck.randrange(500, 12_000)
@@ -272,6 +289,8 @@ def what_happens(luck: Random) -> Step:
         (0.4, lambda call: call.server.refuse()),
         (0.3, lose_line),
         (0.5, lambda call: call.feed(e.SwapOrdered("voice"))),
+        (1, lambda call: call.feed(e.HoldOrdered("H", "Look it up." if yes else ""))),
+        (1, lambda call: call.feed(e.UnholdOrdered("U"))),
         (0.2, lose_spare),
         (0.2, refuse_spare),
     ]
@@ -339,6 +358,22 @@ def test_the_ledger_and_the_telephone_agree(plan: CallPlan, script: list[Step]) 
 
 
 @QUICK
+@given(scripts())
+def test_a_sound_never_lies_far_ahead_and_never_breaks_off(script: list[Step]) -> None:
+    """Whoever hears one hears it without a hole, and is answered without waiting for its end."""
+    call = Call(CallPlan(tools={"slow": ToolPlan()}, sounds=SOUNDS[-1], may_hold=True))
+    call.feed(e.StreamStarted("MZ1"))
+    background = call.machine._parts.background
+
+    for step in script:
+        step(call)
+        alone = sum(-length for length, _ in call.telephone.queue if length < 0)
+        assert alone <= bytes_of_ms(LEAD_MS + 2 * PIECE_MS)
+        if background.sounding and call.ends == 0:
+            assert call.telephone.queue, "silence where a sound should be"
+
+
+@QUICK
 @given(PLANS, scripts(), st.sampled_from(["stop", "gone", "over"]))
 def test_a_call_ends_once_and_is_silent_afterwards(
     plan: CallPlan, script: list[Step], how: str
@@ -379,7 +414,7 @@ def test_a_silent_world_ends_every_wait(plan: CallPlan, script: list[Step]) -> N
     call.wait(200_000)
 
     waits = set(call.machine._parts.alarms._at_ms)
-    assert {alarm.name for alarm in waits} <= {"MEDIA"}
+    assert {alarm.name for alarm in waits} <= {"MEDIA", "SOUND"}
 
 
 @QUICK
@@ -395,7 +430,8 @@ def test_a_mute_model_leaves_nobody_in_silence(plan: CallPlan, script: list[Step
         step(call)
     deliver(call, 1_000)
     parts = call.machine._parts
-    there, owed = parts.live, parts.live and parts.responses.owes and not call.speaking
+    there = parts.live and not parts.hold.silences  # Who is on hold waits for somebody else.
+    owed = there and parts.responses.owes and not call.speaking
     call.server.dumb = True
     call.server.pending.clear()
     call.rest.clear()

@@ -20,6 +20,9 @@ ORDERS: list[e.Event] = [
     e.TransferOrdered("", "billing"),
     e.SayOrdered("", "A moment."),
     e.MessageOrdered("", "system", "A patient."),
+    e.HoldOrdered(""),
+    e.HoldOrdered("", "Look it up."),
+    e.UnholdOrdered(""),
 ]
 HAPPENINGS = [event for event in EVERYTHING if not isinstance(event, ENDS)]
 

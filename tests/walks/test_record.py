@@ -108,7 +108,7 @@ async def test_the_record_tells_the_whole_call(tmp_path: Path) -> None:
     assert record["timestamps"]["created_at"] == min(record["timestamps"].values())
     durations = record["durations_ms"]
     assert 0 < durations["assistant_speech"] < durations["ai"] <= durations["total"]
-    assert (durations["human"], durations["hold"]) == (0, None)
+    assert (durations["human"], durations["hold"]) == (0, 0)
     assert (record["failure"], record["disposition"]) == (None, None)
     assert record["durations_ms"]["total"] > 1000
     assert record["model"]["losses"] == 0

@@ -1,0 +1,98 @@
+"""Whether the caller is on hold: music instead of the agent, for as long as somebody needs.
+
+The operator's hold lasts until the caller is taken back: the agent hears silence and says nothing
+of its own accord. Another one lasts until the agent speaks, who is asked for a turn that needs
+nothing of the caller's. And whoever is being put through hears music while the carrier is asked.
+
+    NOBODY ──hold──▶ UNHOLD ──unhold──▶ NOBODY
+      ├──hold, with a turn of the agent's──▶ WORDS ──its first sound, unhold──▶ NOBODY
+      └──the carrier is asked──▶ REFUSAL ──not put through──▶ NOBODY
+"""
+
+from enum import Enum, auto
+
+from app.call.background import Background, Layer
+from app.call.hearing import Hearing
+from app.protocol.commands import CallerHeld, CallerReleased, Command
+
+HOLD = "hold"
+"""The name of the sound that callers on hold hear."""
+TARGET = "target:{name}"
+"""The name of the sound on the way to a target."""
+
+
+class Until(Enum):
+    """What the caller on hold waits for."""
+
+    NOBODY = auto()
+    """They are not on hold."""
+    UNHOLD = auto()
+    WORDS = auto()
+    REFUSAL = auto()
+
+
+class Hold:
+    """One hold at a time."""
+
+    def __init__(self, background: Background, hearing: Hearing) -> None:
+        self._background = background
+        self._hearing = hearing
+        self._until = Until.NOBODY
+        self._response_id: str | None = None
+        """Whose words came before the hold."""
+
+    @property
+    def on(self) -> bool:
+        """The caller is on hold."""
+        return self._until is not Until.NOBODY
+
+    @property
+    def silences(self) -> bool:
+        """The agent is to say nothing of its own accord."""
+        return self._until is Until.UNHOLD
+
+    def begin(
+        self,
+        until: Until,
+        by: str,
+        now_ms: int,
+        *,
+        sound: str = HOLD,
+        response_id: str | None = None,
+    ) -> list[Command]:
+        """Let the caller hear ``sound``. ``by`` is whose wish it is: operator, agent or transfer;
+        ``response_id`` is the response in progress, whose words do not end it."""
+        if self.on:
+            return []
+        self._until = until
+        self._response_id = response_id
+        if self.silences:
+            self._hearing.hold()
+        return [CallerHeld(by), *self._background.play(Layer.HOLD, sound, now_ms)]
+
+    def putting_through(self, target: str, now_ms: int) -> list[Command]:
+        """The carrier is asked for a target that has music of its own."""
+        sound = TARGET.format(name=target)
+        if not self._background.has(sound):
+            return []
+        return self.begin(Until.REFUSAL, "transfer", now_ms, sound=sound)
+
+    def not_through(self, now_ms: int) -> list[Command]:
+        """The caller stays with the agent."""
+        return self.end(now_ms) if self._until is Until.REFUSAL else []
+
+    def end(self, now_ms: int, *, speaking: bool = False) -> list[Command]:
+        """The caller is taken back; nothing happens where they are not on hold."""
+        if not self.on:
+            return []
+        if self.silences:
+            self._hearing.release()
+        self._until = Until.NOBODY
+        stopped = self._background.stop(Layer.HOLD, now_ms, speaking=speaking)
+        return [CallerReleased(), *stopped]
+
+    def words(self, response_id: str, now_ms: int) -> list[Command]:
+        """The agent is about to be heard. On the audio path while a caller is on hold."""
+        if self._until is not Until.WORDS or response_id == self._response_id:
+            return []
+        return self.end(now_ms, speaking=True)
