@@ -123,6 +123,7 @@ A line of code about ... belongs in ...
                                                      `app/services/store/backlog.py`
     … finding, reading, erasing calls                `app/services/store/calls.py`
     … which process holds a call; invitations        `app/services/store/leases.py`
+    … what is told of a call that nobody holds yet   `app/services/store/waiting.py`
     … the call that a client's key stands for        `app/services/store/keys.py`
     … all of it, in one process                      `app/services/store/archive.py`
     how long calls are kept                          `app/runtime/retention.py`
@@ -140,6 +141,7 @@ A line of code about ... belongs in ...
     effects and what goes wrong in them              `app/runtime/effects.py`
     a call we place: what was ordered, what comes    `app/runtime/orders.py`,
     … of it until somebody picks up                  `app/runtime/outbound.py`,
+                                                     `app/runtime/queue.py`,
                                                      `app/http/outbound.py`,
                                                      `app/http/picked_up.py`
     … in the words of call-center-ai                 `app/http/call_center_ai.py`

@@ -185,6 +185,8 @@ def switchboard(
         scripts,
         origin=origin,
         refusal=DestinationPolicy(frozenset(settings.dial_countries)).refusal,
+        me=instance,
+        shared=settings.several_processes,
     )
     callbacks = _callbacks(agent, settings, dialling, archive, spawn) if calls_back else None
     custody = Custody(book, archive, carrier, me=instance, version=document.version)

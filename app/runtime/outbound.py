@@ -14,7 +14,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,12 +24,12 @@ from app.errors import CallerFault, PatchlineFault
 from app.jobs.port import Jobs, JobState, JobStatus
 from app.protocol.events import PickedUp
 from app.protocol.twilio_webhooks import FINAL_STATUSES, CallStatus
-from app.runtime.adoption import adopted
 from app.runtime.book import Book
 from app.runtime.continuing import recalled
 from app.runtime.effects import contained
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.orders import Order
+from app.runtime.queue import FIRST_LOOK_S, Ending, Queue, Queued
 from app.runtime.routing import Routing
 from app.runtime.scripts import Scripts
 from app.services.store.archive import Archive
@@ -40,9 +40,10 @@ OUTBOUND = "outbound"
 """The direction of a call that we placed."""
 WRITTEN_S = 1.0
 """How long an order waits for its record; it is written all the same."""
-FIRST_LOOK_S = 0.5
 LONGEST_LOOK_S = 30.0
 """Between two looks at a job: the database announces nothing to who did not write."""
+AWAITED_LOOK_S = 1.0
+"""The same where somebody waits for it."""
 LOST_S = 60.0
 """An order whose job is not there after so long was never enqueued."""
 _RECOVERED = 1_000
@@ -57,31 +58,6 @@ _REASONS = {
 """End reasons by how the last attempt ended; anything else is ``dial_failed``."""
 
 log = structlog.get_logger("outbound")
-
-
-@dataclass(slots=True)
-class Queued:
-    """A call that nobody has picked up yet."""
-
-    call: LiveCall
-    order: Order
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
-    """Somebody picked up, or nobody will."""
-    recalled: bool = False
-    """What was said in the call it continues was looked up."""
-    verdict: tuple[PickedUp, str] | None = None
-    """Who picked up, told before the call was taken, and Twilio's word for it."""
-    look_at_s: float = 0.0
-    pause_s: float = FIRST_LOOK_S
-    since_s: float = field(default_factory=time.monotonic)
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Why no attempt follows."""
-
-    reason: str
-    why: str | None = None
 
 
 def ending_of(status: JobStatus | None, waited_s: float) -> Ending | None:
@@ -122,8 +98,11 @@ class Outbound:
         *,
         origin: str,
         refusal: Callable[[str], str | None],
+        me: str,
+        shared: bool,
     ) -> None:
-        """``refusal``: why a number may never be called, as a stable word."""
+        """``refusal``: why a number may never be called, as a stable word. ``shared``: other
+        processes take orders, and are asked for their calls, too."""
         self._book = book
         self._routing = routing
         self._archive = archive
@@ -132,7 +111,7 @@ class Outbound:
         self._origin = origin
         self._refusal = refusal
         self._keys = archive.keys
-        self._queued: dict[str, Queued] = {}
+        self._queue = Queue(book, archive, me=me, shared=shared)
         self._news = asyncio.Event()
         self._closing = False
 
@@ -156,7 +135,7 @@ class Outbound:
                 if row.status == "queued":
                     await self._enqueue(call_id, order)
                 return call_id
-        self._queue(call_id, order)
+        self._ordered(call_id, order)
         await self._archive.writer.flush(call_id, WRITTEN_S)
         await self._enqueue(call_id, order)
         self._news.set()
@@ -166,7 +145,7 @@ class Outbound:
         after_s = max(0.0, (order.at_ms or 0) / 1000 - time.time())
         await self._jobs.enqueue(order.dial(call_id, self._origin), job_id=call_id, after_s=after_s)
 
-    def _queue(self, call_id: str, order: Order) -> Queued:
+    def _ordered(self, call_id: str, order: Order) -> None:
         facts = CallFacts("", "", order.from_, order.to, OUTBOUND)
         call = LiveCall(call_id, facts, self._archive.writer.append)
         told: dict[str, Any] = {
@@ -197,12 +176,7 @@ class Outbound:
         if order.custom_data:
             call.tell(0, "call.custom_data", order.custom_data)
         log.info("call_queued", call_id=call_id)
-        return self._keep(call, order)
-
-    def _keep(self, call: LiveCall, order: Order) -> Queued:
-        call.outset, call.memories = order.outset(), order.memories()
-        queued = Queued(call, order, look_at_s=time.monotonic() + FIRST_LOOK_S)
-        return self._queued.setdefault(call.call_id, queued)
+        self._queue.keep(call, order)
 
     async def cancel(self, call_id: str) -> bool:
         """Take an order back that nobody is about to dial; it ends as ``canceled``.
@@ -220,49 +194,62 @@ class Outbound:
             status = await self._jobs.status(row.call_id)
             if status is None or status.state is not JobState.CANCELLED:
                 return False
-        told = [fact async for fact in self._archive.story(row.call_id)]
-        call = adopted(row, told, self._archive.writer.append)
-        queued = self._queued.get(row.call_id)
-        if queued is None:
-            queued = self._keep(call, Order.of(call.report.order or {}))
-        # What is known here may be less than what other processes have told since.
-        queued.call = call
-        self._end(queued, Ending("canceled"))
+        queued = await self._queue.found(row.call_id)
+        if queued is not None:
+            await self._queue.end(queued, Ending("canceled"))
         return True
 
     async def settled(self, call_id: str, within_s: float) -> None:
         """Return when somebody has picked up, when nobody will, or when the time is over."""
-        queued = self._queued.get(call_id)
-        if queued is not None:
+        queued = self._queue.here.get(call_id)
+        if queued is None:
+            return
+        queued.awaited += 1
+        queued.pause_s, queued.look_at_s = FIRST_LOOK_S, time.monotonic() + FIRST_LOOK_S
+        self._news.set()
+        try:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(queued.settled.wait(), within_s)
+        finally:
+            queued.awaited -= 1
 
     async def answered(self, call_id: str, facts: CallFacts, *, call_over: bool) -> str:
         """Somebody picked up: the TwiML that brings them here. Repeated requests get the same.
 
         ``call_over``: they have hung up by now.
         """
+        queued = None
         if self._book.call(facts.call_sid) is None:
-            await self._recalled(await self._found(call_id))
+            queued = await self._queue.found(call_id)
+        if queued is not None:
+            async with queued.taking:
+                waits = self._queue.here.get(call_id) is queued
+                twiml = await self._answered(queued, facts, call_over) if waits else None
+            if twiml is not None:
+                return twiml
         if self._book.lives(facts.call_sid) or await self._elsewhere(call_id, facts.call_sid):
             return await self._routing.admit(facts)
-        queued = self._queued.pop(call_id, None)
-        if queued is None:
-            log.warning("nobody_ordered", call_id=call_id, call_sid=facts.call_sid)
+        log.warning("nobody_ordered", call_id=call_id, call_sid=facts.call_sid)
+        return self._scripts.hang_up()
+
+    async def _answered(self, queued: Queued, facts: CallFacts, call_over: bool) -> str | None:
+        """The TwiML for a call that waited; None where another process was faster."""
+        why = self._book.capacity.refusal()
+        if call_over or why is not None:
+            call = queued.call
+            call.facts = replace(call.facts, call_sid=facts.call_sid, account_sid=facts.account_sid)
+            refused = "capacity" if why == "capacity" else "server_shutdown"
+            await self._queue.end(queued, Ending("caller_hangup" if call_over else refused))
             return self._scripts.hang_up()
-        call = queued.call
-        call.facts = replace(call.facts, call_sid=facts.call_sid, account_sid=facts.account_sid)
-        if call_over:
-            self._end(queued, Ending("caller_hangup"))
-            return self._scripts.hang_up()
-        if (why := self._book.capacity.refusal()) is not None:
-            self._end(queued, Ending("capacity" if why == "capacity" else "server_shutdown"))
-            return self._scripts.hang_up()
+        if not await self._queue.take(queued, facts):
+            self._queue.gone(queued.call.call_id)
+            return None
+        await self._recalled(queued)
         return await self._taken(queued)
 
-    async def _recalled(self, queued: Queued | None) -> None:
+    async def _recalled(self, queued: Queued) -> None:
         """A call-back is told what was said before, as far as that is still known."""
-        if queued is None or queued.order.continues is None or queued.recalled:
+        if queued.order.continues is None or queued.recalled:
             return
         queued.recalled = True
         before = await recalled(self._archive, queued.order.continues)
@@ -270,8 +257,6 @@ class Outbound:
 
     async def _elsewhere(self, call_id: str, call_sid: str) -> bool:
         """Another process was asked for this very call's document before."""
-        if call_id in self._queued:
-            return False
         row = await self._archive.row(call_id)
         return row is not None and row.status == "live" and row.call_sid == call_sid
 
@@ -281,7 +266,7 @@ class Outbound:
         call.tell(call.now_ms(), "call.answered", {"answered_by": None, **sids})
         self._book.adopt(call)
         document = self._book.invite(call, returning=None)
-        queued.settled.set()
+        self._queue.gone(call.call_id)
         if queued.verdict is not None:
             who, word = queued.verdict
             await self._routing.picked_up(call.facts.call_sid, who.who, who.records, word)
@@ -292,7 +277,7 @@ class Outbound:
     ) -> None:
         """Twilio's detection has found out who is there. Idempotent."""
         known = await self._routing.picked_up(call_sid, who.who, who.records, twilios_word)
-        if not known and (queued := self._queued.get(call_id)) is not None:
+        if not known and (queued := self._queue.here.get(call_id)) is not None:
             queued.verdict = who, twilios_word
 
     async def progressed(self, call_id: str, run: str, news: CallStatus) -> None:
@@ -310,18 +295,17 @@ class Outbound:
         except PatchlineFault as fault:
             # The job asks Twilio itself where it is told nothing.
             log.warning("job_not_told", reason=fault.reason, call_id=call_id)
-        queued = await self._found(call_id)
+        queued = await self._queue.found(call_id)
         if queued is None:
             return
         report = queued.call.report
         if news.status == "ringing" and run not in report.rung:
-            queued.call.tell(
-                queued.call.now_ms(), "call.ringing", {"run": run, "call_sid": news.call_sid}
-            )
+            rung = {"run": run, "call_sid": news.call_sid}
+            await self._queue.tell(queued, "call.ringing", rung)
         elif news.status in FINAL_STATUSES and run not in report.attempts:
-            self._attempted(queued, run, news)
+            await self._attempted(queued, run, news)
 
-    def _attempted(self, queued: Queued, run: str, news: CallStatus) -> None:
+    async def _attempted(self, queued: Queued, run: str, news: CallStatus) -> None:
         call = queued.call
         call.facts = replace(call.facts, call_sid=news.call_sid)
         told = {
@@ -330,31 +314,10 @@ class Outbound:
             "status": news.status,
             "sip_response_code": news.sip_response_code,
         }
-        call.tell(call.now_ms(), "call.attempted", told)
+        if not await self._queue.tell(queued, "call.attempted", told):
+            return
         if not followed(queued.order, call.report.attempts, news.status):
-            self._end(queued, Ending(_REASONS.get(news.status, "dial_failed")))
-
-    def _end(self, queued: Queued, ending: Ending) -> None:
-        call = queued.call
-        self._queued.pop(call.call_id, None)
-        if ending.why is not None and not call.report.attempts:
-            told = {"run": "", "call_sid": "", "status": ending.why, "sip_response_code": None}
-            call.tell(call.now_ms(), "call.attempted", told)
-        self._book.end(call, ending.reason)
-        queued.settled.set()
-
-    async def _found(self, call_id: str) -> Queued | None:
-        """The call that waits, also where another process, or one before this, took the order."""
-        if (queued := self._queued.get(call_id)) is not None:
-            return queued
-        row = await self._archive.row(call_id)
-        if row is None or row.erased or row.status != "queued":
-            return None
-        told = [fact async for fact in self._archive.story(call_id)]
-        call = adopted(row, told, self._archive.writer.append)
-        if call.report.order is None:
-            return None
-        return self._keep(call, Order.of(call.report.order))
+            await self._queue.end(queued, Ending(_REASONS.get(news.status, "dial_failed")))
 
     async def watch(self) -> None:
         """Look after what waits, until ``close``; begins with what was left by others.
@@ -363,13 +326,13 @@ class Outbound:
         """
         await self._recover()
         while not self._closing:
-            due_s = min((one.look_at_s for one in self._queued.values()), default=None)
+            due_s = min((one.look_at_s for one in self._queue.here.values()), default=None)
             left_s = None if due_s is None else max(0.0, due_s - time.monotonic())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), left_s)
             self._news.clear()
             now_s = time.monotonic()
-            for queued in [one for one in self._queued.values() if one.look_at_s <= now_s]:
+            for queued in [one for one in self._queue.here.values() if one.look_at_s <= now_s]:
                 if not self._closing:
                     await contained(self._look(queued), None)
 
@@ -385,11 +348,12 @@ class Outbound:
             log.warning("orders_not_recovered", reason=fault.reason)
             return
         for row in page.calls:
-            await contained(self._found(row.call_id), None)
+            await contained(self._queue.found(row.call_id), None)
 
     async def _look(self, queued: Queued) -> None:
         """What the job, or another process, has made of a call that waits."""
-        queued.pause_s = min(LONGEST_LOOK_S, 2 * queued.pause_s)
+        longest_s = AWAITED_LOOK_S if queued.awaited else LONGEST_LOOK_S
+        queued.pause_s = min(longest_s, 2 * queued.pause_s)
         queued.look_at_s = time.monotonic() + queued.pause_s
         call_id = queued.call.call_id
         try:
@@ -398,13 +362,12 @@ class Outbound:
         except PatchlineFault as fault:
             log.warning("order_not_looked_after", reason=fault.reason, call_id=call_id)
             return
-        if self._queued.get(call_id) is not queued:
+        if self._queue.here.get(call_id) is not queued:
             return
         if row is not None and row.status != "queued":
             # Another process was asked for its document, and has it.
-            self._queued.pop(call_id)
-            queued.settled.set()
+            self._queue.gone(call_id)
             return
         ending = ending_of(status, time.monotonic() - queued.since_s)
-        if ending is not None:
-            self._end(queued, ending)
+        if ending is not None and not queued.taking.locked():
+            await self._queue.end(queued, ending)

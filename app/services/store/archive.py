@@ -23,6 +23,7 @@ from app.services.store.leases import Leases
 from app.services.store.migrate import migrate
 from app.services.store.schema import do_not_call
 from app.services.store.sinks import Sink, sink_for
+from app.services.store.waiting import Waiting
 from app.services.store.writer import FactWriter
 
 UNREACHABLE = (SQLAlchemyError, OSError, TimeoutError, ValueError)
@@ -66,6 +67,7 @@ class Archive:
         self.calls = Calls(self._engine)
         self.writer = _Writer(sink_for(url), self.calls)
         self.leases = Leases(self._engine)
+        self.waiting = Waiting(self._engine)
         self.keys = IdempotencyKeys(self._engine)
 
     @asynccontextmanager

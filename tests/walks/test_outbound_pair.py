@@ -1,0 +1,172 @@
+"""Calls that we place, with several processes: the order here, the jobs beside, Twilio anywhere.
+
+The processes share a PostgreSQL; each of Twilio's requests comes to the one that the front says.
+"""
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psycopg
+
+from app.emulators.twilio import DialOutcome
+from app.emulators.twilio_call import EmulatedCall
+from app.services.store.calls import AFTERWARDS
+from tests.services.conftest import postgres_url  # noqa: F401 - a fixture
+from tests.waiting import until
+from tests.walks.stage import ACCOUNT, API_KEY, PUBLIC_URL, TOKEN, VOICE
+from tests.walks.test_reentry import Pair, pair
+
+ROOT = Path(__file__).parents[2]
+FROM = "+12125550000"
+ELSEWHERE, BETWEEN, TWICE, DEAD = (f"+1212555123{number}" for number in range(4))
+"""Where Twilio asks: the other process, first that one, both, the other since this one died."""
+RINGS = DialOutcome(ring_ms=1_000)
+ONCE = ("call.created", "call.ringing", "call.answered", "call.stream_started", "call.ended")
+
+
+@asynccontextmanager
+async def working(p: Pair, database_url: str) -> AsyncIterator[None]:
+    """The jobs process, at work on the pair's database."""
+    settings = {
+        "DATABASE_URL": database_url,
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "TWILIO_API_URL": p.twilio.api_url,
+        "PUBLIC_URL": PUBLIC_URL,
+        "DIAL_COUNTRIES": "US",
+        "CALLING_HOURS": "Mo-Su 00:00-24:00",
+        "CALLS_PER_SECOND": "20",
+        "LOG_LEVEL": "warning",
+    }
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.jobs.worker"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env=kept | settings,
+    )
+    try:
+        assert process.stdout is not None
+        assert (await asyncio.wait_for(process.stdout.readline(), 60)).startswith(b"{")
+        yield
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await asyncio.wait_for(process.wait(), 30)
+
+
+@asynccontextmanager
+async def two(folder: Path, database_url: str) -> AsyncIterator[tuple[Pair, int, int]]:
+    """Two voice processes that may call, and the jobs process."""
+    settings: dict[str, Any] = {
+        "database_url": database_url,
+        "dial_countries": "US",
+        "dial_from": FROM,
+    }
+    async with pair(folder, **settings) as p:
+        p.twilio.answers = dict.fromkeys((ELSEWHERE, BETWEEN, TWICE, DEAD), RINGS)
+        async with working(p, database_url):
+            first, second = await asyncio.gather(p.start(), p.start())
+            yield p, first, second
+
+
+async def ordered(port: int, to: str) -> str:
+    """An order of the operator's, taken by this process: the id of the call."""
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as client,
+        client.post(f"http://127.0.0.1:{port}/v1/calls", json={"to": to}) as answer,
+    ):
+        assert answer.status == 202, await answer.text()
+        return str((await answer.json())["call_id"])
+
+
+async def ringing(p: Pair, to: str) -> EmulatedCall:
+    """The call as Twilio has it, when nobody has to be told any more that it rings."""
+    await until(lambda: any(one.to == to for one in p.twilio.calls.values()), 30)
+    call = next(one for one in p.twilio.calls.values() if one.to == to)
+    await call.until(
+        lambda: (
+            {"initiated", "ringing"}
+            <= {one.form.get("CallStatus") for one in call.requests if one.status_code}
+        )
+    )
+    return call
+
+
+async def turn_to(p: Pair, *ports: int) -> None:
+    """From now on Twilio's requests come to these processes in turns."""
+    p.front.to = list(ports)
+    await p.front.drop_kept()
+
+
+async def talked(call: EmulatedCall) -> None:
+    """Who picks up says something, is answered, and hangs up."""
+    await call.stream_started()
+    await call.speak(VOICE)
+    await call.heard_at_least(300)
+    await call.hang_up()
+    await call.ended()
+
+
+async def closed(p: Pair, port: int, call_id: str) -> dict[str, Any]:
+    """The record, as this process tells it."""
+    async with asyncio.timeout(30):
+        while True:
+            record = await p.get(port, f"/v1/calls/{call_id}")
+            if record is not None and record["status"] == "completed":
+                return dict(record)
+            await asyncio.sleep(0.05)
+
+
+def facts(url: str, call_id: str) -> list[tuple[int, str]]:
+    """Number and kind of all that was told of it until its end."""
+    with psycopg.connect(url.replace("+psycopg", "")) as database:
+        return database.execute(
+            "SELECT seq, type FROM call_facts WHERE call_id = %s AND seq < %s ORDER BY seq",
+            (call_id, AFTERWARDS),
+        ).fetchall()
+
+
+async def test_an_order_of_one_process_is_answered_at_another(
+    tmp_path: Path,
+    postgres_url: str,  # noqa: F811 - a fixture
+) -> None:
+    """Whoever Twilio asks has the call, once, and the record misses nothing that was told."""
+    ids: dict[str, str] = {}
+    records = []
+    async with two(tmp_path, postgres_url) as (p, first, second):
+        for to in (ELSEWHERE, BETWEEN, TWICE, DEAD):
+            await turn_to(p, second)
+            ids[to] = await ordered(first, to)
+            call = await ringing(p, to)
+            if to == BETWEEN:
+                await turn_to(p, first)
+            elif to == TWICE:
+                await turn_to(p, first, second)
+                p.twilio.faults.duplicate_webhooks = frozenset({"/twilio/outbound"})
+            elif to == DEAD:
+                p.twilio.faults.duplicate_webhooks = frozenset()
+                await p.kill(first)
+            await talked(call)
+            records.append(await closed(p, second, ids[to]))
+            if to != DEAD:
+                assert await closed(p, first, ids[to]) == records[-1]
+            call.assert_clean()
+
+    for record in records:
+        assert (record["end_reason"], record["direction"]) == ("caller_hangup", "outbound")
+    for to, call_id in ids.items():
+        told = facts(postgres_url, call_id)
+        assert [seq for seq, _ in told] == list(range(1, len(told) + 1)), to
+        kinds = Counter(kind for _, kind in told)
+        assert {kind: kinds[kind] for kind in ONCE} == dict.fromkeys(ONCE, 1), to
+    assert [one.to for one in p.twilio.calls.values()] == list(ids)
