@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.call.notices import CORRECTED
 from app.call.record import amended
 from app.services.store.calls import AFTERWARDS, CallRow, StoredFact, call_row
-from app.services.store.schema import call_facts, calls
+from app.services.store.schema import NOT_FOLLOWED_UP, NOT_FOLLOWED_UP_INDEX, call_facts, calls
 
 MOST_CALLS = 100
 MOST_FACTS = 500
@@ -42,15 +42,12 @@ class Afterwards:
     async def ended(self, limit: int = MOST_CALLS) -> list[str]:
         """Calls that are over and were not followed up, or were corrected since; erased ones
         included."""
-        c = calls.c
-        wanted = (
-            sa.select(c.call_id)
-            .where(c.status == "ended", sa.not_(c.followed_up))
-            .order_by(c.ended_at)
-            .limit(limit)
+        by = f" INDEXED BY {NOT_FOLLOWED_UP_INDEX}" if self._engine.name == "sqlite" else ""
+        wanted = sa.text(
+            f"SELECT call_id FROM calls{by} WHERE {NOT_FOLLOWED_UP} ORDER BY ended_at LIMIT :limit"
         )
         async with self._engine.connect() as connection:
-            return list((await connection.execute(wanted)).scalars())
+            return list((await connection.execute(wanted, {"limit": limit})).scalars())
 
     async def followed_up(self, call_id: str, corrected_seq: int | None = None) -> None:
         """What follows this call is enqueued, its correction under this number included.

@@ -145,11 +145,14 @@ class Calls:
         if cursor is not None:
             created_at, call_id = _read_cursor(cursor)
             # Written out, because SQLite would compare a pair without the column's type.
+            # The first condition says nothing new, and begins where the page does: without it
+            # all newer calls were read, 170 ms behind 100,000 of them on SQLite (2026-11).
             wanted = wanted.where(
+                calls.c.created_at <= created_at,
                 sa.or_(
                     calls.c.created_at < created_at,
                     sa.and_(calls.c.created_at == created_at, calls.c.call_id < call_id),
-                )
+                ),
             )
         async with self._engine.connect() as connection:
             found = [call_row(row) for row in await connection.execute(wanted)]
@@ -284,7 +287,7 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
         (filters.created_after, lambda value: c.created_at >= value),
         (filters.created_before, lambda value: c.created_at < value),
         (filters.end_reason, lambda value: c.end_reason == clean(value)),
-        (filters.status, lambda value: c.status == clean(value)),
+        (filters.status, _in_status),
         (filters.config_version, lambda value: c.config_version == clean(value)),
         (filters.conversation_id, lambda value: c.conversation_id == clean(value)),
         (
@@ -293,6 +296,13 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
         ),
     ]
     return [condition(value) for value, condition in asked if value is not None]
+
+
+def _in_status(status: str) -> sa.ColumnElement[bool]:
+    if status == "ended":
+        # Nearly all are: SQLite would sort them all by the index that finds the others at once.
+        return calls.c.status.not_in(("queued", "live"))
+    return calls.c.status == clean(status)
 
 
 def _cursor(last: CallRow) -> str:

@@ -84,6 +84,11 @@ def _now_of_sqlite(element: now, compiler: SQLCompiler, **kw: Any) -> str:
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds')"
 
 
+NOT_FOLLOWED_UP = "status = 'ended' AND NOT followed_up"
+NOT_FOLLOWED_UP_INDEX = "ix_calls_not_followed_up"
+"""SQLite takes this index only where it is told to, and asked in the very words: else the look
+that is taken every second reads all calls that are over, 65 ms of 100,000 (2026-11)."""
+
 calls = sa.Table(
     "calls",
     metadata,
@@ -114,10 +119,10 @@ calls = sa.Table(
     sa.Index(None, "from_number", "created_at"),
     sa.Index(None, "to_number", "created_at"),
     sa.Index(
-        "ix_calls_not_followed_up",
+        NOT_FOLLOWED_UP_INDEX,
         "ended_at",
-        postgresql_where=sa.text("status = 'ended' AND NOT followed_up"),
-        sqlite_where=sa.text("status = 'ended' AND NOT followed_up"),
+        postgresql_where=sa.text(NOT_FOLLOWED_UP),
+        sqlite_where=sa.text(NOT_FOLLOWED_UP),
     ),
 )
 """A call. ``record`` is the fold over its facts, written when it ends; numbers, ``custom_data``
