@@ -20,8 +20,12 @@ PATIENCE_S = 15.0
 _CONNECT_S = 5.0
 _DENIED = tuple(
     ipaddress.ip_network(net)
-    # Ways to IPv4 through IPv6, some of which Python 3.11 takes for global.
-    for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96")
+    # Ways to IPv4 through IPv6, and a net of protocols where a cloud keeps its metadata
+    # (192.0.0.192): some of them Python 3.11 takes for global.
+    for net in (
+        *("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "::ffff:0:0:0/96"),
+        "192.0.0.0/24",
+    )
 )
 
 

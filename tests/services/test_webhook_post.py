@@ -123,6 +123,14 @@ async def test_addresses_of_this_house_are_not_connected_to(url: str) -> None:
     assert posted.reason in {"refused_address", "unreachable", "not_http"}
 
 
+@pytest.mark.parametrize("host", ["192.0.0.192", "[::ffff:0:7f00:1]", "[2001::7f00:1]"])
+async def test_addresses_that_python_takes_for_public_are_refused_by_us(host: str) -> None:
+    """A cloud's metadata and ways around: nobody answering there today is no reason."""
+    assert await WebhookPost(patience_s=5).post(f"https://{host}/", "{}", {}) == Posted(
+        None, "refused_address"
+    )
+
+
 async def test_a_name_is_judged_by_what_it_resolves_to(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
