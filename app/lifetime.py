@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.runtime import metrics
 from app.runtime.book import Book
 from app.runtime.flight_log import Hangar
 from app.runtime.outbound import Outbound
@@ -47,6 +48,7 @@ class Beside:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The time in which it goes on; at its end what is left to write is, within bounds."""
+        metrics.watch(self.archive.writer)
         async with self.archive.opened(), asyncio.TaskGroup() as group:
             writing = group.create_task(self.archive.writer.run(), name="store")
             tasks = (

@@ -1,5 +1,7 @@
 """What ``/metrics`` tells: few names, few labels, nothing personal, nothing per frame."""
 
+from typing import Protocol
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from app.call.report import Report
@@ -32,6 +34,27 @@ TOKENS = Counter("voice_tokens_total", "Tokens billed by the model", ["kind"])
 SIGNATURE_FAILURES = Counter(
     "voice_signature_failures_total", "Requests refused at the edge", ["kind"]
 )
+
+EVENT_BACKLOG = Gauge("voice_event_backlog", "Changes about calls that wait to be written")
+EVENT_DROPPED = Gauge("voice_event_dropped", "Facts of calls let go of since the start")
+
+
+class Backlog(Protocol):
+    """What waits to be written."""
+
+    @property
+    def backlog(self) -> int:
+        """Changes that are not durable yet."""
+
+    @property
+    def dropped(self) -> int:
+        """Facts that nobody will read."""
+
+
+def watch(written: Backlog) -> None:
+    """Tell what waits for the database, as it is whenever somebody asks."""
+    EVENT_BACKLOG.set_function(lambda: written.backlog)
+    EVENT_DROPPED.set_function(lambda: written.dropped)
 
 
 def ended(report: Report) -> None:

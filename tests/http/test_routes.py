@@ -137,7 +137,10 @@ async def test_figures_are_for_the_bearer_of_the_key(s: Stage, offered: str) -> 
         key = {"Authorization": f"Bearer {API_KEY}"}
         async with client.get(s.url + "/metrics", headers=key) as figures:
             assert figures.status == 200
-            assert "voice_calls_active" in await figures.text()
+            told = await figures.text()
+            assert "voice_calls_active" in told
+            assert "voice_event_backlog" in told
+            assert "voice_event_dropped 0.0" in told
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/ready"])
