@@ -111,7 +111,7 @@ def routes(commanding: Commanding, check: Callable[..., Awaitable[None]]) -> API
         response_description="Taken; something of it goes on",
         responses={
             200: {"model": TakenCommands, "description": "All of it has been done"},
-            **described(401, 404, 409, 413, 422, 502, 503),
+            **described(401, 404, 409, 413, 422, 502, 503, 504),
         },
     )
     async def command(
@@ -148,6 +148,8 @@ def refusal(fault: CallerFault | CarrierFault | OurFault) -> HTTPException:
     """Why an order to a live call was not carried out."""
     if isinstance(fault, CarrierFault):
         return HTTPException(502, f"Twilio did not do it: {fault.reason}")
+    if isinstance(fault, OurFault) and fault.reason == "unclear":
+        return HTTPException(504, str(fault))  # Not to be asked again unseen.
     if isinstance(fault, OurFault):
         return HTTPException(503, str(fault), {"Retry-After": "2"})
     return HTTPException(_STATUSES.get(fault.reason, 409), str(fault))

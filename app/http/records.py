@@ -143,7 +143,7 @@ def _changing(router: APIRouter, records: Records) -> None:
         response_model=None,
         responses={
             **_answers(CustomData, "All of its custom data"),
-            **described(400, 401, 404, 409, 413, 503),
+            **described(400, 401, 404, 409, 413, 503, 504),
         },
         openapi_extra={
             "requestBody": {
