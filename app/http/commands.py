@@ -11,7 +11,11 @@ from app.http.problems import described
 from app.runtime.commanding import Commanding, Wish
 
 MOST_COMMANDS = 16
-_STATUSES = {"unknown": 404, "too_long": 413, "too_much": 413, "unknown_target": 422}
+_STATUSES = {
+    "unknown": 404,
+    **dict.fromkeys(("too_long", "too_much"), 413),
+    **dict.fromkeys(("unknown_target", "unknown_preset"), 422),
+}
 """Of what cannot be carried out; everything else is 409."""
 
 
@@ -60,8 +64,17 @@ class AddMessageCommand(_Command):
     text: Annotated[str, Field(min_length=1, max_length=8_000)]
 
 
+class DtmfStartCommand(_Command):
+    """Have the caller key something in; completed when they have. Ask them for it before."""
+
+    type: Literal["dtmf.start"]
+    preset: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """A name from the agent document; absent: keys that are ignored count again."""
+
+
 Command = Annotated[
-    EndCallCommand | TransferCommand | SayCommand | AddMessageCommand, Field(discriminator="type")
+    EndCallCommand | TransferCommand | SayCommand | AddMessageCommand | DtmfStartCommand,
+    Field(discriminator="type"),
 ]
 
 

@@ -22,6 +22,7 @@ import structlog
 
 from app.errors import CallerFault, CarrierFault, OurFault, PatchlineFault
 from app.protocol.events import (
+    DigitsOrdered,
     Event,
     HangUpOrdered,
     MessageOrdered,
@@ -47,6 +48,7 @@ REFUSALS = {
     "call_ending": "the call is ending, or the caller is being put through",
     "transfer_under_way": "a transfer is under way already",
     "unknown_target": "there is no such target",
+    "unknown_preset": "the agent document has no such preset",
     "too_many": "too many commands wait for their turn",
     "interrupted": "the caller spoke over it",
     "stream_over": "the caller's audio ended before",
@@ -63,7 +65,7 @@ class Wish:
     """One command, as the operator wrote it."""
 
     type: str
-    """end_call, transfer, say or add_message."""
+    """end_call, transfer, say, add_message or dtmf.start."""
     fields: Mapping[str, str] = field(default_factory=dict)
     command_id: str = field(default_factory=lambda: f"cmd_{secrets.token_hex(12)}")
 
@@ -112,6 +114,7 @@ def _event(wish: Wish, after: str) -> Event:
         "transfer": TransferOrdered,
         "say": SayOrdered,
         "add_message": MessageOrdered,
+        "dtmf.start": DigitsOrdered,
     }
     return make[wish.type](command_id=wish.command_id, after=after, **wish.fields)
 
@@ -183,6 +186,8 @@ class Commanding:
             raise CallerFault("call_over", f"the call is over ({row.end_reason})")
         if row.status != "live" or row.call_sid is None:
             raise CallerFault("not_begun", "nobody has picked up yet")
+        if (reason := self._book.ended.reason(row.call_sid)) is not None:
+            raise CallerFault("call_over", f"the call is over ({reason})")  # Not written yet.
         return row
 
     async def put(self, row: CallRow, patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,7 +195,9 @@ class Commanding:
         told = await self._asked(row, "put", {"patch": dict(patch)})
         if told is not None:
             return dict(told["custom_data"])
-        if row.owner is None or not await self._bus.hears(row.owner):
+        if self._book.ended.reason(row.call_sid or "") is not None:
+            raise _moved()  # Its end is not written yet; then the store takes it.
+        if row.owner in (None, self._me) or not await self._bus.hears(str(row.owner)):
             call = await self._claimed(row, force=False)
             if call is not None:
                 return call.put(patch)
@@ -353,7 +360,7 @@ class Commanding:
         try:
             call = self._book.here(str(args["call_id"]))
             if call is None:
-                raise OurFault("moved", "the call has ended or moved just now: ask again")
+                raise _moved()
             return await work(call, args)
         except PatchlineFault as fault:
             blame = next(name for name, kind in _FAULTS.items() if isinstance(fault, kind))
@@ -379,6 +386,10 @@ def _no_answer() -> OurFault:
     return OurFault(
         "no_answer", "the process that has the call does not answer: ask again in a moment"
     )
+
+
+def _moved() -> OurFault:
+    return OurFault("moved", "the call has ended or moved just now: ask again")
 
 
 def _became(call: LiveCall, wish: Wish) -> Became:

@@ -275,6 +275,18 @@ async def test_a_call_that_has_just_moved_is_asked_for_again(one: Process, other
     assert refused.value.reason == "moved"
 
 
+async def test_a_call_that_has_just_ended_here_is_not_brought_back(one: Process) -> None:
+    """The store may not know yet, and still has this process as its owner."""
+    call = one.cut_off()
+    one.book.end(call, "caller_hangup")
+
+    for owner in ("one", None):
+        with pytest.raises(OurFault) as refused:
+            await one.commanding.put(row(call, owner), {"a": 1})
+        assert refused.value.reason == "moved"
+    assert one.book.here(call.call_id) is None
+
+
 async def test_nonsense_from_the_bus_is_answered_with_nothing(one: Process) -> None:
     """Whoever may connect to the database may say what they like there."""
     for op in ("wanted", "command", "put", "fly"):
