@@ -28,6 +28,7 @@ FROM = "+12125550000"
 ELSEWHERE, BETWEEN, TWICE, DEAD = (f"+1212555123{number}" for number in range(4))
 """Where Twilio asks: the other process, first that one, both, the other since this one died."""
 RINGS = DialOutcome(ring_ms=1_000)
+BUSY = "+12125551239"
 ONCE = ("call.created", "call.ringing", "call.answered", "call.stream_started", "call.ended")
 
 
@@ -72,18 +73,19 @@ async def two(folder: Path, database_url: str) -> AsyncIterator[tuple[Pair, int,
         "dial_from": FROM,
     }
     async with pair(folder, **settings) as p:
-        p.twilio.answers = dict.fromkeys((ELSEWHERE, BETWEEN, TWICE, DEAD), RINGS)
+        answers = dict.fromkeys((ELSEWHERE, BETWEEN, TWICE, DEAD), RINGS)
+        p.twilio.answers = {**answers, BUSY: DialOutcome("busy", ring_ms=200)}
         async with working(p, database_url):
             first, second = await asyncio.gather(p.start(), p.start())
             yield p, first, second
 
 
-async def ordered(port: int, to: str) -> str:
+async def ordered(port: int, to: str, **more: Any) -> str:
     """An order of the operator's, taken by this process: the id of the call."""
     headers = {"Authorization": f"Bearer {API_KEY}"}
     async with (
         aiohttp.ClientSession(headers=headers) as client,
-        client.post(f"http://127.0.0.1:{port}/v1/calls", json={"to": to}) as answer,
+        client.post(f"http://127.0.0.1:{port}/v1/calls", json={"to": to, **more}) as answer,
     ):
         assert answer.status == 202, await answer.text()
         return str((await answer.json())["call_id"])
@@ -117,6 +119,20 @@ async def talked(call: EmulatedCall) -> None:
     await call.ended()
 
 
+async def busy_at_both(p: Pair, first: int, second: int) -> str:
+    """An order whose two attempts are told to one process each; the id of its call."""
+
+    def settled() -> int:
+        return sum(one.to == BUSY and one.settled for one in p.twilio.calls.values())
+
+    await turn_to(p, second)
+    call_id = await ordered(first, BUSY, retry={"busy": {"times": 1, "after_s": 1}})
+    await until(lambda: settled() == 1, 30)
+    await turn_to(p, first)
+    await until(lambda: settled() == 2, 30)
+    return call_id
+
+
 async def closed(p: Pair, port: int, call_id: str) -> dict[str, Any]:
     """The record, as this process tells it."""
     async with asyncio.timeout(30):
@@ -127,13 +143,15 @@ async def closed(p: Pair, port: int, call_id: str) -> dict[str, Any]:
             await asyncio.sleep(0.05)
 
 
-def facts(url: str, call_id: str) -> list[tuple[int, str]]:
-    """Number and kind of all that was told of it until its end."""
+def kinds(url: str, call_id: str) -> Counter[str]:
+    """How often each kind was told of it until its end; no number is missing."""
     with psycopg.connect(url.replace("+psycopg", "")) as database:
-        return database.execute(
+        told = database.execute(
             "SELECT seq, type FROM call_facts WHERE call_id = %s AND seq < %s ORDER BY seq",
             (call_id, AFTERWARDS),
         ).fetchall()
+    assert [seq for seq, _ in told] == list(range(1, len(told) + 1))
+    return Counter(kind for _, kind in told)
 
 
 async def test_an_order_of_one_process_is_answered_at_another(
@@ -144,6 +162,8 @@ async def test_an_order_of_one_process_is_answered_at_another(
     ids: dict[str, str] = {}
     records = []
     async with two(tmp_path, postgres_url) as (p, first, second):
+        engaged = await busy_at_both(p, first, second)
+        tried = await closed(p, second, engaged)
         for to in (ELSEWHERE, BETWEEN, TWICE, DEAD):
             await turn_to(p, second)
             ids[to] = await ordered(first, to)
@@ -164,9 +184,9 @@ async def test_an_order_of_one_process_is_answered_at_another(
 
     for record in records:
         assert (record["end_reason"], record["direction"]) == ("caller_hangup", "outbound")
-    for to, call_id in ids.items():
-        told = facts(postgres_url, call_id)
-        assert [seq for seq, _ in told] == list(range(1, len(told) + 1)), to
-        kinds = Counter(kind for _, kind in told)
-        assert {kind: kinds[kind] for kind in ONCE} == dict.fromkeys(ONCE, 1), to
-    assert [one.to for one in p.twilio.calls.values()] == list(ids)
+    assert tried["end_reason"] == "busy"
+    assert kinds(postgres_url, engaged)["call.attempted"] == 2
+    for call_id in ids.values():
+        told = kinds(postgres_url, call_id)
+        assert {kind: told[kind] for kind in ONCE} == dict.fromkeys(ONCE, 1)
+    assert [one.to for one in p.twilio.calls.values()] == [BUSY, BUSY, *ids]
