@@ -27,13 +27,16 @@ def adopted(
     row: CallRow, told: Iterable[StoredFact], keep: Callable[[str, int, Fact], None]
 ) -> LiveCall:
     """The call of ``row`` with the story of its facts, in their order."""
-    report = Report()
+    report, told_ms = Report(), 0
     for numbered in told:
         report.learn(Fact(numbered.type, numbered.at_ms, numbered.data))
         report.seq = numbered.seq  # A number may be missing where facts were lost.
+        told_ms = max(told_ms, numbered.at_ms)
     party = report.party
     order = Order.of(report.order) if report.order is not None else None
     created_at = row.created_at.timestamp()
+    # Two machines agree about the time within a second, or an hour; the story never goes back.
+    age_ms = max(told_ms, int((time.time() - created_at) * 1000))
     return LiveCall(
         call_id=row.call_id,
         facts=CallFacts(
@@ -49,7 +52,7 @@ def adopted(
         outset=order.outset() if order else {},
         streams=report.last_stream,
         created_at=created_at,
-        began_ns=time.monotonic_ns() - int((time.time() - created_at) * 1_000_000_000),
+        began_ns=time.monotonic_ns() - age_ms * 1_000_000,
     )
 
 

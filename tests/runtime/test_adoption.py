@@ -1,0 +1,56 @@
+"""Taking over a call: what another process knew of it, by whatever clock."""
+
+from datetime import UTC, datetime, timedelta
+
+from app.runtime.adoption import adopted
+from app.services.store.calls import CallRow, StoredFact
+
+TOLD = [
+    StoredFact(1, 0, "call.created", {"direction": "inbound"}),
+    StoredFact(2, 60_000, "call.stream_started", {"stream": 1, "stream_sid": "MZ1"}),
+]
+
+
+def row(created_at: datetime) -> CallRow:
+    """A live call of nobody's."""
+    return CallRow(
+        call_id="call_1",
+        call_sid="CA1",
+        conversation_id="conv_1",
+        resumed_from=None,
+        direction="inbound",
+        from_number="+14155550100",
+        to_number="+15005550006",
+        status="live",
+        end_reason=None,
+        created_at=created_at,
+        answered_at=None,
+        ended_at=None,
+        owner=None,
+        lease_until=None,
+        resume_count=1,
+        config_version=None,
+        custom_data=None,
+        record=None,
+        expires_at=None,
+        erased=False,
+        told_seq=0,
+        followed_up=False,
+    )
+
+
+def test_the_story_does_not_go_back_on_a_machine_whose_clock_is_behind() -> None:
+    """The call would have ended before it began, and every deadline of it would be an hour off."""
+    call = adopted(row(datetime.now(UTC) + timedelta(hours=1)), TOLD, lambda *_: None)
+
+    call.tell(call.now_ms(), "call.ended", {"reason": "stream_lost"})
+
+    assert call.report.ended_at_ms is not None
+    assert call.report.ended_at_ms >= 60_000
+
+
+def test_the_time_in_which_nobody_had_the_call_counts() -> None:
+    """The caller was on the line all the while."""
+    call = adopted(row(datetime.now(UTC) - timedelta(seconds=90)), TOLD, lambda *_: None)
+
+    assert call.now_ms() >= 90_000
