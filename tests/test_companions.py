@@ -11,7 +11,7 @@ import pytest
 
 from app.companions import Companion, CompanionFault, Programme
 
-LIMIT_S = 15
+LIMIT_S = 60
 
 
 class Starts:

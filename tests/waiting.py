@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(fact: Callable[[], bool], timeout_s: float = 20) -> None:
+async def until(fact: Callable[[], bool], timeout_s: float = 60) -> None:
     """Return when ``fact`` holds; raises TimeoutError. For facts that announce themselves to
     nobody; a fact with an event of its own is awaited by that."""
     async with asyncio.timeout(timeout_s):

@@ -149,7 +149,7 @@ class RealtimeEmulator:
         """The sockets that are open now."""
         return [session for session in self.connections if session.open]
 
-    async def connected(self, count: int = 1, *, timeout_s: float = 15) -> EmulatedSession:
+    async def connected(self, count: int = 1, *, timeout_s: float = 30) -> EmulatedSession:
         """The ``count``-th connection, once there is one; raises TimeoutError. Cancel-safe."""
         await self._bell.until(
             lambda: len(self.connections) >= count,
@@ -158,7 +158,7 @@ class RealtimeEmulator:
         )
         return self.connections[count - 1]
 
-    async def attempted(self, count: int = 1, *, timeout_s: float = 15) -> None:
+    async def attempted(self, count: int = 1, *, timeout_s: float = 30) -> None:
         """Return once ``count`` handshakes were begun; raises TimeoutError. Cancel-safe."""
         await self._bell.until(
             lambda: self._attempts >= count, timeout_s=timeout_s, what=f"attempt {count}"

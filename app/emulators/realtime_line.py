@@ -70,7 +70,7 @@ class Events(list[Json]):
         """All events of one type."""
         return [event for event in self if event.get("type") == event_type]
 
-    async def until(self, event_type: str, count: int = 1, *, timeout_s: float = 15) -> Json:
+    async def until(self, event_type: str, count: int = 1, *, timeout_s: float = 30) -> Json:
         """The ``count``-th event of the type, once there is one; raises TimeoutError."""
 
         def there() -> bool:

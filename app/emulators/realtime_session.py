@@ -85,14 +85,14 @@ class EmulatedSession:
         """Length of the audio appended so far."""
         return round(self._heard_ms)
 
-    async def until_heard(self, length_ms: int, *, timeout_s: float = 15) -> None:
+    async def until_heard(self, length_ms: int, *, timeout_s: float = 30) -> None:
         """Return once so much audio was appended; raises TimeoutError. Cancel-safe."""
         what = f"{length_ms} ms of the caller's audio"
         await self._line.bell.until(
             lambda: self._heard_ms >= length_ms, timeout_s=timeout_s, what=what
         )
 
-    async def until_closed(self, *, timeout_s: float = 15) -> int | None:
+    async def until_closed(self, *, timeout_s: float = 30) -> int | None:
         """The close code, once the socket is closed; raises TimeoutError. Cancel-safe."""
         await self._line.bell.until(lambda: not self.open, timeout_s=timeout_s, what="the close")
         return self.close_code

@@ -313,7 +313,7 @@ class EmulatedCall:
         if not self.over:
             self.orders.put_nowait(order)
 
-    async def until(self, predicate: Callable[[], bool], timeout: float = 15.0) -> None:  # noqa: ASYNC109
+    async def until(self, predicate: Callable[[], bool], timeout: float = 30) -> None:  # noqa: ASYNC109
         """Return when ``predicate`` holds; raises TimeoutError that tells the call's story."""
         try:
             async with asyncio.timeout(timeout):
@@ -322,16 +322,16 @@ class EmulatedCall:
         except TimeoutError:
             raise TimeoutError(f"waited {timeout} s in vain; {self.story()}") from None
 
-    async def stream_started(self, number: int = 1, timeout: float = 15.0) -> EmulatedStream:  # noqa: ASYNC109
+    async def stream_started(self, number: int = 1, timeout: float = 30) -> EmulatedStream:  # noqa: ASYNC109
         """The ``number``-th stream of the call, once ``start`` was sent on it."""
         await self.until(lambda: len(self._started()) >= number, timeout)
         return self._started()[number - 1]
 
-    async def heard_at_least(self, length_ms: int, timeout: float = 15.0) -> None:  # noqa: ASYNC109
+    async def heard_at_least(self, length_ms: int, timeout: float = 30) -> None:  # noqa: ASYNC109
         """Return when the caller has heard ``length_ms`` of sent audio in all."""
         await self.until(lambda: self.heard_ms >= length_ms, timeout)
 
-    async def ended(self, timeout: float = 15.0) -> str:  # noqa: ASYNC109
+    async def ended(self, timeout: float = 30) -> str:  # noqa: ASYNC109
         """Who ended the call, once it is over and its callbacks are delivered."""
         await self.until(lambda: self.settled, timeout)
         return self.ended_by or ""

@@ -37,7 +37,7 @@ class Peer:
 
     async def next(self) -> dict[str, Any]:
         """The next event, whatever it is."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             event: dict[str, Any] = json.loads(await self.socket.recv())
         self.events.append(event)
         return event

@@ -16,7 +16,7 @@ from tests.walks.telephone import TICKET
 
 COMMAND = [sys.executable, "-m", "app.emulators", "carrier", "--server", "http://127.0.0.1:9"]
 ENVIRONMENT = {"PATH": os.environ.get("PATH", ""), "PHONE_TICKET": TICKET}
-LIMIT_S = 20
+LIMIT_S = 60
 
 
 @contextlib.contextmanager

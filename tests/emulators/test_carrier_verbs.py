@@ -184,7 +184,7 @@ async def test_what_is_said_and_played_in_a_loop_is_heard_so_often() -> None:
     twiml = '<Response><Say loop="2">400</Say><Play loop="2">/tune</Play></Response>'
     async with calling(twiml) as (_, server, phone):
         server.answers["/tune"] = sound(stereo_wav(tone(900, 400), tone(900, 400)))
-        await phone.got("hungup", timeout=20)
+        await phone.got("hungup", timeout=60)
 
         assert 3_600 <= phone.heard(400) <= 4_100
         assert 640 <= phone.heard(900) <= 900

@@ -12,7 +12,7 @@ from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Reply, Scenario
 from tests.walks.test_terminal_call import settings, started
 
-LIMIT_S = 40
+LIMIT_S = 60
 
 pytestmark = pytest.mark.skipif(
     not (hasattr(os, "pidfd_open") and Path("/proc/self/task").exists()),

@@ -93,7 +93,7 @@ class TinyServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def until(self, predicate: Callable[[], bool], timeout: float = 5.0) -> None:  # noqa: ASYNC109
+    async def until(self, predicate: Callable[[], bool], timeout: float = 60) -> None:  # noqa: ASYNC109
         """Return when something that arrived made ``predicate`` true."""
         async with asyncio.timeout(timeout):
             while not predicate():

@@ -44,7 +44,7 @@ def path(call: EmulatedCall) -> str:
 
 async def ended(s: Stage, call: EmulatedCall, command_id: str) -> dict[str, Any]:
     """What the call's events tell of the end of a command."""
-    async with asyncio.timeout(20), following(s, call.call_sid) as told:
+    async with asyncio.timeout(60), following(s, call.call_sid) as told:
         while True:
             await told.read("command.ended")
             data = told.events[-1]["body"]["data"]

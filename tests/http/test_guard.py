@@ -27,7 +27,7 @@ async def s(tmp_path: Path) -> AsyncIterator[Stage]:
 
 async def exchange(s: Stage, request: bytes) -> bytes:
     """The first line of the answer to a request written by hand."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", s.port)
         writer.write(request)
         line = await reader.readline()

@@ -18,7 +18,7 @@ from tests.walks.stage import Stage, media_signature, stage
 
 ROOMY = Bounds(head_bytes=400, head_s=20, body_bytes=1000, body_s=20)
 HASTY = Bounds(head_bytes=400, head_s=0.15, body_bytes=1000, body_s=0.15)
-PATIENCE_S = 5
+PATIENCE_S = 60
 """Longer than any bound of these tests, shorter than 20 seconds."""
 HOST = b"GET / HTTP/1.1\r\nHost: x\r\n"
 LARGE = b"x" * 8_000_000

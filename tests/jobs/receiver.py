@@ -36,11 +36,11 @@ class Receiver:
 
     async def hears(self, kind: str, times: int = 1) -> None:
         """Returns when it was told so often, repetitions included."""
-        await until(lambda: len(self.told(kind)) >= times, 45)
+        await until(lambda: len(self.told(kind)) >= times, 60)
 
     async def knows(self, messages: int) -> None:
         """Returns when it was told so many different things."""
-        await until(lambda: len(self.ids) >= messages, 45)
+        await until(lambda: len(self.ids) >= messages, 60)
 
     @property
     def ids(self) -> set[str]:

@@ -53,7 +53,7 @@ async def test_in_doubt_there_is_no_second_message(
     async with ResponsesDesk(KEY, [answer(sms=TEXT)]) as desk:
         process = await house.start(**settings(desk, file))
         if mishap == "hold after":
-            async with asyncio.timeout(45):
+            async with asyncio.timeout(60):
                 await house.exchange.arrived.wait()
             await house.kill(process)
             await house.start(**settings(desk, file))

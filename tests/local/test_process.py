@@ -49,13 +49,13 @@ async def local_model(
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             ready = json.loads(await process.stdout.readline())
         base_url = f"http://127.0.0.1:{ready['port']}/v1"
         async with AsyncOpenAI(base_url=base_url, api_key="sk-local", max_retries=0) as client:
             yield client, ready
         process.stdin.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:
@@ -66,7 +66,7 @@ async def local_model(
 async def events(connection: Any, last: str) -> list[Any]:
     """Everything up to the first event of that type."""
     found = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for event in connection:
             found.append(event)
             if event.type == last:

@@ -80,12 +80,12 @@ class Phone:
     def all(self, event: str) -> list[Heard]:
         return [one for one in self.heard if one.message["event"] == event]
 
-    async def got(self, event: str, count: int = 1, timeout_s: float = 20) -> Heard:
+    async def got(self, event: str, count: int = 1, timeout_s: float = 60) -> Heard:
         """The ``count``-th message of this name, waited for."""
         await self.until(lambda: len(self.all(event)) >= count, timeout_s)
         return self.all(event)[count - 1]
 
-    async def marked(self, name: str, timeout_s: float = 20) -> Heard:
+    async def marked(self, name: str, timeout_s: float = 60) -> Heard:
         """The return of a mark, waited for."""
 
         def back() -> list[Heard]:
@@ -94,7 +94,7 @@ class Phone:
         await self.until(lambda: bool(back()), timeout_s)
         return back()[0]
 
-    async def until(self, fact: Callable[[], bool], timeout_s: float = 20) -> None:
+    async def until(self, fact: Callable[[], bool], timeout_s: float = 60) -> None:
         async with asyncio.timeout(timeout_s):
             while not fact():
                 self._news.clear()
@@ -120,7 +120,7 @@ class ScriptedCarrier:
         self.url = ""
         self._came = asyncio.Event()
 
-    async def phone(self, count: int = 1, timeout_s: float = 15) -> Phone:
+    async def phone(self, count: int = 1, timeout_s: float = 60) -> Phone:
         """The ``count``-th phone that came, waited for."""
         async with asyncio.timeout(timeout_s):
             while len(self.phones) < count:

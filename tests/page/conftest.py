@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.page.hearing import babble, write_wav
 from tests.page.stage import FAKE_DEVICE, FAKE_GRANT, Stage, chromium, stage
@@ -12,6 +12,8 @@ from tests.page.stage import FAKE_DEVICE, FAKE_GRANT, Stage, chromium, stage
 BABBLE_S = 14
 LEAD_S = 0.5
 """Silence first: the device opens before the first frame leaves."""
+
+expect.set_options(timeout=60_000)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

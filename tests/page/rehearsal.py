@@ -33,7 +33,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 FLITE = shutil.which("flite")
 _CALLERS_VOICE = "rms"
 _UP_WITHIN_S = 60.0
-_END_WITHIN_S = 30.0
+_END_WITHIN_S = 60.0
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH")
 
 

@@ -71,7 +71,7 @@ async def test_a_call_is_typed_put_through_answered_and_ended(tmp_path: Path) ->
         await caller.get_by_role("button", name="Send as text").click()
         await expect(captions).to_contain_text("It is about my bill.")
         answer = person.get_by_role("button", name="Answer")
-        await answer.wait_for(timeout=15_000)
+        await answer.wait_for(timeout=60_000)
         await expect(caller.locator("#status")).to_have_text("Putting you through …")
         before = await caller.evaluate("window.loud")
         await caller.wait_for_function("(before) => window.loud > before + 5", arg=before)

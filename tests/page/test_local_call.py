@@ -61,7 +61,7 @@ SAID = (
     Spoken(20_000, "I want to speak to a human please"),
 )
 FAILURE = "I'm sorry, we have a technical problem."
-LONG_S = 30.0
+LONG_S = 60.0
 KEY = "sk-local"
 METERS = """
 window.loud = {};

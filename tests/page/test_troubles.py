@@ -124,8 +124,8 @@ async def test_a_microphone_that_is_switched_off_is_noticed(s: Stage, tmp_path: 
         await call(page, s)
         alert = page.get_by_role("alert").filter(has_text="nothing but silence")
 
-        await expect(alert).to_be_visible(timeout=15_000)
-        await expect(alert).to_be_hidden(timeout=15_000)
+        await expect(alert).to_be_visible(timeout=60_000)
+        await expect(alert).to_be_hidden(timeout=60_000)
         await page.context.close()
 
 

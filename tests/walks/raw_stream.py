@@ -91,13 +91,13 @@ class RawStream:
         raw = message if isinstance(message, str | bytes) else json.dumps(message)
         await self.socket.send(raw)
 
-    async def closed(self, limit_s: float = 5) -> int:
+    async def closed(self, limit_s: float = 60) -> int:
         """The server's close code, once it has closed; raises TimeoutError."""
         async with asyncio.timeout(limit_s):
             await self.socket.wait_closed()
         return self.socket.close_code or 1006
 
-    async def read(self, event: str, limit_s: float = 5) -> dict[str, Any]:
+    async def read(self, event: str, limit_s: float = 60) -> dict[str, Any]:
         """The next message of that kind; raises TimeoutError, or ConnectionClosed."""
         async with asyncio.timeout(limit_s):
             while True:

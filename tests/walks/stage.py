@@ -102,7 +102,7 @@ class Stage:
     async def record(self, call: EmulatedCall) -> dict[str, Any]:
         """The record of a call, by the API an operator would use, once the call has ended."""
         call_id = await self.call_id(call)
-        await until(lambda: not self.board.book.lives(call.call_sid), 20)
+        await until(lambda: not self.board.book.lives(call.call_sid), 60)
         found = await self.get(f"/v1/calls/{call_id}")
         CallRecord.model_validate(found)
         return found
@@ -138,7 +138,7 @@ class Stage:
 
     async def all_closed(self) -> None:
         """Wait until no model session and no runner is left; raises TimeoutError."""
-        await until(lambda: not self.openai.open_connections and not self.board.book.live, 20)
+        await until(lambda: not self.openai.open_connections and not self.board.book.live, 60)
 
     def assert_conforms(self) -> None:
         """Everything we sent to the model is valid by OpenAI's own types."""
@@ -244,7 +244,7 @@ async def stage(
             yield Stage(twilio_itself, openai, board, server, port, folder, at_home)
         finally:
             server.over.set()
-            await asyncio.wait_for(serving, 30)
+            await asyncio.wait_for(serving, 60)
             listener.close()
     assert_replays(folder)
     assert_facts_tell_all(folder)

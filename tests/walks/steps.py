@@ -26,7 +26,7 @@ def now_s() -> float:
 
 async def treated(s: Stage, call: EmulatedCall, since_s: float, what: str) -> dict[str, Any]:
     """The caller hears the sentence and reaches the person; nothing is left of the call."""
-    await call.until(lambda: call.said == [SORRY], timeout=20)
+    await call.until(lambda: call.said == [SORRY], timeout=60)
     assert measured(f"{what}: failure to voice", since_s) < GENEROUS_MS
     await call.until(lambda: call.dialled == [NUMBER])
     record = await s.record(call)

@@ -74,12 +74,12 @@ class Telephone:
         """Say it behind what is being said."""
         self._speech += audio
 
-    async def got(self, event: str, times: int = 1, timeout: float = 8) -> dict[str, Any]:  # noqa: ASYNC109
+    async def got(self, event: str, times: int = 1, timeout: float = 60) -> dict[str, Any]:  # noqa: ASYNC109
         """The ``times``-th message of a kind, once it came."""
         await self.until(lambda: self.events.count(event) >= times, timeout)
         return [m for m in self.messages if m["event"] == event][times - 1]
 
-    async def until(self, fact: Any, timeout: float = 8) -> None:  # noqa: ASYNC109
+    async def until(self, fact: Any, timeout: float = 60) -> None:  # noqa: ASYNC109
         """Return when ``fact`` holds; looked at whenever something happened."""
         try:
             async with asyncio.timeout(timeout):
@@ -97,7 +97,7 @@ class Telephone:
             mulaw.rms(one) > FULL and strength(one, frequency_hz) > 0.8 for one in pieces
         )
 
-    async def hears(self, frequency_hz: float, length_ms: int, timeout: float = 8) -> None:  # noqa: ASYNC109
+    async def hears(self, frequency_hz: float, length_ms: int, timeout: float = 60) -> None:  # noqa: ASYNC109
         """Return when so much of a tone was heard."""
         await self.until(lambda: self.heard(frequency_hz) >= length_ms, timeout)
 

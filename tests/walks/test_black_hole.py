@@ -85,7 +85,7 @@ async def test_a_model_line_that_is_swallowed_is_noticed_and_treated(
 
         with way.swallowing():
             began_s = now_s()
-            await call.until(lambda: call.said == [SORRY], timeout=20)
+            await call.until(lambda: call.said == [SORRY], timeout=60)
             assert measured("black hole: failure to voice", began_s) < GENEROUS_MS
         await call.until(lambda: call.dialled == [NUMBER])
         record = await s.record(call)

@@ -35,7 +35,7 @@ async def test_a_full_process_sends_a_caller_to_one_with_room(
         p.front.to = [second]
         call = await talked(p)
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             tried = 1
             while "elsewhere=1</Redirect>" not in (told := await rings(second, tried)):
                 # It has not looked round yet.
@@ -51,7 +51,7 @@ async def test_a_full_process_sends_a_caller_to_one_with_room(
 
 async def talked_again(port: int) -> str:
     """What a new caller hears once the place is free."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         number = 2_000
         while "<Stream " not in (told := await rings(port, number)):
             number += 1

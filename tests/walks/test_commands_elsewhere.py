@@ -152,7 +152,7 @@ async def test_a_caller_of_a_dead_process_is_put_through_all_the_same(
             assert (ended[0], states(ended[1])) == (200, ["completed"])
             p.front.to = [second]
 
-        await calls[0].until(lambda: calls[0].dialled == [NUMBER], timeout=20)
+        await calls[0].until(lambda: calls[0].dialled == [NUMBER], timeout=60)
         assert "To Anna, then." in calls[0].said
         record = await p.ended(second, calls[0])
         assert record["end_reason"] == "transferred"

@@ -183,7 +183,7 @@ async def test_a_clear_overtakes_speech_that_was_not_read(tmp_path: Path) -> Non
     async with stage(openai, tmp_path, agent=AGENT, send_buffer_bytes=4096) as s:
         call = await greeted(s)
         call.stream.stall_reads()
-        await s.session.server_events.until("response.done", timeout_s=20)
+        await s.session.server_events.until("response.done", timeout_s=60)
 
         await call.speak(VOICE)
         await s.session.client_events.until("conversation.item.truncate")

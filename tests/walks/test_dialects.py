@@ -138,7 +138,7 @@ async def test_strict_ga_is_not_carried_where_another_dialect_is_spoken(
     failing = f'{agent(tmp_path)}failure: {{say: "{SORRY}", then: end_call}}\n'
     async with stage(openai, tmp_path, agent=failing) as s:
         call = await s.twilio.call()
-        await call.until(lambda: call.said == [SORRY], timeout=30)
+        await call.until(lambda: call.said == [SORRY], timeout=60)
 
         assert heard_tone(call.stream, 440) == 0
         assert s.openai.connections[0].heard_ms == 0, "no audio before the format is confirmed"

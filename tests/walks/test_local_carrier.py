@@ -325,7 +325,7 @@ async def test_a_media_socket_that_is_refused_is_told_in_words(tmp_path: Path) -
     async with stage(brain(), tmp_path, local=LOCAL) as s, telephone(s.local) as phone:
         s.twilio.faults.stream_signature = "wrong"
         await phone.dial()
-        problem = await phone.got("problem", timeout=20)
+        problem = await phone.got("problem", timeout=60)
         await phone.got("hungup")
 
         assert problem["code"] == "stream_refused"
@@ -362,8 +362,8 @@ failure: {say: "1400", then: end_call}
         telephone(s.local) as phone,
     ):
         sid = await phone.dial()
-        said = await phone.got("said", timeout=20)
-        over = await phone.got("hungup", timeout=20)
+        said = await phone.got("said", timeout=60)
+        over = await phone.got("hungup", timeout=60)
         found = await record(s, sid)
 
         assert said["text"] == "1400"

@@ -51,7 +51,7 @@ async def talk(call: EmulatedCall, hz: float) -> None:
     """Say one tone, and wait for the answer that belongs to it."""
     await call.stream_started()
     await call.speak(tone(hz, SAID_MS), wait=True)
-    await call.until(lambda: heard_tone(call.stream, hz + ABOVE_HZ) >= 500, timeout=20)
+    await call.until(lambda: heard_tone(call.stream, hz + ABOVE_HZ) >= 500, timeout=60)
     await call.hang_up()
     await call.ended()
 

@@ -273,7 +273,7 @@ async def test_neighbours_notice_nothing(tmp_path: Path) -> None:
         failing = await s.twilio.call()
         await neighbour.speak(VOICE)
 
-        await failing.until(lambda: failing.said == [SORRY], timeout=20)
+        await failing.until(lambda: failing.said == [SORRY], timeout=60)
         measured("neighbour: failure to voice", began_s)
         await neighbour.until(lambda: heard_tone(neighbour.stream, 880) >= 160)
         await neighbour.speak(VOICE)

@@ -90,7 +90,7 @@ async def placed(s: Stage, number: int = 1) -> EmulatedCall:
     return list(s.twilio.calls.values())[number - 1]
 
 
-async def ended(s: Stage, call_id: str, limit_s: float = 15) -> dict[str, Any]:
+async def ended(s: Stage, call_id: str, limit_s: float = 60) -> dict[str, Any]:
     """The record, when it has closed."""
     async with asyncio.timeout(limit_s):
         while True:

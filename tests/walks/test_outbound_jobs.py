@@ -49,12 +49,12 @@ async def working(s: Stage) -> AsyncIterator[None]:
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        await asyncio.wait_for(process.wait(), 30)
+        await asyncio.wait_for(process.wait(), 60)
 
 
 async def taken(s: Stage) -> dict[str, Any]:
     """An order, repeated under its key until it is taken: the jobs' database may be in use."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             status, answer = await order(s, key="the first")
             if status == 202:
@@ -82,7 +82,7 @@ async def test_an_order_goes_through_the_jobs_and_back(tmp_path: Path) -> None:
         await asyncio.to_thread(note_unwanted, tmp_path / "data" / "patchline.db")
         async with working(s):
             queued = await taken(s)
-            await until(lambda: bool(s.twilio.calls), 30)
+            await until(lambda: bool(s.twilio.calls), 60)
             call = await placed(s)
             await call.stream_started()
             await call.speak(VOICE)

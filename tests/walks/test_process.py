@@ -71,13 +71,13 @@ class Program:
 
     async def turns(self, status: int) -> None:
         """Wait until ``/ready`` answers so; raises TimeoutError."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await self.ready() != status:  # noqa: ASYNC110 - another process's fact
                 await asyncio.sleep(0.05)
 
     async def left(self) -> int:
         """The exit code, once it has ended; raises TimeoutError."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
 
@@ -324,7 +324,7 @@ async def test_a_signal_ends_a_start_that_waits(tmp_path: Path) -> None:
             jobs="none",
         )
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not _catches(process.pid, signal.SIGTERM):  # noqa: ASYNC110 - as above
                     await asyncio.sleep(0.02)
                 process.send_signal(signal.SIGTERM)
@@ -367,21 +367,21 @@ async def test_an_open_page_does_not_hold_the_end(tmp_path: Path) -> None:
             asked = {"ticket": line["ticket"], "line": "caller"}
             async with client.ws_connect(line["line"], params=asked) as telephone:
                 await telephone.send_json({"event": "dial"})
-                while (told := await telephone.receive_json(timeout=10))["event"] != "calling":
+                while (told := await telephone.receive_json(timeout=60))["event"] != "calling":
                     pass
                 read = {"callSid": told["callSid"]}
-                while (await telephone.receive_json(timeout=10))["event"] != "media":
+                while (await telephone.receive_json(timeout=60))["event"] != "media":
                     pass
 
                 async with client.get(f"{url}/phone/events", params=read) as page:
                     await page.content.readline()
                     process.send_signal(signal.SIGTERM)
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(60):
                         rest = await page.content.read()
 
                 assert b'"end"' not in rest
                 assert await running.ready() == 503
-                while (await telephone.receive_json(timeout=10))["event"] != "mark":
+                while (await telephone.receive_json(timeout=60))["event"] != "mark":
                     pass
                 await telephone.send_json({"event": "hangup"})
             assert await running.left() == 0
@@ -399,7 +399,7 @@ async def test_a_port_that_is_taken_is_an_exit_code(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         process = await started(tmp_path, host="127.0.0.1", port=port)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             output, _ = await process.communicate()
 
     assert process.returncode == 1
@@ -410,7 +410,7 @@ async def test_a_wrong_setting_is_a_sentence(tmp_path: Path) -> None:
     """The first thing a newcomer meets must not be a traceback."""
     process = await started(tmp_path, twilio_account_sid=ACCOUNT)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         output, _ = await process.communicate()
 
     assert process.returncode == 1

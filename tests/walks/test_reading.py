@@ -137,7 +137,7 @@ async def test_readers_are_let_go_when_the_process_drains(tmp_path: Path) -> Non
         await call.stream_started()
         drain = Drain(s.board.book, 600)
         told = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for caption in story(s, client, call.call_sid):
                 told.append(caption)
                 drain.begin(0.0)

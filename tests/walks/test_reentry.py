@@ -53,7 +53,7 @@ class Pair:
             jobs="none",
             **self.settings,
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await self.get(port, "/ready") is None:  # noqa: ASYNC110 - another process's fact
                 await asyncio.sleep(0.05)
         return port
@@ -72,7 +72,7 @@ class Pair:
 
     async def ended(self, port: int, call: EmulatedCall) -> dict[str, Any]:
         """The record of a call that has ended."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 record = await self.get(port, f"/v1/calls/{call.call_sid}")
                 if record is not None and record["status"] == "completed":
@@ -126,7 +126,7 @@ async def talked(p: Pair, **how: Any) -> EmulatedCall:
 
 async def goes_on(p: Pair, call: EmulatedCall) -> None:
     """On another stream, with a model that was told what was said."""
-    stream = await call.stream_started(2, timeout=10)
+    stream = await call.stream_started(2, timeout=60)
     await call.until(lambda: stream.line.heard_ms >= 300)
     told = p.openai.connections[-1].client_events.of("conversation.item.create")
     assert any("Certainly." in str(event) for event in told), "nothing was remembered"
@@ -233,7 +233,7 @@ async def test_a_transfer_that_fails_comes_back_to_whoever_is_there(
         p.front.to = [second]
         await p.kill(first)
 
-        stream = await call.stream_started(2, timeout=10)
+        stream = await call.stream_started(2, timeout=60)
         await call.until(lambda: stream.line.heard_ms >= 300)
         await call.hang_up()
 
@@ -255,7 +255,7 @@ async def test_a_call_that_outlasts_the_drain_goes_on_elsewhere(
         p.processes[first].send_signal(signal.SIGTERM)
 
         await goes_on(p, call)
-        assert await asyncio.wait_for(p.processes[first].wait(), 20) == 0
+        assert await asyncio.wait_for(p.processes[first].wait(), 60) == 0
         await call.hang_up()
         assert (await p.ended(second, call))["end_reason"] == "caller_hangup"
         call.assert_clean(allow=(31921,))
@@ -324,7 +324,7 @@ async def test_a_stream_that_goes_astray_is_invited_again(
             # Connections take turns: webhook, stream, question; the rest as they come.
             p.front.to = [first, second, first, first, first, first]
             call = await p.twilio.call()
-            await call.until(lambda: call.heard_ms >= 300, timeout=30)
+            await call.until(lambda: call.heard_ms >= 300, timeout=60)
         await call.hang_up()
 
         assert (await p.ended(first, call))["end_reason"] == "caller_hangup"

@@ -277,7 +277,7 @@ async def test_a_phone_that_is_opened_elsewhere_ends_the_call_with_a_reason(tmp_
     ) as s:
         typed = ("app.emulators", "phone", "--server", s.url)
         process = await started(*typed, cwd=tmp_path)
-        await until(lambda: bool(s.openai.connections), 20)
+        await until(lambda: bool(s.openai.connections), 60)
         async with telephone(s.local, ticket="t"):
             done = await finished(process)
 
@@ -332,8 +332,8 @@ async def test_a_server_of_its_own_ends_with_a_call_that_is_given_up(
         settings(tmp_path, openai)
         process = await started("app", "call", "--local", "--agent", "agent.yaml", cwd=tmp_path)
         assert process.stdout is not None
-        first = (await asyncio.wait_for(process.stdout.readline(), 40)).decode()
-        await until(lambda: bool(openai.connections), 20)
+        first = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
+        await until(lambda: bool(openai.connections), 60)
         process.send_signal(sign)
         done = await finished(process)
 

@@ -39,7 +39,7 @@ async def test_a_transfer_is_announced_heard_and_bridged(tmp_path: Path) -> None
     async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
         call = await ask(s, answers=answers)
         await call.until(lambda: call.dialled == [NUMBER])
-        await s.session.until_closed(timeout_s=1)
+        await s.session.until_closed(timeout_s=60)
         assert heard_tone(call.streams[0], 660) > 340
 
         record = await finish(s, call)

@@ -132,7 +132,7 @@ async def test_a_dial_result_retires_what_still_waits_for_the_redirect(tmp_path:
         await s.post(path, talked | {"CallStatus": "completed"})
 
         assert s.board.book.live == 0
-        await s.session.until_closed(timeout_s=1)
+        await s.session.until_closed(timeout_s=60)
         assert (await s.record(call))["end_reason"] == "transferred"
 
 
