@@ -140,7 +140,7 @@ class Hearing:
         if self._open and missing_ms < FRAME_MS:
             self._keep(audio.payload_b64)
             return [AppendAudio(audio.payload_b64)]
-        return self._irregular(audio, missing_ms, now_ms)
+        return self._irregular(audio, missing_ms)
 
     def _is_late(self, begins_ms: int, ends_ms: int) -> bool:
         """Whether this much of the stream was heard already, or silence in its place.
@@ -155,7 +155,7 @@ class Hearing:
         self._expected_ms, self._covered_ms = None, 0
         return False
 
-    def _irregular(self, audio: CallerAudio, missing_ms: int, now_ms: int) -> list[Command]:
+    def _irregular(self, audio: CallerAudio, missing_ms: int) -> list[Command]:
         out: list[Command] = []
         if missing_ms >= FRAME_MS:
             padding_ms = min(missing_ms // FRAME_MS * FRAME_MS, LONGEST_GAP_MS)
@@ -165,7 +165,7 @@ class Hearing:
             out.append(AppendSilence(ms_of_bytes(audio.length_bytes)))
         else:
             out.append(AppendAudio(audio.payload_b64))
-            out = self._without_tones(out, now_ms)
+            out = self._without_tones(out)
         if self._ready:
             if self._heard:
                 self._sent.extend(out)
@@ -173,9 +173,9 @@ class Hearing:
         self._waiting.extend(out)
         return []
 
-    def _without_tones(self, out: list[Command], now_ms: int) -> list[Command]:
+    def _without_tones(self, out: list[Command]) -> list[Command]:
         if self._tones.at_work:
-            out = self._tones.through(out, now_ms)
+            out = self._tones.through(out)
             self._settle_open()
         return out
 
@@ -187,10 +187,10 @@ class Hearing:
     def _settle_open(self) -> None:
         self._open = self._heard and not self._tones.at_work
 
-    def key_pressed(self, now_ms: int) -> None:
+    def key_pressed(self) -> None:
         """The caller pressed a key: its sound is not heard."""
         self._settle()
-        self._tones.pressed(now_ms)
+        self._tones.pressed()
         self._settle_open()
 
     def expect_keys(self, *, keys: bool, speech: bool) -> None:

@@ -16,10 +16,11 @@ from app.protocol.units import bytes_of_b64, ms_of_bytes
 
 HELD_FRAMES = 5
 """100 ms, while keys are expected: a tone has begun so long before Twilio tells of it."""
-TONE_MS = 250
-"""Silenced after a key; a tone of Twilio's own softphones lasts 160 to 200 ms."""
-EXPECTED_MS = 3_000
-"""After a key the next one is expected for so long."""
+TONE_FRAMES = 13
+"""260 ms are silenced after a key; a tone of Twilio's own softphones lasts 160 to 200 ms."""
+EXPECTED_FRAMES = 150
+"""For 3 s after a key the next one is expected. Counted in what is heard, as tones are: a server
+that stood still for a moment finds both in their order."""
 
 
 class KeyTones:
@@ -29,15 +30,14 @@ class KeyTones:
         self._held: deque[Command] = deque()
         self._wanted = False
         self._ignoring = False
-        self._silent_until_ms = 0
-        self._expected_until_ms = 0
+        self._silent = 0
+        self._expected = 0
         self.at_work = False
         """Frames have to go through here."""
 
-    def pressed(self, now_ms: int) -> None:
+    def pressed(self) -> None:
         """A key: what is held may be its tone, and so may what comes next."""
-        self._silent_until_ms = now_ms + TONE_MS
-        self._expected_until_ms = now_ms + EXPECTED_MS
+        self._silent, self._expected = TONE_FRAMES, EXPECTED_FRAMES
         self._held = deque(map(_silence, self._held))
         self.at_work = True
 
@@ -46,11 +46,14 @@ class KeyTones:
         self._wanted, self._ignoring = keys, not speech
         self.at_work = self.at_work or keys
 
-    def through(self, frames: Iterable[Command], now_ms: int) -> list[Command]:
-        """What the model hears of these, and of what was held."""
-        hides = self._ignoring or now_ms < self._silent_until_ms
-        self._held.extend(map(_silence, frames) if hides else frames)
-        if not self._wanted and now_ms >= self._expected_until_ms:
+    def through(self, frame: Iterable[Command]) -> list[Command]:
+        """What the model hears of this frame and what was missing before it, and of what was
+        held."""
+        hides = self._ignoring or self._silent > 0
+        self._held.extend(map(_silence, frame) if hides else frame)
+        self._silent -= 1
+        self._expected -= 1
+        if not self._wanted and self._expected <= 0:
             self.at_work = False
             return self.release()
         return [self._held.popleft() for _ in range(len(self._held) - HELD_FRAMES)]

@@ -42,7 +42,7 @@ class Keying:
         """A key: it cuts what is being said, and counts, unless it must not."""
         parts = self._parts
         self._has_keys = True
-        parts.hearing.key_pressed(now_ms)
+        parts.hearing.key_pressed()
         if parts.leaving_soon or parts.keypad.deaf or self._spoken_to(now_ms):
             return []
         if not parts.keypad.collecting and not parts.keypad.turn_key(event.digit, now_ms):
