@@ -131,6 +131,7 @@ A line of code about ... belongs in ...
     which process a request belongs to               `app/runtime/routing.py`
     a caller who phones again                        `app/runtime/continuing.py`
     what a call is to find out, and what fits it     `app/call/forms.py`
+    a reminder that the agent notes                  `app/runtime/reminders.py`
     a call-back that the agent promises              `app/runtime/callbacks.py`,
                                                      `app/tools/callback.py`
     what the operator may do with a live call        `app/http/commands.py`

@@ -42,6 +42,8 @@ def plan(agent: Agent, *, calls_back: bool = False) -> CallPlan:
     """The policies of a call with this agent. ``calls_back``: it may promise to call back."""
     greeting = agent.greeting
     built_in = {builtin.SCHEDULE_CALLBACK: ToolPlan()} if calls_back else {}
+    if agent.reminders:
+        built_in[builtin.SET_REMINDER] = ToolPlan()
     return CallPlan(
         greeting=greeting.text if greeting else None,
         greeting_verbatim=greeting is None or greeting.mode == "verbatim",
@@ -80,7 +82,10 @@ def session(agent: Agent, tools: Registry, *, calls_back: bool = False) -> Sessi
         tools=(
             *tools.schemas(),
             *builtin.builtin_schemas(
-                _descriptions(agent.targets), _wanted(agent.dtmf), calls_back=calls_back
+                _descriptions(agent.targets),
+                _wanted(agent.dtmf),
+                calls_back=calls_back,
+                reminds=agent.reminders,
             ),
         ),
         reasoning=agent.reasoning.model_dump() if agent.reasoning else None,

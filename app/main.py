@@ -2,7 +2,7 @@
 
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -48,6 +48,7 @@ from app.runtime.live_call import LiveCall
 from app.runtime.outbound import Outbound
 from app.runtime.ports import Feed, ModelLine
 from app.runtime.records import Records
+from app.runtime.reminders import DUE, Reminders
 from app.runtime.retention import keep_for
 from app.runtime.routing import Routing
 from app.runtime.runner import Runner
@@ -57,7 +58,7 @@ from app.services.store.archive import Archive
 from app.services.store.database import database_url, lasting
 from app.services.twilio_rest import TwilioRest
 from app.settings import Settings, SettingsFault
-from app.tools.builtin import SCHEDULE_CALLBACK
+from app.tools.builtin import SCHEDULE_CALLBACK, SET_REMINDER
 from app.tools.registry import CallFacts, Registry
 from app.transports.caller import CallerLine
 from app.transports.model import Endpoint
@@ -65,6 +66,7 @@ from app.transports.model import ModelLine as RealtimeLine
 from app.transports.transcode import TranscodedLine
 
 DATA = Path("data")
+BuiltIn = Callable[[LiveCall, RunTool], Awaitable[ToolDone]]
 
 if TYPE_CHECKING:
     from app.services.bus import PostgresBus
@@ -137,7 +139,7 @@ def switchboard(
         effects = Effects(
             call.facts.call_sid,
             carrier=carrier,
-            run_tool=_tool_runner(tools, call, callbacks),
+            run_tool=_tool_runner(tools, call, built_in),
             transfer_twiml=lambda target: signalling.transfer_twiml(call, target),
             failure_twiml=scripts.failure,
             kept=call.kept,
@@ -188,7 +190,7 @@ def switchboard(
         me=instance,
         shared=settings.several_processes,
     )
-    callbacks = _callbacks(agent, settings, dialling, archive, spawn) if calls_back else None
+    built_in = _built_in(agent, settings, dialling, archive, jobs or durable, spawn=spawn)
     custody = Custody(book, archive, carrier, me=instance, version=document.version)
     book.look_after, book.hand_over = custody.look_after, routing.let_go
     key, is_new = _api_key(settings, data)
@@ -342,6 +344,21 @@ def _model_opener(
     return connect
 
 
+def _built_in(
+    agent: Agent,
+    settings: Settings,
+    dialling: Outbound,
+    archive: Archive,
+    jobs: Jobs,
+    *,
+    spawn: Spawner,
+) -> Mapping[str, BuiltIn]:
+    """Tools of ours that are carried out like the operator's."""
+    reminders = Reminders(archive, jobs, zones_of, spawn, tells=agent.tells(DUE))
+    callbacks = _callbacks(agent, settings, dialling, archive, spawn)
+    return {SET_REMINDER: reminders.run, SCHEDULE_CALLBACK: callbacks.run}
+
+
 def _callbacks(
     agent: Agent, settings: Settings, dialling: Outbound, archive: Archive, spawn: Spawner
 ) -> Callbacks:
@@ -358,7 +375,7 @@ def _callbacks(
 
 
 def _tool_runner(
-    tools: Registry, call: LiveCall, callbacks: Callbacks | None
+    tools: Registry, call: LiveCall, built_in: Mapping[str, BuiltIn]
 ) -> Callable[[RunTool], Coroutine[Any, Any, ToolDone]]:
     facts = CallFacts(
         call_id=call.call_id,
@@ -368,8 +385,8 @@ def _tool_runner(
     )
 
     async def run(command: RunTool) -> ToolDone:
-        if callbacks is not None and command.name == SCHEDULE_CALLBACK:
-            return await callbacks.run(call, command)
+        if command.name in built_in:
+            return await built_in[command.name](call, command)
         outcome = await tools.run(command.name, command.arguments, facts)
         return ToolDone(
             command.tool_call_id,

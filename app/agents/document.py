@@ -297,6 +297,8 @@ class Agent(Part):
     """Whether the agent may promise to call back; null: it may not."""
     analysis: Annotated[Analysis, or_just("model", Analysis)] | None = None
     """What is asked about a call that is over; null: nothing."""
+    reminders: bool = False
+    """Whether the agent may note what is to be done after the call, by the tool set_reminder."""
     forms: Annotated[Mapping[FieldName, Form], empty_if_none] = {}
     """What calls are to find out, by name."""
     form: Text | None = Field(default=None, validate_default=True)
@@ -369,6 +371,10 @@ class Agent(Part):
     def asks_afterwards(self) -> bool:
         """Whether something is to be done when a call is over."""
         return bool(self.webhooks or self.analysis)
+
+    def tells(self, kind: str) -> bool:
+        """Whether a program of the operator's wants to know of events of this kind."""
+        return any(notices.asked_for(one.events, kind) for one in self.webhooks)
 
     @property
     def failure_target(self) -> str | None:

@@ -12,7 +12,9 @@ import phonenumbers
 from pydantic import BaseModel, BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-BUILT_INS = frozenset({"end_call", "transfer_call", "schedule_callback", "collect_dtmf"})
+BUILT_INS = frozenset(
+    {"end_call", "transfer_call", "schedule_callback", "set_reminder", "collect_dtmf"}
+)
 """Tools every agent may have without defining them."""
 
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")

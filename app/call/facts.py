@@ -76,6 +76,7 @@ FACTS: dict[str, Weight] = {
     "voicemail.detected": Weight.KEPT,
     "voicemail.left": Weight.KEPT,
     "callback.scheduled": Weight.KEPT,
+    "reminder.created": Weight.KEPT,
     "sms.sent": Weight.KEPT,
     "model.used": Weight.FIGURE,
     "line.figures": Weight.FIGURE,

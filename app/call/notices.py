@@ -40,6 +40,8 @@ NOTICES: dict[str, str] = {
     "voicemail.detected": "an answering machine picked up",
     "voicemail.left": "it was told the message",
     "callback.scheduled": "the agent promised to call back: `callback_id`, `due_at`",
+    "reminder.created": "the agent noted or changed one: `id`, `title`, `due_at`",
+    "reminder.due": "the moment of a reminder has come: as it was created",
     "sms.sent": "`message_sid`, `status`",
     "transcript.updated": "`role`, `text`; only for who names it, or `transcript.*`",
     ENDED: "the record but for `analysis`, exactly once",

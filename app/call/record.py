@@ -27,7 +27,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
         "status": "queued" if report.queued else "completed" if ending else "in_progress",
         "end_reason": ending,
         "ending": {"result": END_REASONS[ending].value, "reason": ending} if ending else None,
-        "disposition": CALLBACK if report.callback else None,
+        "disposition": CALLBACK if report.promised.callback else None,
         "failure": _failure(report, utc),
         "from": {"number": party.from_number},
         "to": {"number": party.to_number},
@@ -70,6 +70,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
         "turns": report.dialogue(),
         "transfers": _transfers(report, utc),
         "form": form_of(report.analysis),
+        "reminders": list(report.promised.reminders.values()),
         "analysis": report.analysis,
         "recording": None,
         "custom_data": dict(report.custom_data),
@@ -85,6 +86,9 @@ def amended(record: Mapping[str, Any], *, kind: str, data: Mapping[str, Any]) ->
     elif kind == "call.analyzed":
         told["analysis"] = data.get("analysis")
         told["form"] = form_of(told["analysis"])
+    elif kind == "reminder.created":
+        noted = {one["id"]: one for one in told.get("reminders") or ()}
+        told["reminders"] = list((noted | {data["id"]: dict(data)}).values())
     elif kind == "callback.scheduled":
         told["disposition"] = CALLBACK
     return told

@@ -7,7 +7,7 @@ clock for all of its streams. Facts that this version does not know are passed o
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -131,6 +131,16 @@ class Party:
     resumed_from: str | None = None
 
 
+@dataclass(slots=True)
+class Promised:
+    """What is to be done after the call."""
+
+    callback: str | None = None
+    """The call that was promised in this one, the latest."""
+    reminders: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the agent noted, by its id."""
+
+
 class Report:
     """One call's story and figures. Teach it every fact, in their order."""
 
@@ -165,8 +175,7 @@ class Report:
         self.holds: list[int | None] = []  # In ms; None goes on, or its process died.
         self.custom_data: dict[str, Any] = {}
         self.analysis: Any = None
-        self.callback: str | None = None
-        """The call that was promised in this one, the latest."""
+        self.promised = Promised()
         self.answered_by: str | None = None
         """Of a call we placed: human, machine, fax or unknown."""
         self.order: Mapping[str, Any] | None = None
@@ -202,6 +211,7 @@ class Report:
             "call.custom_data": self._put,
             "call.analyzed": self._analyzed,
             "callback.scheduled": self._callback_promised,
+            "reminder.created": self._reminded,
             "transcript.updated": self._said,
             "transcript.heard": self._heard,
             "transcript.cleared": self._unsaid,
@@ -294,8 +304,11 @@ class Report:
     def _analyzed(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.analysis = told.get("analysis")
 
+    def _reminded(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.promised.reminders[told["id"]] = dict(told)
+
     def _callback_promised(self, _at_ms: int, told: Mapping[str, Any]) -> None:
-        self.callback = told["callback_id"]
+        self.promised.callback = told["callback_id"]
 
     def _said(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         place = (told["stream"], told["entry"])

@@ -112,8 +112,17 @@ def call_center_ai(record: Mapping[str, Any]) -> dict[str, Any]:
         "initiate": {"phone_number": _caller(record)},
         "messages": list(_messages(record, created_at)),
         "next": _next(record),
-        "reminders": [],
+        "reminders": [_reminder(one) for one in record.get("reminders") or ()],
         "synthesis": _synthesis(record),
+    }
+
+
+def _reminder(noted: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "title": noted["title"],
+        "description": noted["description"],
+        "due_date_time": noted["due_at"],
+        "owner": noted["owner"],
     }
 
 

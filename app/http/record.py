@@ -262,6 +262,9 @@ class CallRecord(_Part):
     turns: list[Turn | KeyedTurn]
     transfers: list[Transfer]
     form: dict[str, Any] | None
+    """What the call was to find out, as the analysis checked it."""
+    reminders: list[dict[str, Any]]
+    """What the agent noted: ``id``, ``title``, ``description``, ``due_at``, ``owner``."""
     analysis: dict[str, Any] | None
     """Comes after the call."""
     recording: list[dict[str, Any]] | None

@@ -5,6 +5,7 @@ they are written, here, where nobody speaks on the telephone. Rule: whatever is 
 id that its cause determines, so that enqueuing again, by whomever, is enqueuing nothing.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,13 +25,15 @@ from app.call.notices import (
 )
 from app.errors import CallerFault
 from app.jobs.ids import follow_up_id, webhook_id
-from app.jobs.port import Deliver, FollowUp, Job
+from app.jobs.port import Deliver, FollowUp, Job, Remind
 from app.jobs.texting import Texter
 from app.services.store.afterwards import Afterwards, Untold
 from app.services.store.calls import CallRow, StoredFact
 from app.services.store.instants import utc_of
 
 SMS = "sms.sent"
+REMINDER = "reminder.created"
+REMINDER_DUE = "reminder.due"
 LOOK_EVERY_S = 1.0
 """How often ends are looked for. Nobody announces them: one indexed question a second, in a
 process without calls, is what it costs that none is ever missed."""
@@ -176,6 +179,19 @@ class Aftermath:
         await self._tell(row, fact, SMS, fact.data)
         return True
 
+    async def remind(self, job_json: Mapping[str, Any]) -> bool:
+        """The webhooks of a reminder that is due; False where it was changed or forgotten."""
+        job = Remind.of(job_json)
+        row = await self._store.call(job.call_id)
+        notes = [] if row is None else await self._store.all_of(job.call_id, REMINDER)
+        of_it = [one for one in notes if one.data.get("id") == job.reminder_id]
+        if row is None or not of_it or of_it[-1].data.get("due_at") != job.due_at:
+            return False
+        fact = of_it[-1]
+        due = StoredFact(fact.seq, _now_ms(row), REMINDER_DUE, fact.data)
+        await self._tell(row, due, f"due:{fact.seq}", fact.data)
+        return True
+
     async def _message(self, call_id: str) -> tuple[CallRow | None, str]:
         fact = await self._store.last(call_id, ANALYZED)
         text = fact.data.get("sms") if fact is not None else None
@@ -209,6 +225,10 @@ class Aftermath:
         except CallerFault:
             # It is there already, in other words: the record was told again since.
             return
+
+
+def _now_ms(row: CallRow) -> int:
+    return max(0, round((time.time() - row.created_at.timestamp()) * 1000))
 
 
 def _about(row: CallRow) -> About:

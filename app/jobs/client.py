@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.errors import CallerFault, OurFault
 from app.jobs.database import jobs_file, open_jobs
 from app.jobs.ids import first_run, gone_id, next_run, parked_id, prefixes_of, taken_apart
-from app.jobs.port import Deliver, Dial, FollowUp, Job, JobState, JobStatus, Parked
+from app.jobs.port import Deliver, Dial, FollowUp, Job, JobState, JobStatus, Parked, Remind
 
 _ENDED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 _WAITING = ("DELAYED", "ENQUEUED")
@@ -146,7 +146,7 @@ class DurableJobs:
         """Enqueue a run; False where its id is taken."""
         options: dict[str, Any] = {
             "workflow_name": name,
-            "queue_name": name,
+            "queue_name": _QUEUES.get(name, name),
             "workflow_id": run_id,
             "workflow_id_reuse_policy": "reject",
         }
@@ -206,7 +206,14 @@ class DurableJobs:
         )
 
 
-_NAMES: dict[type, str] = {Dial: "dial", Deliver: "deliver", FollowUp: "follow_up"}
+_NAMES: dict[type, str] = {
+    Dial: "dial",
+    Deliver: "deliver",
+    FollowUp: "follow_up",
+    Remind: "remind",
+}
+_QUEUES = {"remind": "follow_up"}
+"""Where it is not a queue of the same name: each is asked twice a second, work or not."""
 _STATES = {
     "DELAYED": JobState.WAITING,
     "ENQUEUED": JobState.WAITING,

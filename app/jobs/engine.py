@@ -14,7 +14,7 @@ from dbos import DBOS, DBOSPortableJSONSerializer
 
 from app.jobs.database import jobs_file, jobs_url, migrate_jobs, open_jobs, plain
 from app.jobs.lease import Lease
-from app.jobs.workflows import DELIVER, DIAL, FOLLOW_UP, PARKED, Steps, register
+from app.jobs.workflows import DELIVER, DIAL, FOLLOW_UP, PARKED, REMIND, Steps, register
 
 VERSION = "1"
 """Of the workflows: raised when a run of the old order cannot go on in the new one."""
@@ -81,7 +81,13 @@ class Engine:
         """Delete a portion of what has been over for long enough; how many runs that were."""
         before = (datetime.now(UTC) - self._keep).isoformat()
         old = DBOS.list_workflows(
-            name=[DIAL, DELIVER, FOLLOW_UP, PARKED],  # the marks of receivers that are gone stay
+            name=[
+                DIAL,
+                DELIVER,
+                FOLLOW_UP,
+                REMIND,
+                PARKED,
+            ],  # the marks of receivers that are gone stay
             status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
             completed_before=before,
             limit=_AT_ONCE,

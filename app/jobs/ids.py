@@ -58,7 +58,12 @@ def webhook_id(call_id: str, what: str, url: str) -> str:
 
 def prefixes_of(call_id: str) -> list[str]:
     """What the ids of all that belongs to a call begin with: its placing, and what follows it."""
-    return [f"{call_id}.", f"{follow_up_id(call_id)}.", f"webhook:{call_id}:"]
+    return [
+        f"{call_id}.",
+        f"{follow_up_id(call_id)}.",
+        f"webhook:{call_id}:",
+        f"reminder:{call_id}:",
+    ]
 
 
 def parked_id(job_id: str) -> str:

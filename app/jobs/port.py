@@ -93,6 +93,31 @@ class FollowUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Remind:
+    """Tell that a reminder of a call is due, unless it was changed since."""
+
+    call_id: str
+    reminder_id: str
+    due_at: str
+    """RFC 3339, as the reminder has it."""
+
+    @property
+    def job_id(self) -> str:
+        """The same for the same reminder and moment."""
+        moment = "".join(one for one in self.due_at if one.isalnum())
+        return f"reminder:{self.call_id}:{self.reminder_id}:{moment}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As it lies in the database."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """As it was before ``to_json``."""
+        return cls(**{name: str(given[name]) for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True)
 class Parked:
     """A delivery that was given up."""
 
@@ -107,7 +132,7 @@ class Parked:
     """Epoch."""
 
 
-Job = Dial | Deliver | FollowUp
+Job = Dial | Deliver | FollowUp | Remind
 
 
 class JobState(StrEnum):

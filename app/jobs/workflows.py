@@ -22,6 +22,8 @@ DIAL = "dial"
 DELIVER = "deliver"
 FOLLOW_UP = "follow_up"
 """Workflows and queues have the same names."""
+REMIND = "remind"
+"""A workflow of the queue ``FOLLOW_UP``."""
 PARKED = "parked"
 """The workflow that does nothing but lie there, so that what was given up can be listed."""
 CALL_NEWS = "call"
@@ -62,6 +64,11 @@ def register(steps: Steps) -> None:
         del trail
         return await _follow_up(steps.aftermath, FollowUp.of(job_json).call_id)
 
+    async def remind(job_json: dict[str, Any], trail: dict[str, Any]) -> Result:
+        del trail
+        told = await _step("remind", steps.aftermath.remind, job_json, **_PATIENT)
+        return {"state": "told" if told else "forgotten"}
+
     async def gone(url: str) -> Result:
         return {"state": GONE, "url": url}
 
@@ -72,6 +79,7 @@ def register(steps: Steps) -> None:
         DIAL: dial,
         DELIVER: deliver,
         FOLLOW_UP: follow_up,
+        REMIND: remind,
         GONE: gone,
         PARKED: parked,
     }

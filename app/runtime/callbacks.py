@@ -118,7 +118,7 @@ class Callbacks:
         self._check_hours(theirs, callback)
         if await self._callees.unwanted(theirs):
             raise Refused(_DO_NOT_CALL)
-        earlier = call.report.callback
+        earlier = call.report.promised.callback
         await self._check_others(theirs, earlier)
         placed = await self._outbound.place(
             self._order(call, ours, theirs, callback),

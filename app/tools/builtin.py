@@ -12,8 +12,9 @@ from typing import Any
 END_CALL = "end_call"
 TRANSFER_CALL = "transfer_call"
 SCHEDULE_CALLBACK = "schedule_callback"
+SET_REMINDER = "set_reminder"
 COLLECT_DTMF = "collect_dtmf"
-RESERVED_NAMES = frozenset({END_CALL, TRANSFER_CALL, SCHEDULE_CALLBACK, COLLECT_DTMF})
+RESERVED_NAMES = frozenset({END_CALL, TRANSFER_CALL, SET_REMINDER, SCHEDULE_CALLBACK, COLLECT_DTMF})
 
 _REASON = {"type": "string", "description": "Why, in a few words; the caller does not hear it."}
 
@@ -23,6 +24,7 @@ def builtin_schemas(
     presets: Mapping[str, str] | None = None,
     *,
     calls_back: bool = False,
+    reminds: bool = False,
 ) -> list[dict[str, Any]]:
     """The built-ins in Realtime's shape: transfer_call only if there is somebody to call.
 
@@ -38,6 +40,8 @@ def builtin_schemas(
         offered.append(_collect_dtmf(presets))
     if calls_back:
         offered.append(_schedule_callback())
+    if reminds:
+        offered.append(_set_reminder())
     return offered
 
 
@@ -83,6 +87,42 @@ def _collect_dtmf(presets: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+_MOMENT: dict[str, Any] = {
+    "in_minutes": {"type": "integer", "minimum": 1},
+    "day": {
+        "type": "string",
+        "description": "today, tomorrow, a weekday such as monday, or 2026-11-24",
+    },
+    "time": {"type": "string", "description": "By the 24-hour clock: 14:30"},
+    "timezone": {
+        "type": "string",
+        "description": "Such as Europe/Paris; only if you are asked for it.",
+    },
+}
+
+
+def _set_reminder() -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": SET_REMINDER,
+        "description": (
+            "Note something that your colleagues must do after the call. You will not do it "
+            "yourself. Give in_minutes, or day and time by the caller's clock, where it is due at "
+            "some moment. The same title again changes the note."
+        ),
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "title": {"type": "string", "description": "What is to be done, in a few words."},
+                "description": {"type": "string", "description": "What they must know for it."},
+                **_MOMENT,
+            },
+            "required": ["title"],
+            "additionalProperties": False,
+        },
+    }
+
+
 def _schedule_callback() -> dict[str, Any]:
     return {
         "type": "function",
@@ -96,16 +136,7 @@ def _schedule_callback() -> dict[str, Any]:
         "parameters": {
             "type": "object",
             "properties": {
-                "in_minutes": {"type": "integer", "minimum": 1},
-                "day": {
-                    "type": "string",
-                    "description": "today, tomorrow, a weekday such as monday, or 2026-11-24",
-                },
-                "time": {"type": "string", "description": "By the 24-hour clock: 14:30"},
-                "timezone": {
-                    "type": "string",
-                    "description": "Such as Europe/Paris; only if you are asked for it.",
-                },
+                **_MOMENT,
                 "reason": {
                     "type": "string",
                     "description": "What the call-back is to be about, in a sentence.",

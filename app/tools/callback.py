@@ -17,6 +17,8 @@ import orjson
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _LONGEST_REASON = 500
+_LONGEST_TITLE = 200
+_LONGEST_NOTE = 2_000
 
 
 class Refused(Exception):
@@ -33,12 +35,47 @@ class Callback:
     """What it is to be about, in the model's words."""
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that is to be done."""
+
+    title: str
+    description: str | None
+
+
 def asked(arguments: str, now: datetime, zones: Sequence[ZoneInfo], within: timedelta) -> Callback:
     """What the model asked for with these arguments (JSON text). Raises ``Refused``.
 
     ``zones``: where the number may be; ``within``: how far ahead it may be.
     """
     given = _read(arguments)
+    at = _checked(given, now, zones, within)
+    reason = given.get("reason")
+    if not isinstance(reason, str) or not reason.strip():
+        raise Refused("Say in reason what the call-back is to be about, then call the tool again.")
+    return Callback(at, " ".join(reason.split())[:_LONGEST_REASON])
+
+
+def due(
+    arguments: str, now: datetime, zones: Sequence[ZoneInfo], within: timedelta
+) -> tuple[Note, datetime | None]:
+    """A reminder, and when it is due where it is at any moment. Raises ``Refused``."""
+    given = _read(arguments)
+    title, description = given.get("title"), given.get("description")
+    if not isinstance(title, str) or not title.strip():
+        raise Refused("Say in title what is to be done, then call the tool again.")
+    if description is not None and not isinstance(description, str):
+        raise Refused("description must be text.")
+    timed = any(given.get(name) is not None for name in ("in_minutes", "day", "time"))
+    at = _checked(given, now, zones, within) if timed else None
+    note = " ".join((description or "").split())[:_LONGEST_NOTE]
+    return Note(" ".join(title.split())[:_LONGEST_TITLE], note or None), at
+
+
+def _checked(
+    given: dict[str, Any], now: datetime, zones: Sequence[ZoneInfo], within: timedelta
+) -> datetime:
+    """The moment that was asked for, with the zone in which it is told."""
     zone = _zone(given.get("timezone"), zones, now)
     at = _moment(given, zone, now)
     told = zone or UTC
@@ -49,10 +86,7 @@ def asked(arguments: str, now: datetime, zones: Sequence[ZoneInfo], within: time
             f"That is too far ahead: it may be at most {_length(within)} from now."
             f" {_it_is(now, told)} Ask for a time before that."
         )
-    reason = given.get("reason")
-    if not isinstance(reason, str) or not reason.strip():
-        raise Refused("Say in reason what the call-back is to be about, then call the tool again.")
-    return Callback(at.astimezone(told), " ".join(reason.split())[:_LONGEST_REASON])
+    return at.astimezone(told)
 
 
 def spoken(at: datetime) -> str:

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from app.call.facts import Fact
 from app.http.guard import operator
 from app.http.webhooks import routes
+from app.jobs.port import Remind
 from app.services.store.archive import Archive
 from app.services.store.calls import Calls
 from app.services.store.database import open_blocking, open_engine
@@ -117,6 +118,38 @@ async def test_a_record_that_changed_after_it_was_told_is_told_again(
     assert [one["data"]["reason"] for one in told.values()] == ["transferred", "transfer_failed"]
     assert [one["data"]["seq"] for one in told.values()] == [11, 12]
     assert all("analysis" not in one["data"] for one in told.values())
+
+
+async def test_a_reminder_is_told_when_it_is_due_as_it_was_noted_last(
+    house: House, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Once, by whatever process; one that was changed or forgotten is not."""
+    file = agent_file(tmp_path, {"url": receiver.url, "events": "reminder.due"})
+    note = {"id": "rem_1", "title": "Send the bill", "description": None, "owner": "team"}
+    noted = [
+        Fact("reminder.created", 5_000, {**note, "due_at": "2026-11-23T08:00:00.000Z"}),
+        Fact("reminder.created", 6_000, {**note, "due_at": "2026-11-23T09:00:00.000Z"}),
+        Fact("reminder.created", 6_000, {**note, "id": "rem_2", "due_at": None}),
+    ]
+    await a_call(house.address, words=noted)
+    jobs = [
+        Remind("call_1", "rem_1", "2026-11-23T08:00:00.000Z"),
+        Remind("call_1", "rem_1", "2026-11-23T09:00:00.000Z"),
+        Remind("call_1", "rem_3", "2026-11-23T09:00:00.000Z"),
+        Remind("call_2", "rem_1", "2026-11-23T09:00:00.000Z"),
+    ]
+    for job in (*jobs, *jobs):
+        await house.jobs.enqueue(job, job_id=job.job_id)
+
+    await house.start(AGENT_FILE=file)
+    states = [(await house.done(job.job_id)).result["state"] for job in jobs]
+    await receiver.hears("reminder.due")
+
+    assert states == ["forgotten", "told", "forgotten", "forgotten"]
+    [told] = receiver.told()
+    assert (told["data"]["title"], told["data"]["due_at"]) == ("Send the bill", jobs[1].due_at)
+    assert len(receiver.ids) == 1
+    assert await house.jobs.forget("call_1") >= 3
 
 
 async def test_an_end_is_told_once_whoever_is_killed_over_it(

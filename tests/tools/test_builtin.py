@@ -8,8 +8,10 @@ REASON = {"type": "string", "description": "Why, in a few words; the caller does
 
 def test_the_schemas_are_stable() -> None:
     """Names and arguments of the built-ins are part of the contract with operators."""
-    offered = builtin_schemas(TARGETS, {"pin": "4 digits", "menu": ""}, calls_back=True)
-    end_call, transfer_call, collect_dtmf, callback = offered
+    offered = builtin_schemas(
+        TARGETS, {"pin": "4 digits", "menu": ""}, calls_back=True, reminds=True
+    )
+    end_call, transfer_call, collect_dtmf, callback, reminder = offered
 
     assert {one["name"] for one in offered} == RESERVED_NAMES
     assert "schedule_callback" not in {one["name"] for one in builtin_schemas(TARGETS)}
@@ -29,6 +31,10 @@ def test_the_schemas_are_stable() -> None:
         *("in_minutes", "day", "time", "timezone", "reason")
     ]
     assert callback["parameters"]["required"] == ["reason"]
+    assert list(reminder["parameters"]["properties"]) == [
+        *("title", "description", "in_minutes", "day", "time", "timezone")
+    ]
+    assert reminder["parameters"]["required"] == ["title"]
     assert end_call["parameters"] == {
         "type": "object",
         "properties": {"reason": REASON},

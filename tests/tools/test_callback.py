@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
-from app.tools.callback import Callback, Refused, arranged, asked, spoken
+from app.tools.callback import Callback, Note, Refused, arranged, asked, due, spoken
 
 PARIS, NEW_YORK = ZoneInfo("Europe/Paris"), ZoneInfo("America/New_York")
 NOW = datetime(2026, 11, 21, 13, 5, tzinfo=UTC)
@@ -95,3 +95,27 @@ def test_the_model_is_told_the_moment_in_words() -> None:
         "at": "2026-11-23T09:00+01:00",
         "tell_them": "Monday 23 November 2026, 09:00 (Europe/Paris)",
     }
+
+
+def test_a_reminder_may_be_due_at_some_moment_or_at_none() -> None:
+    """With a title, and what else is to be known."""
+    named = due('{"title": " Send the  bill ", "description": "By post"}', NOW, (), WEEK)
+    timed = due('{"title": "x", "day": "monday", "time": "09:00"}', NOW, (PARIS,), WEEK)
+
+    assert named == (Note("Send the bill", "By post"), None)
+    assert timed[0] == Note("x", None)
+    assert timed[1] is not None
+    assert timed[1].isoformat(timespec="minutes") == "2026-11-23T09:00+01:00"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("{}", '{"title": ""}', '{"title": 7}', '{"title": "x", "description": []}'),
+        *('{"title": "x", "day": "monday"}', '{"title": "x", "in_minutes": 0}'),
+    ],
+)
+def test_a_reminder_without_a_title_or_with_half_a_moment_is_refused(arguments: str) -> None:
+    """Nobody could do anything with it."""
+    with pytest.raises(Refused):
+        due(arguments, NOW, (PARIS,), WEEK)

@@ -40,12 +40,16 @@ class JobsHere:
         """Set: nobody waits for the time of an order."""
         self.runs: dict[str, list[_Run]] = {}
         self.unreachable = False
+        self.others: dict[str, tuple[Job, float]] = {}
+        """What is not a call, and after how long; nobody does it."""
         self.forgotten: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def enqueue(self, job: Job, *, job_id: str, after_s: float = 0) -> None:
         """See ``Jobs``."""
-        assert isinstance(job, Dial)
+        if not isinstance(job, Dial):
+            self.others[job_id] = (job, after_s)
+            return
         known = self.runs.get(job_id)
         if known is not None:
             if known[0].job != job:

@@ -1,4 +1,4 @@
-"""Call-backs: promised in one call, placed as another, refused in words the model can use."""
+"""What the agent promises: call-backs, placed as calls of their own, and reminders."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -13,6 +13,7 @@ from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Reply, Scenario, ToolUse
 from app.emulators.twilio import DialOutcome, PickUp
 from app.emulators.twilio_call import EmulatedCall
+from app.jobs.port import Remind
 from tests.waiting import until
 from tests.walks.jobs_here import JobsHere
 from tests.walks.stage import ACCOUNT, AGENT, TOKEN, VOICE, Stage, heard_tone, stage
@@ -36,7 +37,11 @@ def promise(**given: object) -> Reply:
 
 
 def promising(
-    folder: Path, made: list[JobsHere], *replies: Reply, **settings: Any
+    folder: Path,
+    made: list[JobsHere],
+    *replies: Reply,
+    agent: str = CALLS_BACK,
+    **settings: Any,
 ) -> AbstractAsyncContextManager[Stage]:
     """A stage whose agent may call back, with the dialler in ``made``."""
 
@@ -47,7 +52,7 @@ def promising(
     given = {"dial_countries": ("US",), "calling_hours": "Mo-Su 00:00-24:00", **settings}
     twilio = {"answers": {CALLER: DialOutcome(pick_up=PickUp())}}
     openai = RealtimeEmulator(Scenario([GREETING, *replies]), pace=0)
-    return stage(openai, folder, agent=CALLS_BACK, twilio=twilio, jobs=jobs, **given)
+    return stage(openai, folder, agent=agent, twilio=twilio, jobs=jobs, **given)
 
 
 async def asks(s: Stage, call: EmulatedCall, times: int = 1) -> dict[str, Any]:
@@ -161,3 +166,39 @@ async def test_a_second_wish_moves_the_first_and_the_operator_may_take_it_back(
     assert [one["end_reason"] for one in records] == ["canceled", None]
     assert taken_back == (200, "canceled")
     assert len(s.twilio.calls) == 1
+
+
+async def test_a_reminder_is_noted_once_for_its_title_and_told_when_it_is_due(
+    tmp_path: Path,
+) -> None:
+    """C17: the second one with the same title changes the first."""
+    made: list[JobsHere] = []
+
+    def remind(**given: object) -> Reply:
+        return Reply("One moment.", 100, 550, tools=[ToolUse("set_reminder", given)])
+
+    wishes = (
+        *(remind(title="Send the bill", in_minutes=60), DONE),
+        *(remind(title="send the Bill", description="By post", in_minutes=90), DONE),
+    )
+    agent = (
+        AGENT + 'reminders: true\nwebhooks: [{url: "https://x.example", events: "reminder.*"}]\n'
+    )
+    async with promising(tmp_path, made, *wishes, agent=agent) as s:
+        [jobs] = made
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        await asks(s, call)
+        told = await asks(s, call, times=2)
+        await call.hang_up()
+        record = await s.record(call)
+        await jobs.close()
+
+    [reminder] = record["reminders"]
+    due = [job for job, _ in jobs.others.values()]
+    assert told["ok"] is True
+    assert (reminder["title"], reminder["description"]) == ("send the Bill", "By post")
+    assert reminder["owner"] == "team"
+    assert {job.reminder_id for job in due if isinstance(job, Remind)} == {reminder["id"]}
+    assert len(due) == 2
+    assert all(after_s > 3_000 for _, after_s in jobs.others.values())

@@ -96,6 +96,18 @@ class Afterwards:
             row = (await connection.execute(wanted)).first()
         return None if row is None else call_row(row)
 
+    async def all_of(self, call_id: str, kind: str, limit: int = MOST_FACTS) -> list[StoredFact]:
+        """The facts of this kind about the call, oldest first; the newest where there are many."""
+        c = call_facts.c
+        wanted = (
+            sa.select(c.seq, c.at_ms, c.type, c.data)
+            .where(c.call_id == call_id, c.type == kind)
+            .order_by(c.seq.desc())
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [StoredFact(*row) for row in await connection.execute(wanted)][::-1]
+
     async def last(self, call_id: str, kind: str) -> StoredFact | None:
         """The newest fact of this kind about the call."""
         async with self._engine.connect() as connection:
