@@ -23,8 +23,6 @@ Tell = Callable[[int, str, Mapping[str, Any]], None]
 
 
 NOT_TOLD = -1
-TELL_EVERY_MS = MARK_EVERY_MS // 2
-"""So much more must have been heard for it to be told again: between two marks much happens."""
 ORDERED: dict[type, str] = {
     e.HangUpOrdered: "end_call",
     e.TransferOrdered: "transfer",
@@ -75,6 +73,8 @@ class Chronicle:
         self._ignored = Counter[str]()
         self._unanswered: Latency | None = None
         self._first_mark: tuple[str, int] | None = None
+        self._mark_came = False
+        """Since it was last told how much was heard."""
         self._heard_turn: Latency | None = None
         self._held_at_ms: int | None = None
         """Since when the caller is on hold."""
@@ -261,6 +261,7 @@ class Chronicle:
         return self._unanswered is not None and self._unanswered.sent_ms is not None
 
     def _marked(self, now_ms: int, event: e.MarkReturned) -> None:
+        self._mark_came = True
         if self._first_mark is None or self._first_mark[0] != event.name:
             return
         turn = self._unanswered
@@ -275,10 +276,11 @@ class Chronicle:
         turn, self._heard_turn = self._heard_turn, None
         return turn
 
-    def settle(self, now_ms: int, least_ms: int = TELL_EVERY_MS) -> None:
+    def settle(self, now_ms: int) -> None:
         """Tell what changed and was not told yet: words, and how much of them was heard.
 
-        Less than ``least_ms`` more is not told.
+        How much is told with every mark, and hardly between two, where much happens: a process
+        that dies takes the last 200 ms with it and no more.
         """
         transcript = self._machine.transcript
         if transcript.take_cleared():
@@ -286,7 +288,8 @@ class Chronicle:
             self._tell(now_ms, "transcript.cleared", {"stream": self._stream})
         for entry in transcript.take_changed():
             self._tell(now_ms, "transcript.updated", self._words(entry))
-        self._tell_heard(now_ms, transcript, least_ms)
+        self._tell_heard(now_ms, transcript, 1 if self._mark_came else MARK_EVERY_MS)
+        self._mark_came = False
 
     def _words(self, entry: Entry) -> dict[str, Any]:
         told: dict[str, Any] = {
@@ -353,7 +356,8 @@ class Chronicle:
             return
         self._over = True
         self._saw_hold(now_ms, c.CallerReleased())
-        self.settle(now_ms, least_ms=1)
+        self._mark_came = True  # The last word is exact, too.
+        self.settle(now_ms)
         figures = {
             "stream": self._stream,
             "played_ms": ms_of_bytes(self._played_bytes),
