@@ -44,6 +44,7 @@ class Keying:
         self._has_keys = True
         parts.hearing.key_pressed()
         if parts.leaving_soon or parts.keypad.deaf or self._spoken_to(now_ms):
+            parts.keypad.ignored()
             return []
         if not parts.keypad.collecting and not parts.keypad.turn_key(event.digit, now_ms):
             return []

@@ -88,9 +88,10 @@ class Keypad:
         """The finishing key of a collection that needed none, and until when it is its."""
         self._discreet_until_ms = 0
         self._keeps_secrets = any(one.sensitive for one in presets.values())
-        self.private: bool | None = False
-        """Whether the key pressed last must not be written down. None: that is not known yet,
-        and holds for all since it was."""
+        self.private_key: bool | None = False
+        """Whether the key pressed last must not be written down. None: that is not known yet."""
+        self.private_turn: bool | None = False
+        """What has become known of keys of which it was not known; None: nothing yet."""
 
     @property
     def collecting(self) -> bool:
@@ -132,7 +133,7 @@ class Keypad:
         self._until_ms = now_ms + LONGEST_MS
         self._alarms.set(Alarm.KEYPAD, now_ms + self._preset.first_digit_timeout_ms)
         if typed:
-            self.private = self._preset.sensitive
+            self.private_turn = self._preset.sensitive
         for digit in typed:
             over = self._press(digit, now_ms)
             if over is not None:
@@ -149,18 +150,21 @@ class Keypad:
         key, until_ms = self._swallow
         self._swallow = ("", 0)
         if digit == key and now_ms < until_ms:
-            self.private = False
+            self.private_key = False
             return False
         if self.discreet(now_ms):
-            self.private = digit != "#"
+            self.private_key = digit != "#"
         else:
-            self.private = None if self._keeps_secrets else False
+            self.private_key = self.private_turn = None if self._keeps_secrets else False
         return True
 
     def turn_told(self, now_ms: int) -> None:
         """The keys so far were a turn."""
-        if self.private is None:
-            self.private = self.discreet(now_ms)
+        self.private_turn = self.discreet(now_ms)
+
+    def ignored(self) -> None:
+        """A key that nobody is told of."""
+        self.private_key = self._keeps_secrets
 
     def discreet(self, now_ms: int) -> bool:
         """Whether what is keyed in now may be what a sensitive collection waited for."""
@@ -168,7 +172,7 @@ class Keypad:
 
     def press(self, digit: str, now_ms: int) -> Collected | None:
         """A key in a collection; the end of it, if it was the last."""
-        self.private = self._preset.sensitive and digit != self._preset.finish_on_key
+        self.private_key = self._preset.sensitive and digit != self._preset.finish_on_key
         return self._press(digit, now_ms)
 
     def _press(self, digit: str, now_ms: int) -> Collected | None:

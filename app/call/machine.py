@@ -89,7 +89,12 @@ class CallMachine:
     @property
     def private_key(self) -> bool | None:
         """Whether the key pressed last must not be written down; None: that is not known yet."""
-        return self._parts.keypad.private
+        return self._parts.keypad.private_key
+
+    @property
+    def private_turn(self) -> bool | None:
+        """What has become known of keys of which it was not; None: nothing yet."""
+        return self._parts.keypad.private_turn
 
     @property
     def late_frames(self) -> int:

@@ -113,8 +113,9 @@ class FlightLog:
         """Where regular frames are counted that nobody tells this log about. They came after
         the frames that it was told about."""
         self.private_key: Callable[[], bool | None] = lambda: False
-        """Whether the key pressed last may not be written; None while nobody knows, which then
-        holds for those before it, too."""
+        """Whether the key pressed last may not be written; None while nobody knows."""
+        self.private_turn: Callable[[], bool | None] = lambda: False
+        """What has become known of such keys; None: nothing."""
         self._undecided: list[int] = []
         """Where in the buffer such keys stand."""
         self._part = ("", "", -1)
@@ -192,22 +193,22 @@ class FlightLog:
         if what[0] == KEY:
             self._key(now_ms, what, commands)
             return
-        self._decide()
+        if self._undecided:
+            self._decide(self.private_turn())
         self._line([now_ms, what, _told(commands)])
 
     def _key(self, now_ms: int, what: list[Any], commands: Sequence[Command]) -> None:
         private = self.private_key()
         if private is not None:
-            self._decide()
+            self._decide(self.private_turn())
         digit = UNSAID.decode() if private else what[1]
         if private is None:
             head = orjson.dumps([now_ms, [KEY]])
             self._undecided.append(len(self._buffer) + len(head) - len(b"]]") + len(b',"'))
         self._line([now_ms, [KEY, digit], _told(commands)])
 
-    def _decide(self) -> None:
-        """It may be known by now whether keys of a moment ago may stand where they do."""
-        private = self.private_key()
+    def _decide(self, private: bool | None) -> None:
+        """Whether keys of a moment ago may stand where they do, if that is known by now."""
         if not self._undecided or private is None:
             return
         for at in self._undecided if private else ():
@@ -235,9 +236,8 @@ class FlightLog:
     def close(self) -> None:
         """The stream is over. Keys that nobody was told are nobody's."""
         self._end_runs(self.take_passed())
-        if self.private_key() is None:
-            self.private_key = lambda: True
-        self._decide()
+        private = self.private_turn()
+        self._decide(private is None or private)
         self.flush()
 
 

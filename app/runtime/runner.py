@@ -103,6 +103,7 @@ class Runner:
         self._append: Callable[[str], None] = _nowhere
         flight.take_passed = self.machine.take_passed
         flight.private_key = lambda: self.machine.private_key
+        flight.private_turn = lambda: self.machine.private_turn
         self._hands: dict[type, Callable[[Any], None]] = {
             **dict.fromkeys(_TO_MODEL, _nowhere),
             c.PlayAudio: _nowhere,

@@ -441,26 +441,27 @@ def test_whether_a_key_may_be_written_down_is_known_when_it_is_over() -> None:
     """Of keys that were pressed before the question only the question tells."""
     machine = on_the_phone(CallPlan(presets={"pin": PIN}))
     press(machine, "12")
-    undecided = machine.private_key
+    undecided = machine.private_key, machine.private_turn
     machine.handle(started(), 300)
     machine.handle(collect("pin"), 300)
-    typed_ahead = machine.private_key
+    typed_ahead = machine.private_turn
     press(machine, "3", 400)
     typed = machine.private_key
     press(machine, "#", 500)
 
-    assert (undecided, typed_ahead, typed, machine.private_key) == (None, True, True, False)
+    assert (undecided, typed_ahead, typed) == ((None, None), True, True)
+    assert machine.private_key is False
 
 
 def test_keys_of_a_turn_may_be_written_down_once_they_are_told() -> None:
     """An agent with secrets has other keys, too."""
     machine = on_the_phone(CallPlan(presets={"pin": PIN}))
     press(machine, "12")
-    assert machine.private_key is None
+    assert machine.private_turn is None
 
     machine.wake(5_000)
 
-    assert machine.private_key is False
+    assert machine.private_turn is False
 
 
 def test_a_model_that_is_lost_meanwhile_is_told_on_its_next_line() -> None:

@@ -108,7 +108,10 @@ class StrictServer:
     def call_tool(self, n: int, name: str) -> None:
         """The active response calls a tool."""
         if self.active is not None:
-            arguments = '{"target":"billing"}' if name == "transfer_call" else "{}"
+            arguments = {
+                "transfer_call": '{"target":"billing"}',
+                "collect_dtmf": '{"preset":"pin"}',
+            }.get(name, "{}")
             self.pending.append(
                 e.ToolCalled(self.active, f"{self.active}.f{n}", f"T{n}", name, arguments)
             )

@@ -16,7 +16,7 @@ from app.call.background import LEAD_MS, PIECE_MS
 from app.call.machine import CallMachine
 from app.call.noise import AT_FIRST_MS
 from app.call.patience import ANSWER_MS, PATIENCE_MS
-from app.call.plan import CallPlan, SoundPlan, ToolPlan
+from app.call.plan import CallPlan, DigitsPreset, SoundPlan, ToolPlan
 from app.call.pulse import PROBE_AFTER_MS, PROBE_ANSWER_MS
 from app.call.responses import STALLED_MS
 from app.protocol import commands as c
@@ -32,7 +32,10 @@ QUICK = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 TO_CALLER = (c.PlayAudio, c.SendMark, c.ClearPlayback, c.SetSound, c.PlaySound)
-TOOLS = ("look_up", "slow", "nobody_knows", "hold", "end_call", "transfer_call")
+TOOLS = ("look_up", "slow", "nobody_knows", "hold", "end_call", "transfer_call", "collect_dtmf")
+PIN = DigitsPreset(
+    num_digits=3, finish_on_key="#", retries=1, sensitive=True, ignore_speech=True, stop_after=True
+)
 MUSIC = {"hold": SoundPlan(24_000), "tool:slow": SoundPlan(7_777)}
 SOUNDS: list[dict[str, SoundPlan]] = [
     {},
@@ -46,6 +49,8 @@ PLANS = st.builds(
     greeting_shielded=st.booleans(),
     tools=st.just({"look_up": ToolPlan(), "slow": ToolPlan("One moment.")}),
     targets=st.just(("billing",)),
+    presets=st.sampled_from([{}, {"pin": PIN}]),
+    keys_interrupt=st.booleans(),
     sounds=st.sampled_from(SOUNDS),
     may_hold=st.booleans(),
     server_interrupts=st.booleans(),
@@ -267,7 +272,7 @@ def what_happens(luck: Random) -> Step:
     n, yes = luck.randrange(4), luck.random() < 0.85
     length = luck.choice([1, 7, 160, 800, 1_600, 3_200, 8_000, 100_000])
     status = luck.choices(["completed", "failed", "incomplete"], [10, 1, 1])[0]
-    tool = luck.choices(TOOLS, [6, 3, 1, 1, 1, 1])[0]
+    tool = luck.choices(TOOLS, [6, 3, 1, 1, 1, 1, 3])[0]
     leave = luck.choice(["end_call", "transfer_call"])
     gap_ms, digit = luck.choice([0, 0, 5, 400]), luck.choice("12#")
     soon_ms, late_ms = luck.randrange(1, 500), luck.randrange(500, 12_000)
@@ -284,7 +289,8 @@ def what_happens(luck: Random) -> Step:
         (4, lambda call: finish_tool(call, n, not yes)),
         (3, lambda call: answer_rest(call, n)),
         (5, lambda call: caller_audio(call, gap_ms)),
-        (2, lambda call: call.feed(e.CallerDigit(digit))),
+        (3, lambda call: call.feed(e.CallerDigit(digit))),
+        (0.5, lambda call: call.feed(e.DigitsOrdered("", "pin" if yes else ""))),
         (1, lambda call: call.wait(late_ms)),
         (0.4, lambda call: call.server.refuse()),
         (0.3, lose_line),

@@ -7,13 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.call.machine import CallMachine
-from app.call.plan import CallPlan, ToolPlan
+from app.call.plan import CallPlan, DigitsPreset, ToolPlan
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.test_machine import EVERYTHING
 from tests.call.words import on_the_phone
 
-PLAN = CallPlan(greeting="Hello.", tools={"look_up": ToolPlan()}, targets=("billing",))
+PLAN = CallPlan(
+    greeting="Hello.",
+    tools={"look_up": ToolPlan()},
+    targets=("billing",),
+    presets={"pin": DigitsPreset(num_digits=2, finish_on_key="#", retries=1)},
+)
 ENDS = (e.StreamStopped, e.CallerLineLost, e.CallEnded)
 ORDERS: list[e.Event] = [
     e.HangUpOrdered("operator_ended"),
@@ -23,6 +28,8 @@ ORDERS: list[e.Event] = [
     e.HoldOrdered(""),
     e.HoldOrdered("", "Look it up."),
     e.UnholdOrdered(""),
+    e.DigitsOrdered("", "pin"),
+    e.DigitsOrdered(""),
 ]
 HAPPENINGS = [event for event in EVERYTHING if not isinstance(event, ENDS)]
 

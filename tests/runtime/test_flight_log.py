@@ -289,6 +289,7 @@ def keyed(*, name: str = "pin", first: str = "12", then: str = "34") -> tuple[st
     machine = CallMachine(PIN)
     flight = FlightLog("a-1", PIN, lambda _name, data: written.append(data))
     flight.private_key = lambda: machine.private_key
+    flight.private_turn = lambda: machine.private_turn
     flight.moment(0, ["begin"], machine.begin(0))
 
     def feed(event: e.Event, now_ms: int) -> None:
