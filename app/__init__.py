@@ -42,7 +42,7 @@ A line of code about ... belongs in ...
                                                      `app/transports/transcode.py`
     mu-law, tones                                    `app/audio/mulaw.py`, `app/audio/tones.py`
     sound files, what is heard under the speech      `app/audio/sound_file.py`,
-                                                     `app/audio/mixing.py`
+                                                     `app/audio/made.py`, `app/audio/mixing.py`
     where an event goes; a moment that came          `app/call/machine.py`
     … which components there are, which phase it is  `app/call/parts.py`
     … a model line comes or goes                     `app/call/connecting.py`
@@ -91,7 +91,8 @@ A line of code about ... belongs in ...
     a call's policies, as plain values               `app/call/plan.py`
     what an operator may write                       `app/agents/document.py`,
                                                      `app/agents/dtmf.py`,
-                                                     `app/agents/values.py`
+                                                     `app/agents/values.py`,
+                                                     `app/agents/sounds.py`
     how a document is read and its mistakes told     `app/agents/load.py`,
                                                      `app/agents/problems.py`
     sockets: back-pressure, keepalive, closing       `app/transports/caller.py`,

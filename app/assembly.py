@@ -10,7 +10,8 @@ from typing import Any
 from app.agents.document import Agent, Target, Voice
 from app.agents.dtmf import Dtmf, DtmfPreset
 from app.agents.load import AgentDocument
-from app.call.plan import CallPlan, DigitsPreset, ToolPlan
+from app.audio.mixing import Sound
+from app.call.plan import CallPlan, DigitsPreset, SoundPlan, ToolPlan
 from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
@@ -18,6 +19,8 @@ from app.runtime.scripts import Destination, Scripts
 from app.tools import builtin
 from app.tools.python_tools import load_handler
 from app.tools.registry import Registry
+
+_NO_SOUNDS: Mapping[str, Sound] = {}
 
 
 def registry(document: AgentDocument) -> Registry:
@@ -38,8 +41,11 @@ def registry(document: AgentDocument) -> Registry:
     return tools
 
 
-def plan(agent: Agent, *, calls_back: bool = False) -> CallPlan:
-    """The policies of a call with this agent. ``calls_back``: it may promise to call back."""
+def plan(
+    agent: Agent, *, calls_back: bool = False, sounds: Mapping[str, Sound] = _NO_SOUNDS
+) -> CallPlan:
+    """The policies of a call with this agent. ``calls_back``: it may promise to call back.
+    ``sounds`` are those of its document."""
     greeting = agent.greeting
     built_in = {builtin.SCHEDULE_CALLBACK: ToolPlan()} if calls_back else {}
     if agent.reminders:
@@ -58,6 +64,8 @@ def plan(agent: Agent, *, calls_back: bool = False) -> CallPlan:
         targets=tuple(agent.targets),
         presets={name: _preset(preset) for name, preset in agent.dtmf.presets.items()},
         keys_interrupt=agent.interruptible == "any",
+        sounds={name: SoundPlan(one.length_bytes, one.loop) for name, one in sounds.items()},
+        may_hold=agent.hold_audio is not None,
     )
 
 
@@ -85,6 +93,7 @@ def session(agent: Agent, tools: Registry, *, calls_back: bool = False) -> Sessi
                 _descriptions(agent.targets),
                 _wanted(agent.dtmf),
                 calls_back=calls_back,
+                holds=agent.hold_audio is not None,
                 reminds=agent.reminders,
             ),
         ),

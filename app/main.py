@@ -153,10 +153,15 @@ def switchboard(
             tell=call.tell,
             stream=call.streams,
             flight=FlightLog(f"{call.call_id}-{call.streams}", plan, hangar.write),
+            sounds=document.sounds,
         )
 
     book = Book(
-        Line(assembly.plan(agent, calls_back=calls_back), scripts, document.version),
+        Line(
+            assembly.plan(agent, calls_back=calls_back, sounds=document.sounds),
+            scripts,
+            document.version,
+        ),
         capacity=settings.max_concurrent_calls,
         together=settings.max_total_calls,
         make_runner=make_runner,

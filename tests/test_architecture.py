@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "settings": {"addresses", "setting_values"},
     "audio": {"audio", "protocol.units"},
     "call": {"call", "audio", "protocol"},
-    "agents": {"agents", "call.analysis", "call.notices", "protocol", "errors"},
+    "agents": {"agents", "call.analysis", "call.notices", "audio", "protocol", "errors"},
     "transports": {"transports", "call.faults", "audio", "protocol", "errors"},
     "services": {"services", "call", "audio", "protocol", "errors"},
     "tools": {"tools", "call", "audio", "protocol", "errors"},

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from app.agents.dtmf import Dtmf
 from app.agents.forms import FieldName, Form
 from app.agents.part import Part
+from app.agents.sounds import TONES, Ambience, HoldAudio, Use, ambience, hold
 from app.agents.values import (
     DURATION_SCHEMA,
     CallerId,
@@ -146,6 +147,8 @@ class PythonTool(Part):
     """true: the conversation goes on meanwhile, and the result does not make the agent speak."""
     say_while_running: Texts = ()
     """What to say while the caller waits; one of several is chosen."""
+    hold_audio: Annotated[HoldAudio, or_just("source", HoldAudio)] | None = None
+    """What the caller hears until the answer: typing, or a sound file."""
 
 
 class OnFailure(Part):
@@ -175,6 +178,8 @@ class Target(Part):
     )
     caller_id: CallerId = CALLER
     """Whose number the person sees: the caller's, or one of your account's."""
+    hold_audio: Annotated[HoldAudio, or_just("source", HoldAudio)] | None = None
+    """What the caller hears from the announcement until the telephone rings."""
     on_failure: OnFailure = OnFailure()
 
 
@@ -281,6 +286,10 @@ class Agent(Part):
     """null: none; the record then has only the agent's words."""
     reasoning: Annotated[Reasoning, or_just("effort", Reasoning)] | None = None
     """Only for models that reason."""
+    ambience: Annotated[Ambience, or_just("source", Ambience)] | None = None
+    """What is heard throughout, behind everything; null: nothing."""
+    hold_audio: Annotated[HoldAudio, or_just("source", HoldAudio)] | None = None
+    """What callers on hold hear. Left out: a soft tone, and the agent itself may not hold."""
     tools: Annotated[Mapping[ToolName, PythonTool], empty_if_none] = {}
     """What the model may call, by name."""
     interruptible: Annotated[Literal["any", "speech"], soon("none", "dtmf")] = "any"
@@ -366,6 +375,17 @@ class Agent(Part):
             return self.transfer_targets
         person = Target(description="A person who can help.", to=self.transfer_to)
         return {HUMAN: person, **self.transfer_targets}
+
+    @cached_property
+    def sounds(self) -> Mapping[str, Use]:
+        """What can be heard besides the agent, by the name of its occasion."""
+        music = self.hold_audio or HoldAudio(source=TONES)
+        heard = ambience(self.ambience) | hold("hold", (), music)
+        for name, tool in self.tools.items():
+            heard |= hold(f"tool:{name}", ("tools", name), tool.hold_audio)
+        for name, target in self.transfer_targets.items():
+            heard |= hold(f"target:{name}", ("transfer_targets", name), target.hold_audio)
+        return heard
 
     @property
     def asks_afterwards(self) -> bool:

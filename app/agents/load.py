@@ -4,7 +4,8 @@ No code of the operator's is imported here: that a tool's handler exists is foun
 whoever imports it (``app.agents.document.handlers`` lists them).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from pydantic import ValidationError
 
 from app.agents.document import Agent
 from app.agents.problems import AgentFault, Problem, problems_of, written
-from app.agents.source import Source, Unreadable, parse
+from app.agents.sounds import Loader, SoundFault
+from app.agents.source import Source, Unreadable, parse, read
+from app.audio.mixing import Sound
 
 MOST_BYTES = 1 << 20
 """A larger document is a mistake, such as the name of another file."""
@@ -26,7 +29,9 @@ class AgentDocument:
     path: Path
     """Absolute; tools are importable from the folder it is in."""
     version: str
-    """``sha256:…`` of the document's bytes, and of those of its instructions file."""
+    """``sha256:…`` of the document's bytes, and of those of the files it names."""
+    sounds: Mapping[str, Sound] = field(default_factory=dict)
+    """What can be heard besides the agent, by the name of its occasion."""
 
 
 def load_agent(path: str | Path) -> Agent:
@@ -34,12 +39,15 @@ def load_agent(path: str | Path) -> Agent:
     return load_document(path).agent
 
 
-def load_document(path: str | Path) -> AgentDocument:
-    """The document at ``path``, validated. Raises AgentFault with all its problems."""
+def load_document(path: str | Path, *, sounds: bool = True) -> AgentDocument:
+    """The document at ``path``, validated. Raises AgentFault with all its problems.
+
+    Without ``sounds`` there are none: reading them takes up to a second for each file.
+    """
     path = Path(path)
     file = str(path)
     try:
-        content = _read(path)
+        content = read(path, MOST_BYTES)
         source = parse(path.suffix, _text(content))
     except Unreadable as fault:
         raise AgentFault([Problem(file, fault.line, "", fault.sentence)]) from None
@@ -49,7 +57,14 @@ def load_document(path: str | Path) -> AgentDocument:
         instructions = _instructions(path, agent.instructions_file, source)
         digest.update(instructions.encode())
         agent = agent.model_copy(update={"instructions": instructions.strip()})
-    return AgentDocument(agent, path.absolute(), f"sha256:{digest.hexdigest()}")
+    loader = Loader(path.parent, digest.update)
+    try:
+        heard = loader.load(agent.sounds) if sounds else {}
+    except SoundFault as fault:
+        line = source.line_of(fault.where)
+        problem = Problem(file, line, written(fault.where), fault.sentence)
+        raise AgentFault([problem]) from None
+    return AgentDocument(agent, path.absolute(), f"sha256:{digest.hexdigest()}", heard)
 
 
 def check_file(path: str | Path) -> list[Problem]:
@@ -81,7 +96,7 @@ def _validated(file: str, source: Source) -> Agent:
 def _instructions(document: Path, name: str, source: Source) -> str:
     """The text of the instructions file, whose name is relative to the document's folder."""
     try:
-        text = _text(_read(document.parent / name))
+        text = _text(read(document.parent / name, MOST_BYTES))
         if text.strip():
             return text
         fault = "is empty"
@@ -90,22 +105,6 @@ def _instructions(document: Path, name: str, source: Source) -> str:
     where = ("instructions_file",)
     line = source.line_of(where)
     raise AgentFault([Problem(str(document), line, written(where), f'"{name}": {fault}')])
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise Unreadable(1, "there is no such file") from None
-    except IsADirectoryError:
-        raise Unreadable(1, "is a folder: name the file in it") from None
-    except (OSError, ValueError) as fault:
-        reason = getattr(fault, "strerror", None) or str(fault)
-        raise Unreadable(1, f"cannot be opened: {reason}") from None
-    if len(content) > MOST_BYTES:
-        raise Unreadable(1, "is larger than 1 MiB: is it the right file?")
-    return content
 
 
 def _text(content: bytes) -> str:

@@ -17,9 +17,9 @@ from app.agents.source import Source, Where
 
 _LATER = re.compile(
     r"""
-    agents | ambience | accept_key | allow_countries | analysis | approval | before_call |
+    agents | accept_key | allow_countries | analysis | approval | before_call |
     callbacks | connect_message | defaults | drain_grace | form | forms | guardrails
-    | handoff_description | handoffs | headers | history | hold_audio | hooks | hours |
+    | handoff_description | handoffs | headers | history | hooks | hours |
     knowledge | languages | max_tool_rounds | min_interruption | model_fallback | numbers |
     outbound | parameters | privacy | recording | reject_machines | result_limit |
     resume_grace | retries | save | session | sms | timeouts | variables | version |

@@ -11,6 +11,7 @@ import tomllib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
@@ -68,6 +69,24 @@ class Source:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
+
+
+def read(path: Path, most_bytes: int) -> bytes:
+    """What is in a file. Raises Unreadable, with a sentence about the file."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(most_bytes + 1)
+    except FileNotFoundError:
+        raise Unreadable(1, "there is no such file") from None
+    except IsADirectoryError:
+        raise Unreadable(1, "is a folder: name the file in it") from None
+    except (OSError, ValueError) as fault:
+        reason = getattr(fault, "strerror", None) or str(fault)
+        raise Unreadable(1, f"cannot be opened: {reason}") from None
+    if len(content) > most_bytes:
+        mebibytes = most_bytes >> 20
+        raise Unreadable(1, f"is larger than {mebibytes} MiB: is it the right file?")
+    return content
 
 
 def parse(suffix: str, text: str) -> Source:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, StringConstraints, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 BUILT_INS = frozenset(
-    {"end_call", "transfer_call", "schedule_callback", "set_reminder", "collect_dtmf"}
+    {"end_call", "transfer_call", "schedule_callback", "set_reminder", "collect_dtmf", "hold"}
 )
 """Tools every agent may have without defining them."""
 

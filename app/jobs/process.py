@@ -135,7 +135,7 @@ def _work(settings: Settings, lease: Lease, me: str, settle_s: float | None) -> 
 
 def _aftermath(settings: Settings, lease: Lease, me: str) -> Callable[[], Aftermath]:
     try:
-        agent = load_document(settings.agent_file).agent
+        agent = load_document(settings.agent_file, sounds=False).agent
     except AgentFault as fault:
         raise JobsFault(str(fault)) from None
     address = settings.database_url.get_secret_value()

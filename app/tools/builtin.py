@@ -14,7 +14,10 @@ TRANSFER_CALL = "transfer_call"
 SCHEDULE_CALLBACK = "schedule_callback"
 SET_REMINDER = "set_reminder"
 COLLECT_DTMF = "collect_dtmf"
-RESERVED_NAMES = frozenset({END_CALL, TRANSFER_CALL, SET_REMINDER, SCHEDULE_CALLBACK, COLLECT_DTMF})
+HOLD = "hold"
+RESERVED_NAMES = frozenset(
+    {END_CALL, TRANSFER_CALL, SET_REMINDER, SCHEDULE_CALLBACK, COLLECT_DTMF, HOLD}
+)
 
 _REASON = {"type": "string", "description": "Why, in a few words; the caller does not hear it."}
 
@@ -24,6 +27,7 @@ def builtin_schemas(
     presets: Mapping[str, str] | None = None,
     *,
     calls_back: bool = False,
+    holds: bool = False,
     reminds: bool = False,
 ) -> list[dict[str, Any]]:
     """The built-ins in Realtime's shape: transfer_call only if there is somebody to call.
@@ -42,7 +46,25 @@ def builtin_schemas(
         offered.append(_schedule_callback())
     if reminds:
         offered.append(_set_reminder())
+    if holds:
+        offered.append(_hold())
     return offered
+
+
+def _hold() -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": HOLD,
+        "description": (
+            "Let the caller hear music until you speak again. Use it together with a tool that "
+            "takes long, after you have told the caller that it will."
+        ),
+        "parameters": {
+            "type": "object",
+            "properties": {"reason": _REASON},
+            "additionalProperties": False,
+        },
+    }
 
 
 def _end_call() -> dict[str, Any]:

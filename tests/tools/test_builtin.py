@@ -9,11 +9,12 @@ REASON = {"type": "string", "description": "Why, in a few words; the caller does
 def test_the_schemas_are_stable() -> None:
     """Names and arguments of the built-ins are part of the contract with operators."""
     offered = builtin_schemas(
-        TARGETS, {"pin": "4 digits", "menu": ""}, calls_back=True, reminds=True
+        TARGETS, {"pin": "4 digits", "menu": ""}, calls_back=True, reminds=True, holds=True
     )
-    end_call, transfer_call, collect_dtmf, callback, reminder = offered
+    end_call, transfer_call, collect_dtmf, callback, reminder, hold = offered
 
     assert {one["name"] for one in offered} == RESERVED_NAMES
+    assert list(hold["parameters"]["properties"]) == ["reason"]
     assert "schedule_callback" not in {one["name"] for one in builtin_schemas(TARGETS)}
     assert collect_dtmf["parameters"] == {
         "type": "object",
