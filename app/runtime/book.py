@@ -351,6 +351,7 @@ class Book:
         if call.report.ending is not None or call.given_away:
             return
         call.cut_off = False
+        reason = call.ends_as or reason if reason == "caller_hangup" else reason
         call.tell(call.now_ms(), "call.ended", {"reason": reason})
         self._calls.pop(call.facts.call_sid, None)
         self.capacity.release(call.call_id)

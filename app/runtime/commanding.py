@@ -234,21 +234,21 @@ class Commanding:
         """Its owner has not answered: what Twilio can do by itself is done all the same."""
         wish = wishes[0] if len(wishes) == 1 else Wish("")
         hangs = row.owner not in (None, self._me) and await self._bus.hears(str(row.owner))
-        if wish.type == "end_call":
-            await self._carrier.hang_up(str(row.call_sid))
-            # Twilio has ended it for everybody; whose the record is does not matter to the caller.
-            call = None if hangs else await self._claimed(row, force=True)
-            if call is not None:
-                self._ended_by_rest(call, wish)
-            return Given(row.call_id, (Became(wish.command_id, wish.type, "completed"),))
-        if hangs:
+        if hangs and wish.type != "end_call":
             raise _no_answer()
-        if wish.type != "transfer":
+        if wish.type not in {"end_call", "transfer"}:
             raise OurFault("no_stream", NO_STREAM)
-        call = await self._claimed(row, force=True)
-        if call is None:
+        call = None if hangs else await self._claimed(row, force=True)
+        if call is not None:
+            return await self._obeyed(call, wishes)
+        if wish.type == "transfer":
             raise _no_answer()
-        return await self._obeyed(call, wishes)
+        # Twilio ends it for anybody; then nobody's caller is disturbed by claiming it.
+        await self._carrier.hang_up(str(row.call_sid))
+        call = await self._claimed(row, force=True)
+        if call is not None:
+            self._ended_by_rest(call, wish)
+        return Given(row.call_id, (Became(wish.command_id, wish.type, "completed"),))
 
     async def _claimed(self, row: CallRow, *, force: bool) -> LiveCall | None:
         """The call, which lives here from now on; None where another was faster, or it lives."""
@@ -265,7 +265,7 @@ class Commanding:
             return self._fed(call, runner, wishes)
         wish = wishes[0] if len(wishes) == 1 else Wish("")
         if wish.type == "end_call":
-            await self._carrier.hang_up(call.facts.call_sid)
+            await self._hung_up(call)
             self._ended_by_rest(call, wish)
             return Given(call.call_id, (Became(wish.command_id, wish.type, "completed"),))
         if call.at_carrier:
@@ -287,6 +287,16 @@ class Commanding:
         if first.state == "refused":
             raise CallerFault(first.reason, REFUSALS.get(first.reason))
         return Given(call.call_id, became)
+
+    async def _hung_up(self, call: LiveCall) -> None:
+        """Twilio's own word of the end may be faster than its answer."""
+        call.ends_as = OPERATOR_ENDED
+        try:
+            await self._carrier.hang_up(call.facts.call_sid)
+        except CarrierFault as fault:
+            if not fault.unclear:
+                call.ends_as = None
+            raise
 
     def _ended_by_rest(self, call: LiveCall, wish: Wish) -> None:
         runner = call.runner

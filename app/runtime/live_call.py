@@ -86,6 +86,8 @@ class LiveCall:
     """So often since its last stream."""
     gone: bool = False
     """The caller is known to have hung up."""
+    ends_as: str | None = None
+    """Twilio was asked to end the call for this reason: it is not the caller who hangs up."""
     cut_off: bool = False
     """The last stream was lost and the telephone call may go on: Twilio asks, or is asked."""
     leaving_process: bool = False

@@ -1,6 +1,6 @@
 """An order to a call: by Twilio where there is no stream, and over the bus once or not at all."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Carrier:
 
     def __init__(self) -> None:
         self.fails: str | None = None
+        self.tells: Callable[[str], None] = lambda _call_sid: None
+        """What its callbacks do before the answer is there."""
         self.redirected: list[str] = []
         self.ended: list[str] = []
 
@@ -45,6 +47,7 @@ class Carrier:
     async def hang_up(self, call_sid: str) -> None:
         self._answer()
         self.ended.append(call_sid)
+        self.tells(call_sid)
 
     async def call_status(self, call_sid: str) -> str:
         raise AssertionError("nobody asks here")
@@ -213,12 +216,30 @@ async def test_a_call_without_a_stream_is_ended_by_twilio(one: Process) -> None:
     one.carrier.fails = "unreachable"
     with pytest.raises(CarrierFault):
         await one.commanding.give(CALL_SID, [Wish("end_call")])
-    assert call.report.ending is None
+    assert (call.report.ending, call.ends_as) == (None, None)
 
     one.carrier.fails = None
     await one.commanding.give(CALL_SID, [Wish("end_call")])
 
     assert one.carrier.ended == [CALL_SID]
+    assert call.report.ending == "operator_ended"
+
+
+@pytest.mark.parametrize("fails", [None, "timed_out"])
+async def test_twilio_s_own_word_of_the_end_may_be_faster_than_its_answer(
+    one: Process, fails: str | None
+) -> None:
+    """The record does not blame the caller for what the operator did."""
+    call = one.cut_off()
+    one.carrier.fails = fails
+    if fails is None:
+        one.carrier.tells = lambda _call_sid: one.book.end(call, "caller_hangup")
+        await one.commanding.give(CALL_SID, [Wish("end_call")])
+    else:
+        with pytest.raises(CarrierFault):
+            await one.commanding.give(CALL_SID, [Wish("end_call")])
+        one.book.end(call, "caller_hangup")
+
     assert call.report.ending == "operator_ended"
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,22 +46,12 @@ def states(body: dict[str, Any]) -> list[str]:
     return [one["state"] for one in body["commands"]]
 
 
-@asynccontextmanager
-async def nobody() -> AsyncIterator[int]:
-    """A port where connections are taken and nothing is ever answered."""
-
-    kept: list[asyncio.StreamWriter] = []
-
-    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        kept.append(writer)
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(keep, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-        for writer in kept:
-            writer.transport.abort()
+@contextmanager
+def nobody() -> Iterator[int]:
+    """A port where connections are made and nothing is ever answered."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        yield port
 
 
 async def test_orders_reach_a_call_in_another_process_once_or_not_at_all(
@@ -139,7 +130,7 @@ async def test_a_caller_of_a_dead_process_is_put_through_all_the_same(
         first, second = await p.start(), await p.start()
         p.front.to = [first]
         calls = [await talked(p, answers=ANSWERS), await talked(p)]
-        async with nobody() as hole:
+        with nobody() as hole:
             # Twilio's own question must not be faster than the operator.
             p.front.to = [hole]
             await p.kill(first)
