@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+import structlog
 import uvicorn
 from fastapi.concurrency import run_in_threadpool
 
@@ -32,6 +33,8 @@ if sys.platform != "win32":
 
 PROCESS_HEADER = "x-patchline-process"
 """On every answer; ``deploy/haproxy.cfg`` reads it."""
+
+log = structlog.get_logger("server")
 
 
 class DrainingServer(uvicorn.Server):
@@ -58,13 +61,22 @@ class DrainingServer(uvicorn.Server):
         else:
             super().handle_exit(sig, frame)
 
+    @property
+    def broken(self) -> bool:
+        """Something that goes on beside the calls failed, and the application's lifetime with it:
+        every call would be a 500 from now on, under a ``/ready`` that says yes. Whoever started
+        us starts another, and the calls go on there."""
+        return bool(getattr(self.lifespan, "error_occurred", False))
+
     async def on_tick(self, counter: int) -> bool:
         """uvicorn asks ten times a second whether to end."""
         now = time.monotonic()
         if self._signal is not None and not self._draining.begun:
             self._draining.begin(now)
             self._keep_no_connection()
-        self.should_exit = self._draining.over(now) or self.should_exit
+        if self.broken and not self.should_exit:
+            log.error("lifetime_ended")
+        self.should_exit = self.should_exit or self.broken or self._draining.over(now)
         return await super().on_tick(counter)
 
     def _keep_no_connection(self) -> None:
@@ -123,7 +135,7 @@ def serve(settings: Settings, board: Switchboard, announce: Callable[[], None]) 
         shared=settings.several_processes,
     )
     server.run(sockets=[listener])
-    return bool(server.started)
+    return server.started and not server.broken
 
 
 def _files() -> int:
