@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from app.call.conversation import remember
-from app.call.plan import CallPlan
+from app.call.plan import CallPlan, Memory
 from app.protocol.events import CallerLineLost, FailoverOrdered, StreamStopped
 from app.runtime import metrics
 from app.runtime.adoption import adopted
@@ -141,10 +141,13 @@ class Book:
         """The calls of this process that have not ended."""
         return list(self._calls.values())
 
-    def take_over(self, row: CallRow, told: Iterable[StoredFact]) -> LiveCall:
+    def take_over(
+        self, row: CallRow, told: Iterable[StoredFact], before: tuple[Memory, ...] = ()
+    ) -> LiveCall:
         """A call that this process has claimed from another; ``come_back`` or the carrier's
-        next word goes on with it."""
+        next word goes on with it. ``before``: what was said in the call it continues."""
         call = adopted(row, told, self._store.append)
+        call.memories = (*before, *call.memories)
         self._calls[call.facts.call_sid] = call
         transfers = call.report.transfers
         if transfers and transfers[-1].open and transfers[-1].token_digest:

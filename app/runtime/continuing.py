@@ -69,9 +69,11 @@ async def earlier(archive: Archive, number: str, within_s: float) -> Earlier | N
     return Earlier(row.call_id, row.conversation_id, memories, gap_s)
 
 
-async def recalled(archive: Archive, call_id: str) -> tuple[Memory, ...]:
-    """What was said in a call, for one that was promised in it; empty where that is not known any
-    more. Raises nothing."""
+async def recalled(archive: Archive, call_id: str | None) -> tuple[Memory, ...]:
+    """What was said in a call, for one that continues it; empty where there is none (None), or
+    that is not known any more. Raises nothing."""
+    if call_id is None:
+        return ()
     report = Report()
     try:
         row = await archive.row(call_id)

@@ -14,6 +14,7 @@ from app.errors import CarrierFault
 from app.protocol.twilio_webhooks import FINAL_STATUSES
 from app.runtime.book import LEASE_S, MOST_RESUMES, Book
 from app.runtime.capacity import Fleet
+from app.runtime.continuing import recalled
 from app.runtime.effects import contained
 from app.runtime.live_call import LiveCall
 from app.runtime.ports import Carrier
@@ -73,7 +74,9 @@ class Custody:
                 row.call_id, self._me, most_resumes=MOST_RESUMES + 1, seen_resumes=row.resume_count
             )
             if claimed is not None:
-                call = self._book.take_over(claimed, await self._archive.all_facts(row.call_id))
+                told = await self._archive.all_facts(row.call_id)
+                before = await recalled(self._archive, claimed.resumed_from)
+                call = self._book.take_over(claimed, told, before)
                 self._book.spawn(contained(self.look_after(call), None), f"lost-{call.call_id}")
             elif row.resume_count > MOST_RESUMES:
                 await self._close(row.call_id)

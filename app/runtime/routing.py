@@ -14,7 +14,7 @@ import structlog
 
 from app.protocol.events import CallerAudio, Event, PickedUp
 from app.runtime.book import MOST_RESUMES, Book
-from app.runtime.continuing import Earlier, earlier
+from app.runtime.continuing import Earlier, earlier, recalled
 from app.runtime.deadline import within
 from app.runtime.effects import contained
 from app.runtime.invitations import TOKEN_S, digest_of
@@ -237,7 +237,8 @@ class Routing:
         )
         if row is None:
             return None
-        return self._book.take_over(row, await self._archive.all_facts(row.call_id))
+        told = await self._archive.all_facts(row.call_id)
+        return self._book.take_over(row, told, await recalled(self._archive, row.resumed_from))
 
     async def told(self, call_sid: str, twiml: str) -> str:
         """``twiml``, when the other processes know the token in it."""

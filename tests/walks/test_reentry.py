@@ -14,7 +14,7 @@ import aiohttp
 import psycopg
 
 from app.emulators.realtime import RealtimeEmulator
-from app.emulators.scenario import Brain, Reply, Scenario
+from app.emulators.scenario import Brain, Heard, Reply, Scenario
 from app.emulators.twilio import DialOutcome, TwilioEmulator
 from app.emulators.twilio_call import EmulatedCall
 from app.emulators.twilio_signing import signature
@@ -133,21 +133,37 @@ async def goes_on(p: Pair, call: EmulatedCall) -> None:
     assert any("Certainly." in str(event) for event in told), "nothing was remembered"
 
 
+class Listening(Talkative):
+    """Has words for what the caller says."""
+
+    def hear(self, audio: bytes, format_name: str) -> Heard:
+        """Always the same."""
+        del audio, format_name
+        return Heard("My boiler is broken.")
+
+
 async def test_a_call_survives_the_death_of_its_process(tmp_path: Path) -> None:
-    """One process, killed and started again: Twilio asks, and the caller is answered."""
-    async with pair(tmp_path) as p:
+    """One process, killed and started again: Twilio asks, and the caller is answered, who had
+    phoned before: what was said then is not forgotten either."""
+    async with pair(tmp_path, Listening) as p:
+        (tmp_path / "agent.yaml").write_text(f"{AGENT}\ntimeouts: {{resume: 3h}}\n")
         first = await p.start()
         p.front.to = [first]
-        call = await talked(p)
+        earlier = await talked(p, from_=NUMBER)
+        await earlier.hang_up()
+        await p.ended(first, earlier)
+        call = await talked(p, from_=NUMBER)
         p.front.to = [again := free_port()]
         restarting = asyncio.ensure_future(p.start(again))
         await restarting
         await p.kill(first)
 
         await goes_on(p, call)
+        told = p.openai.connections[-1].client_events.of("conversation.item.create")
         await call.hang_up()
 
         record = await p.ended(again, call)
+        assert [event["item"].get("role") for event in told].count("user") == 2
         assert record["end_reason"] == "caller_hangup"
         assert len(record["carrier"]["stream_sids"]) == 2
         assert [turn["type"] for turn in record["turns"]].count("speech") == 1
