@@ -72,8 +72,29 @@ class DtmfStartCommand(_Command):
     """A name from the agent document; absent: keys that are ignored count again."""
 
 
+class HoldCommand(_Command):
+    """Let the caller hear music instead of the agent."""
+
+    type: Literal["hold"]
+    turn: Annotated[str, Field(min_length=1, max_length=8_000)] | None = None
+    """What the model is told, and asked to answer at once: the music ends with its first word.
+    Absent: the caller is on hold until ``unhold``, and the agent neither hears nor speaks."""
+
+
+class UnholdCommand(_Command):
+    """Take the caller back from hold; the agent speaks to them."""
+
+    type: Literal["unhold"]
+
+
 Command = Annotated[
-    EndCallCommand | TransferCommand | SayCommand | AddMessageCommand | DtmfStartCommand,
+    EndCallCommand
+    | TransferCommand
+    | SayCommand
+    | AddMessageCommand
+    | DtmfStartCommand
+    | HoldCommand
+    | UnholdCommand,
     Field(discriminator="type"),
 ]
 

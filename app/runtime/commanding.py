@@ -25,10 +25,12 @@ from app.protocol.events import (
     DigitsOrdered,
     Event,
     HangUpOrdered,
+    HoldOrdered,
     MessageOrdered,
     SayOrdered,
     StreamStopped,
     TransferOrdered,
+    UnholdOrdered,
 )
 from app.runtime.book import Book
 from app.runtime.effects import contained
@@ -49,6 +51,8 @@ REFUSALS = {
     "transfer_under_way": "a transfer is under way already",
     "unknown_target": "there is no such target",
     "unknown_preset": "the agent document has no such preset",
+    "on_hold": "the caller is on hold already",
+    "not_on_hold": "the caller is not on hold",
     "too_many": "too many commands wait for their turn",
     "interrupted": "the caller spoke over it",
     "stream_over": "the caller's audio ended before",
@@ -65,7 +69,7 @@ class Wish:
     """One command, as the operator wrote it."""
 
     type: str
-    """end_call, transfer, say, add_message or dtmf.start."""
+    """end_call, transfer, say, add_message, dtmf.start, hold or unhold."""
     fields: Mapping[str, str] = field(default_factory=dict)
     command_id: str = field(default_factory=lambda: f"cmd_{secrets.token_hex(12)}")
 
@@ -115,6 +119,8 @@ def _event(wish: Wish, after: str) -> Event:
         "say": SayOrdered,
         "add_message": MessageOrdered,
         "dtmf.start": DigitsOrdered,
+        "hold": HoldOrdered,
+        "unhold": UnholdOrdered,
     }
     return make[wish.type](command_id=wish.command_id, after=after, **wish.fields)
 
