@@ -28,6 +28,8 @@ _TO_ONE = 4
 """… to one receiver: one that hangs holds no more, and the others are told meanwhile."""
 _FOLLOW_UPS = 8
 """Calls that are followed up at the same time: each may wait for a model."""
+_LATE = 0.05
+"""Of the time between two calls: what is asked for later than it might be is never caught up."""
 _CONNECTIONS = 20
 
 
@@ -127,8 +129,7 @@ class Engine:
             # One process on SQLite, whose turnstile is enough; the limiter's clock has whole
             # seconds there, and would let all calls of a second go at its beginning.
             limiter={"limit": limit, "period": period_s} if shared else None,
-            # What is asked for late is never caught up with: a twentieth is lost at most.
-            polling_interval_sec=min(0.25, max(0.02, period_s / 20)) if shared else 0.25,
+            polling_interval_sec=min(0.25, max(0.02, _LATE * period_s)) if shared else 0.25,
             on_conflict="always_update",
         )
         DBOS.register_queue(
