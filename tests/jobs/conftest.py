@@ -20,7 +20,7 @@ from app.jobs.lease import STALE_S
 from app.jobs.port import JobStatus
 from app.services.store.migrate import migrate
 from tests.jobs.exchange import ACCOUNT, TOKEN, Exchange
-from tests.jobs.nursery import Born, Nursery, nursery
+from tests.nursery import Born, Errors, born
 
 SERVER = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 LIMIT_S = 60
@@ -36,7 +36,6 @@ class House:
     exchange: Exchange
     address: str
     jobs: DurableJobs
-    nursery: Nursery
     settings: dict[str, str] = field(default_factory=dict)
     processes: list[Born] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
@@ -58,8 +57,13 @@ class House:
     async def spawn(self, **settings: str) -> Born:
         """Start a process without waiting."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        told = settings.pop("told", "") != ""
-        process = await self.nursery.bear(kept | self.settings | settings, heard=told)
+        errors = Errors.APART if settings.pop("told", "") else Errors.HERE
+        process = await born(
+            "tests.jobs.worker",
+            loaded=("app.jobs.engine", "app.jobs.process"),
+            environment=kept | self.settings | settings,
+            errors=errors,
+        )
         self.processes.append(process)
         return process
 
@@ -86,13 +90,6 @@ def _is_over(status: JobStatus, states: tuple[str, ...]) -> bool:
     if states:
         return status.result.get("state") in states
     return status.state in {"done", "failed", "cancelled"}
-
-
-@pytest.fixture(scope="session")
-def forks() -> Iterator[Nursery]:
-    """Where the processes come from."""
-    with nursery() as made:
-        yield made
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +149,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def house(address: str, forks: Nursery) -> AsyncIterator[House]:
+async def house(address: str) -> AsyncIterator[House]:
     """Everything but the processes, whose end is seen to."""
     async with Exchange() as exchange:
         settings = {
@@ -167,7 +164,7 @@ async def house(address: str, forks: Nursery) -> AsyncIterator[House]:
             "WEBHOOK_LOOPBACK": "true",
             "LOG_LEVEL": "warning",
         }
-        made = House(exchange, address, DurableJobs(address), forks, settings)
+        made = House(exchange, address, DurableJobs(address), settings)
         try:
             yield made
         finally:

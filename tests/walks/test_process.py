@@ -397,7 +397,7 @@ async def test_a_port_that_is_taken_is_an_exit_code(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        process = await started(tmp_path, host="127.0.0.1", port=port)
+        process = await started(tmp_path, host="127.0.0.1", port=port, local_line_port=0)
 
         async with asyncio.timeout(60):
             output, _ = await process.communicate()

@@ -18,11 +18,12 @@ from app.emulators.scenario import Brain, Heard, Reply, Scenario
 from app.emulators.twilio import DialOutcome, TwilioEmulator
 from app.emulators.twilio_call import EmulatedCall
 from app.emulators.twilio_signing import signature
+from tests.nursery import Born, Errors, born
 from tests.services.conftest import postgres_url  # noqa: F401 - a fixture
 from tests.waiting import until
 from tests.walks.front import Front
 from tests.walks.stage import ACCOUNT, API_KEY, PUBLIC_URL, QUICK, TOKEN, VOICE
-from tests.walks.test_process import AGENT, NUMBER, Talkative, free_port, started
+from tests.walks.test_process import AGENT, NUMBER, Talkative, free_port
 
 
 @dataclass
@@ -34,25 +35,30 @@ class Pair:
     twilio: TwilioEmulator
     openai: RealtimeEmulator
     settings: dict[str, Any]
-    processes: dict[int, asyncio.subprocess.Process] = field(default_factory=dict)
+    processes: dict[int, Born] = field(default_factory=dict)
 
     async def start(self, port: int = 0) -> int:
         """One more process; its port, once it is ready."""
         port = port or free_port()
-        self.processes[port] = await started(
-            self.folder,
-            openai_api_key="sk-local",
-            openai_base_url=self.openai.base_url,
-            twilio_account_sid=ACCOUNT,
-            twilio_auth_token=TOKEN,
-            twilio_api_url=self.twilio.api_url,
-            public_url=PUBLIC_URL,
-            host="127.0.0.1",
-            port=port,
-            api_key=API_KEY,
-            agent_file="agent.yaml",
-            jobs="none",
-            **self.settings,
+        settings = {
+            "openai_api_key": "sk-local",
+            "openai_base_url": self.openai.base_url,
+            "twilio_account_sid": ACCOUNT,
+            "twilio_auth_token": TOKEN,
+            "twilio_api_url": self.twilio.api_url,
+            "public_url": PUBLIC_URL,
+            "host": "127.0.0.1",
+            "port": port,
+            "api_key": API_KEY,
+            "agent_file": "agent.yaml",
+            "jobs": "none",
+        } | self.settings
+        self.processes[port] = await born(
+            *("app", "serve"),
+            loaded=("app.main", "app.server", "app.jobs_child", "app.standins"),
+            folder=self.folder,
+            environment={name.upper(): str(value) for name, value in settings.items()},
+            errors=Errors.WITH_OUTPUT,
         )
         async with asyncio.timeout(60):
             while await self.get(port, "/ready") is None:  # noqa: ASYNC110 - another process's fact

@@ -1,23 +1,27 @@
-"""Jobs processes without the second of importing that each of them would begin with.
+"""Processes of ours without the second of importing that each of them would begin with.
 
-One process that has imported everything forks those that the tests start: each has a memory, a
-loop, signals, an input and an output of its own, and dies as a process does. (That the command
-starts from nothing is tested where the server starts it.)
+A process that has imported everything forks those that the tests start: each has a memory, a
+loop, signals, an input and an output of its own, and dies as a process does. (That the commands
+start from nothing is tested elsewhere.)
 """
 
 import asyncio
+import atexit
+import importlib
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import Enum, auto
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-_ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 _MOST_BYTES = 65_536
 
 
@@ -62,25 +66,37 @@ class Born:
         return said
 
 
-class Nursery:
-    """The process that forks."""
+class Errors(Enum):
+    """Where a process writes what it logs."""
 
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
+    HERE = auto()
+    """Where the tests write."""
+    APART = auto()
+    WITH_OUTPUT = auto()
 
-    async def bear(self, environment: Mapping[str, str], *, heard: bool = False) -> Born:
-        """A jobs process with this environment; ``heard``: what it logs is kept for us."""
-        input_, stdin = os.pipe()
-        born = Born(stdin)
-        output, errors, report = [
-            await _written_to(one) for one in (born.stdout, born.stderr, born.news)
-        ]
-        theirs = [input_, output, errors if heard else 2, report]
-        socket.send_fds(self._control, [json.dumps(dict(environment)).encode()], theirs)
-        for one in (input_, output, errors, report):
-            os.close(one)
-        born.pid = int(await born.news.readline())
-        return born
+
+async def born(
+    module: str,
+    *arguments: str,
+    loaded: tuple[str, ...],
+    folder: Path = ROOT,
+    environment: Mapping[str, str],
+    errors: Errors = Errors.HERE,
+) -> Born:
+    """``python -m module arguments`` in ``folder`` with this environment and no other, forked
+    off a process that has ``loaded`` these modules."""
+    input_, stdin = os.pipe()
+    made = Born(stdin)
+    pipes = [await _written_to(one) for one in (made.stdout, made.stderr, made.news)]
+    output, apart, report = pipes
+    where = {Errors.HERE: 2, Errors.APART: apart, Errors.WITH_OUTPUT: output}[errors]
+    wish = [module, arguments, str(folder), dict(environment)]
+    theirs = [input_, output, where, report]
+    socket.send_fds(_nursery(*loaded), [json.dumps(wish).encode()], theirs)
+    for one in (input_, *pipes):
+        os.close(one)
+    made.pid = int(await made.news.readline())
+    return made
 
 
 async def _written_to(reader: asyncio.StreamReader) -> int:
@@ -92,26 +108,28 @@ async def _written_to(reader: asyncio.StreamReader) -> int:
     return theirs
 
 
-@contextmanager
-def nursery() -> Iterator[Nursery]:
-    """One for the tests of this worker."""
+@cache
+def _nursery(*loaded: str) -> socket.socket:
+    """The way to the process that forks; it ends with this one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.jobs.nursery", str(theirs.fileno())],
-            cwd=_ROOT,
-            pass_fds=[theirs.fileno()],
-        )
-        theirs.close()
-        try:
-            yield Nursery(ours)
-        finally:
-            ours.close()
-            process.wait()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.nursery", str(theirs.fileno()), *loaded],
+        cwd=ROOT,
+        pass_fds=[theirs.fileno()],
+    )
+    theirs.close()
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
 
 
-def _fork_for(control: socket.socket) -> None:
-    """Fork for whoever asks, until nobody can ask any more; returns in the children only."""
+def _forked(control: socket.socket) -> tuple[str, list[str]]:
+    """Fork for whoever asks, until nobody can ask any more; returns in the children only, what
+    each of them is to be."""
     while True:
         wish, files, _, _ = socket.recv_fds(control, _MOST_BYTES, 4)
         if not wish:
@@ -119,8 +137,13 @@ def _fork_for(control: socket.socket) -> None:
             os._exit(0)
         if os.fork() == 0:
             control.close()
-            _watched(json.loads(wish), files)
-            return
+            module, arguments, folder, environment = json.loads(wish)
+            _watch(files)
+            os.environ.clear()
+            os.environ.update(environment)
+            os.chdir(folder)
+            sys.path.insert(0, folder)
+            return module, arguments
         for one in files:
             os.close(one)
         _bury(os.WNOHANG)
@@ -133,7 +156,7 @@ def _bury(how: int) -> None:
             pass
 
 
-def _watched(environment: dict[str, Any], files: list[int]) -> None:
+def _watch(files: list[int]) -> None:
     """Fork once more: the parent waits and tells the exit status; returns in the child."""
     *standard, report = files
     child = os.fork()
@@ -142,8 +165,6 @@ def _watched(environment: dict[str, Any], files: list[int]) -> None:
             os.dup2(file, number)
         for file in files:
             os.close(file)
-        os.environ.clear()
-        os.environ.update(environment)
         return
     for file in standard:
         os.close(file)
@@ -155,7 +176,8 @@ def _watched(environment: dict[str, Any], files: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    from tests.jobs.worker import main
-
-    _fork_for(socket.socket(fileno=int(sys.argv[1])))
-    main()
+    for name in sys.argv[2:]:
+        importlib.import_module(name)
+    wanted, given = _forked(socket.socket(fileno=int(sys.argv[1])))
+    sys.argv[1:] = given
+    runpy.run_module(wanted, run_name="__main__", alter_sys=True)
