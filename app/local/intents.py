@@ -14,9 +14,11 @@ from app.local.ports import Intent
 TRANSFER = "transfer"
 TOOL = "tool"
 VALUE = "value"
+KEYPAD = "keypad"
 END = "end"
 SOMEBODY = "somebody"
-"""Prefixes of intent names: ``transfer:billing``, ``tool:opening_hours``, ``value:monday``;
+"""Prefixes of intent names: ``transfer:billing``, ``tool:opening_hours``, ``value:monday``,
+``keypad:policy_pin``;
 ``somebody`` where there is nobody to be put through to."""
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -65,6 +67,9 @@ def _of_tool(name: str, parameters: Mapping[str, Any]) -> list[Intent]:
     if name == "transfer_call":
         targets = (properties.get("target") or {}).get("enum") or ()
         return _transfers([str(target) for target in targets])
+    if name == "collect_dtmf":
+        names = (properties.get("preset") or {}).get("enum") or ()
+        return [_keying(str(preset)) for preset in names]
     if name == "end_call":
         return [Intent(END, _GOODBYES)]
     words = spoken(name)
@@ -102,6 +107,19 @@ def _transfers(targets: Sequence[str]) -> list[Intent]:
             phrases += _SOMEBODY
         out.append(Intent(f"{TRANSFER}:{target}", tuple(phrases)))
     return out
+
+
+def _keying(preset: str) -> Intent:
+    """Ways to say that one has something to key in."""
+    about = " ".join(spoken(preset)) or preset
+    return Intent(
+        f"{KEYPAD}:{preset}",
+        (
+            f"[(the|my)] {about} {_PLEASE}",
+            f"{_WANT} (enter|type|key in|give you) [(a|the|my)] {about}",
+            f"(enter|type|key in) [(a|the|my)] {about}",
+        ),
+    )
 
 
 def _wishes(words: Sequence[str]) -> tuple[str, ...]:

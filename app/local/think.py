@@ -14,6 +14,7 @@ from typing import Any
 
 from app.emulators.realtime_turns import Ask, Output, Speech, ToolUse
 from app.local import intents, stock
+from app.local.keyed import COLLECT_DTMF, Wanted, keyed, presets
 from app.local.ports import NOTHING, Intent, Understood
 from app.local.reading import readable
 from app.local.slots import Kind, Slot, missing
@@ -30,6 +31,7 @@ _PURPOSES = {
     "filler": stock.ONE_MOMENT,
     "resume": stock.HERE_AGAIN,
     "returned": stock.NOBODY_FREE,
+    "keypad": stock.KEY_AGAIN,
 }
 _NOT_LEAVING = frozenset({"repeat", "hello", "thanks", "yes"})
 """Said to an open question: it is asked again, and the next turn may answer it."""
@@ -59,6 +61,9 @@ class Rules:
         self._offered: dict[str, Mapping[str, Any]] = {}
         self._intents: list[Intent] = intents.of_session(())
         self._task: _Task | None = None
+        self._presets: dict[str, Wanted] = {}
+        self._keying = False
+        """The caller has been asked to key something in, by the tool that is there for it."""
         self._missed = 0
         self._last_said = ""
 
@@ -69,6 +74,7 @@ class Rules:
             functions = [tool for tool in tools if tool.get("type") == "function"]
             self._offered = {tool["name"]: tool.get("parameters") or {} for tool in functions}
             self._intents = intents.of_session(functions)
+            self._presets = presets(self._offered.get(COLLECT_DTMF, {}))
 
     @property
     def wants_words(self) -> bool:
@@ -108,7 +114,7 @@ class Rules:
         if purpose in _PURPOSES:
             return [Speech(_PURPOSES[purpose])]
         if last.get("type") == "function_call_output":
-            return [Speech(readable(str(last.get("output", ""))))]
+            return self._to_result(str(last.get("output", "")))
         if ask.origin == "idle":
             return [Speech(stock.STILL_THERE)]
         if (text := written(last)) is not None:
@@ -121,6 +127,22 @@ class Rules:
         if keys := _KEYPAD.search(text):
             return self._to_keys(_keys(keys))
         return self._to_turn(Understood(text, self._read(text, self.expects())))
+
+    def _to_result(self, output: str) -> list[Output]:
+        """A tool has answered; one that has something keyed in, for the open question if any."""
+        if not self._keying:
+            return [Speech(readable(output))]
+        self._keying = False
+        told, task = keyed(output), self._task
+        if task is not None and told.digits:
+            # A secret has a name in place of digits.
+            secret = not any(key.isdigit() for key in told.digits)
+            value = told.digits if secret else task.slots[0].from_keys(told.digits)
+            return self._filled(task, value) if value is not None else self._not_understood()
+        self._task = None
+        if told.choice and (intent := self._read(told.choice, self._intents)):
+            return self._to_intent(intent, told.choice)
+        return [Speech(told.said)]
 
     def _to_keys(self, keys: str) -> list[Output]:
         if self._task is not None:
@@ -160,6 +182,8 @@ class Rules:
         prefix, _, name = intent.partition(":")
         if prefix == intents.TOOL:
             return self._begin(name, text)
+        if prefix == intents.KEYPAD:
+            return self._keyed_in(self._presets[name])
         if prefix == intents.TRANSFER:
             return self._transfer(name, "asked for")
         if prefix == intents.END or (intent == "no" and self._last_said.endswith(_ANYTHING_ELSE)):
@@ -190,9 +214,16 @@ class Rules:
     def _go_on(self, task: _Task) -> list[Output]:
         if task.slots:
             self._task = task
+            wanted = self._presets.get(task.slots[0].name)
+            if wanted is not None and task.slots[0].kind is Kind.KEYPAD:
+                return self._keyed_in(wanted)
             return [Speech(task.slots[0].question)]
         self._task = None
         return [ToolUse(task.tool, task.given)]
+
+    def _keyed_in(self, wanted: Wanted) -> list[Output]:
+        self._keying = True
+        return wanted.asked
 
     def _transfer(self, target: str, reason: str) -> list[Output]:
         arguments = {"target": target, "reason": reason}
@@ -225,7 +256,9 @@ class Rules:
 
     def _wishes(self) -> str:
         """What the caller may ask for, in words."""
-        tools = [name for name in self._offered if name not in (TRANSFER_CALL, END_CALL)]
+        built_in = (TRANSFER_CALL, END_CALL, COLLECT_DTMF)
+        tools = [name for name in self._offered if name not in built_in]
+        tools += [name for name in self._presets if name not in tools]
         about = [" ".join(intents.spoken(name)) for name in tools[:_MOST_WISHES]]
         if self._targets():
             about.append("a person")

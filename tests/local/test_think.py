@@ -1,5 +1,6 @@
 """Wits without a language model: the agent document, followed by rule."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -310,3 +311,73 @@ def test_a_long_result_ends_with_a_sentence_or_a_word() -> None:
     assert readable(words).removesuffix(f" {stock.WHAT_ELSE}").endswith(" appointment.")
     assert len(readable("x" * 2000)) < 500
     assert readable("[" * 500 + "]" * 500) == stock.NOTED
+
+
+def _keypad(*tools: Mapping[str, Any], **presets: str) -> Rules:
+    rules = Rules(intent_of)
+    rules.configure({"tools": [*tools, *builtin_schemas({}, presets)]})
+    return rules
+
+
+async def _answered(rules: Rules, **output: Any) -> list[Output]:
+    item = {"type": "function_call_output", "output": json.dumps(output)}
+    return list(await rules.reply(_ask("client", **item), None))
+
+
+async def test_what_can_be_keyed_in_is_asked_for_by_the_tool_for_it() -> None:
+    """The question and the tool are one response; what was keyed in is said back."""
+    rules = _keypad(booking_number="4 to 9 digits, to be finished with the key #")
+
+    said = await _hears(rules, "booking number", "keypad:booking_number")
+    keyed_in = await _answered(rules, ok=True, digits="4711")
+
+    assert "keypad:booking_number" in {intent.name for intent in rules.expects()}
+    assert said == [
+        Speech("Please key in the booking number, and then press the hash key."),
+        ToolUse("collect_dtmf", {"preset": "booking_number"}),
+    ]
+    assert keyed_in == [Speech("Thank you. I have 4, 7, 1, 1. Is there anything else?")]
+
+
+async def test_a_tools_number_comes_from_the_preset_of_its_name() -> None:
+    """A secret goes to the tool by the name that stands for it."""
+    rules = _keypad(PIN, pin="4 digits, secret")
+
+    asked = await _hears(rules, "verify pin", "tool:verify_pin")
+    keyed_in = await _answered(rules, ok=True, length=4, digits="{{dtmf.pin}}")
+    agreed = await _hears(rules, "yes", "yes")
+
+    assert asked == [Speech("Please key in the pin."), ToolUse("collect_dtmf", {"preset": "pin"})]
+    assert keyed_in == [Speech("Member? Yes or no?")]
+    assert agreed == [ToolUse("verify_pin", {"pin": "{{dtmf.pin}}", "member": True})]
+
+
+async def test_a_menu_is_read_out_and_leads_where_it_says() -> None:
+    """Keys for what one could have said."""
+    rules = _keypad(HOURS, menu="1 for opening hours; 0 for a refund")
+    menu = [
+        Speech("Press 1 for opening hours. Press 0 for a refund."),
+        ToolUse("collect_dtmf", {"preset": "menu"}),
+    ]
+
+    assert await _hears(rules, "menu", "keypad:menu") == menu
+    assert await _answered(rules, ok=True, digits="1", choice="opening hours") == [
+        Speech(stock.WHICH_DAY)
+    ]
+    assert await _hears(rules, "menu", "keypad:menu") == menu
+    assert await _answered(rules, ok=True, digits="0", choice="a refund") == [
+        Speech("You chose a refund. Is there anything else?")
+    ]
+
+
+async def test_what_was_not_keyed_in_is_let_go_of() -> None:
+    """The telephone has asked again as often as it may."""
+    rules = _keypad(PIN, pin="4 digits, secret")
+    await _hears(rules, "verify pin", "tool:verify_pin")
+
+    again = await rules.reply(_ask("client", purpose="keypad"), None)
+    said = await _answered(rules, ok=False, reason="no_digits", digits="")
+
+    assert list(again) == [Speech(stock.KEY_AGAIN)]
+    assert said == [Speech(stock.NOT_KEYED)]
+    assert "tool:verify_pin" in {intent.name for intent in rules.expects()}
