@@ -57,12 +57,15 @@ def routes(routing: Routing, outbound: Outbound, guard: Guard) -> APIRouter:
     async def stream_ended(
         form: Form,
         again: Annotated[int, Query(ge=0, le=99, description="Asked again so often.")] = 0,
+        drawn: Annotated[int, Query(ge=0, description="Which stream it was.")] = 0,
     ) -> Response:
         """The stream is over and Twilio asks what to do next."""
         stream = read(forms.parse_stream_ended, form)
         over = stream.status in forms.FINAL_STATUSES
         return Twiml(
-            await routing.stream_ended(stream.call_sid, call_over=over, asked_before=again)
+            await routing.stream_ended(
+                stream.call_sid, call_over=over, drawn_ms=drawn, asked_before=again
+            )
         )
 
     @router.post("/twilio/stream-status", status_code=204)

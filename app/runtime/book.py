@@ -24,7 +24,7 @@ from app.runtime.continuing import Earlier
 from app.runtime.dials import Dials
 from app.runtime.effects import contained
 from app.runtime.ended import Ended
-from app.runtime.invitations import Invitations
+from app.runtime.invitations import Invitations, drawn_ms_of
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.ports import CallerLine, FactStore, Feed
 from app.runtime.runner import Runner
@@ -240,16 +240,17 @@ class Book:
     def door(self, call: LiveCall) -> str:
         """The stream that brings the token of this document belongs to the call."""
         call.invited += 1
-        call.invitation = self._line.scripts.connect(self._invitations.draw(call))
+        token = self._invitations.draw(call)
+        call.invitation = self._line.scripts.connect(token, call.drawn_ms)
         return call.invitation
 
     def claim(self, line: CallerLine, token: str, *, call_sid: str, stream_sid: str) -> Feed | None:
         """Whose stream this is: where its events go, or None when the token opens nothing."""
         call = self._invitations.take(token, call_sid)
-        return None if call is None else self.attach(call, line, stream_sid)
+        return None if call is None else self.attach(call, line, stream_sid, drawn_ms_of(token))
 
-    def attach(self, call: LiveCall, line: CallerLine, stream_sid: str) -> Feed:
-        """This stream is the call's: where its events go."""
+    def attach(self, call: LiveCall, line: CallerLine, stream_sid: str, drawn_ms: int = 0) -> Feed:
+        """This stream is the call's: where its events go. ``drawn_ms``: its invitation's."""
         runner = call.runner
         if runner is None or runner.reason is not None:
             # The parked model line has given up, or is another process's; the caller has not.
@@ -258,7 +259,7 @@ class Book:
             # Twilio came back before we noticed that it had gone.
             runner = self._start(call, INTERRUPTED)
         runner.attach(line, stream_sid)
-        call.invited = 0
+        call.invited, call.followed_ms = 0, drawn_ms
         return runner.feed
 
     def _start(self, call: LiveCall, returning: str | None) -> Runner:

@@ -1,7 +1,8 @@
 """Invitations: the one-time tokens that tie a media stream to its call.
 
 A token is drawn for every document that brings a caller to the media socket. It is bound to
-the CallSid, good for thirty seconds, and spent by the first who shows it, rightly or not.
+the CallSid, good for thirty seconds, and spent by the first who shows it, rightly or not. It
+begins with the moment it was drawn, by which Twilio's question after the stream names it, too.
 What expires leaves by itself, whether anybody calls or not.
 """
 
@@ -15,6 +16,8 @@ from app.runtime.live_call import LiveCall
 
 TOKEN_S = 30
 TOKEN_BYTES = 32
+_DIGITS = 13
+"""Of milliseconds; a call of 300 years has more."""
 
 log = structlog.get_logger("invitations")
 
@@ -30,7 +33,8 @@ class Invitations:
 
     def draw(self, call: LiveCall) -> str:
         """A token for this call's next stream; the ones before it stay good."""
-        token = secrets.token_urlsafe(TOKEN_BYTES)
+        call.drawn_ms = max(1, call.now_ms())
+        token = f"{call.drawn_ms}.{secrets.token_urlsafe(TOKEN_BYTES)}"
         digest = call.token_digest = digest_of(token)
         loop = asyncio.get_running_loop()
         call.invited_at_s = loop.time()
@@ -53,6 +57,12 @@ class Invitations:
             return call
         log.warning("stream_refused", reason=refusal, call_sid=call_sid)
         return None
+
+
+def drawn_ms_of(token: str) -> int:
+    """When a token was drawn, in ms since its call was created; 0 where it does not say so."""
+    said, dot, _ = token.partition(".")
+    return int(said) if dot and said.isascii() and said.isdigit() and len(said) < _DIGITS else 0
 
 
 def digest_of(token: str) -> str:

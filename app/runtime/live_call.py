@@ -78,6 +78,10 @@ class LiveCall:
     """When the last invitation expires, by the loop's clock."""
     token_digest: str = ""
     """Of the last invitation's token; other processes know the token by it."""
+    drawn_ms: int = 0
+    """When that was drawn, in ms since the call was created: which invitation it is."""
+    followed_ms: int = 0
+    """The same of the one that brought the last stream; 0: not known."""
     shared_digest: str = ""
     """The last one that they do know."""
     invited_at_s: float = 0.0

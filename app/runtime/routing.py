@@ -17,7 +17,7 @@ from app.runtime.book import MOST_RESUMES, Book
 from app.runtime.continuing import Earlier, earlier, recalled
 from app.runtime.deadline import within
 from app.runtime.effects import contained
-from app.runtime.invitations import TOKEN_S, digest_of
+from app.runtime.invitations import TOKEN_S, digest_of, drawn_ms_of
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.ports import CallerLine, Feed
 from app.runtime.signalling import Signalling
@@ -93,18 +93,22 @@ class Routing:
         except TimeoutError:
             return None
 
-    async def stream_ended(self, call_sid: str, *, call_over: bool, asked_before: int = 0) -> str:
-        """Twilio asks what to do after ``<Connect>``.
+    async def stream_ended(
+        self, call_sid: str, *, call_over: bool, drawn_ms: int = 0, asked_before: int = 0
+    ) -> str:
+        """Twilio asks what to do after ``<Connect>``, of the document drawn then.
 
         ``asked_before``: how often a process could not find out whose call it is.
         """
-        args = {"call_sid": call_sid, "call_over": call_over}
+        args: dict[str, Any] = {"call_sid": call_sid, "call_over": call_over}
+        if drawn_ms:  # Only who draws such documents knows what it is.
+            args["drawn_ms"] = drawn_ms
         again = self._shared and not call_over and asked_before < MOST_ASKED
-        unknown = {"twiml": self._signalling.ask_again(asked_before)} if again else None
+        unknown = {"twiml": self._signalling.ask_again(asked_before, drawn_ms)} if again else None
         theirs = await self._elsewhere(call_sid, "stream_ended", args, unknown=unknown)
         if theirs is not None:
             return str(theirs["twiml"])
-        twiml = self._signalling.stream_ended(call_sid, call_over=call_over)
+        twiml = self._signalling.stream_ended(call_sid, call_over=call_over, drawn_ms=drawn_ms)
         return await self.told(call_sid, twiml)
 
     async def stream_stopped(self, call_sid: str, stream_sid: str) -> None:
@@ -165,7 +169,7 @@ class Routing:
             if call is None:
                 log.warning("stream_refused", reason="unknown_token", call_sid=call_sid)
             else:
-                feed = self._book.attach(call, line, stream_sid)
+                feed = self._book.attach(call, line, stream_sid, drawn_ms_of(token))
         except TimeoutError:
             log.warning("call_not_fetched", reason="TimeoutError", call_sid=call_sid)
         finally:

@@ -47,20 +47,24 @@ class Scripts:
     ) -> None:
         """``process`` is the name of this one, where there are others; letters and digits."""
         self._origin = origin
-        self._at = f"?at={process}" if process else ""
+        self._query = f"?at={process}" if process else ""
+        self._at = f"at={process}&" if process else ""
         self._fallback = fallback
         self.destinations = destinations
         # In the path, because Twilio refuses a query.
         where = f"{MEDIA_PATH}/{process}" if process else MEDIA_PATH
         self.media_url = f"ws{origin.removeprefix('http')}{where}"
 
-    def connect(self, token: str) -> str:
-        """Bring the caller to the media socket, with the failure treatment behind it."""
+    def connect(self, token: str, drawn_ms: int) -> str:
+        """Bring the caller to the media socket, with the failure treatment behind it.
+
+        ``drawn_ms`` names the document when Twilio asks what comes after its stream.
+        """
         return twiml.connect_stream(
             stream_url=self.media_url,
             token=token,
-            action_url=f"{self._origin}/twilio/stream-ended{self._at}",
-            status_url=f"{self._origin}/twilio/stream-status{self._at}",
+            action_url=f"{self._origin}/twilio/stream-ended?{self._at}drawn={drawn_ms}",
+            status_url=f"{self._origin}/twilio/stream-status{self._query}",
             fallback=self._fallback,
         )
 
@@ -69,7 +73,7 @@ class Scripts:
         destination = self.destinations[dial.target]
         return twiml.dial(
             to=destination.to,
-            action_url=f"{self._origin}/twilio/dial-result/{dial.token}{self._at}",
+            action_url=f"{self._origin}/twilio/dial-result/{dial.token}{self._query}",
             timeout_s=destination.ring_timeout_s,
             caller_id=destination.caller_id,
             say=say,
@@ -93,9 +97,10 @@ class Scripts:
         url = f"{self._origin}{INCOMING_PATH}?elsewhere={attempt}"
         return twiml.elsewhere(url, pause_s=0 if attempt == 1 else PROXY_LEARNS_S)
 
-    def ask_again(self, attempt: int) -> str:
+    def ask_again(self, attempt: int, drawn_ms: int = 0) -> str:
         """Twilio asks once more what comes after a stream, in a second, and maybe elsewhere."""
-        url = f"{self._origin}/twilio/stream-ended?again={attempt}"
+        which = f"&drawn={drawn_ms}" if drawn_ms else ""
+        url = f"{self._origin}/twilio/stream-ended?again={attempt}{which}"
         return twiml.elsewhere(url, pause_s=PROXY_LEARNS_S)
 
     def hang_up(self, say: str | None = None) -> str:

@@ -86,12 +86,15 @@ class Signalling:
             self._book.refused(facts, _REFUSED[why])
         return self._scripts.full()
 
-    def stream_ended(self, call_sid: str, *, call_over: bool) -> str:
+    def stream_ended(self, call_sid: str, *, call_over: bool, drawn_ms: int = 0) -> str:
         """Twilio asks what to do after ``<Connect>``: the TwiML for it.
 
+        ``drawn_ms`` is the document's, as the invitation has it; 0: it is not known.
         A caller who is still there, although we thought they had hung up, is not hung up on.
         """
         call = self._book.call(call_sid)
+        if call is not None and not call_over and self._has_moved_on(call, drawn_ms):
+            return self._where_it_is(call)
         if call_over:
             self.call_over(call_sid, "completed")
         elif call is not None and call.runner is not None and call.runner.has_stream:
@@ -110,9 +113,26 @@ class Signalling:
             return self._scripts.hang_up()
         return self._scripts.failure()
 
-    def ask_again(self, asked_before: int) -> str:
+    def ask_again(self, asked_before: int, drawn_ms: int = 0) -> str:
         """For a call of which nobody could find out whose it is: another process may know."""
-        return self._scripts.ask_again(asked_before + 1)
+        return self._scripts.ask_again(asked_before + 1, drawn_ms)
+
+    def _has_moved_on(self, call: LiveCall, drawn_ms: int) -> bool:
+        """The question is a repetition: it is about a stream before the one there is, or awaited.
+
+        Answered, it would take the caller from the new one, and count as another loss.
+        """
+        runner = call.runner
+        if not drawn_ms or runner is None or runner.reason is not None:
+            return False
+        return drawn_ms < (call.followed_ms if runner.has_stream else call.drawn_ms)
+
+    def _where_it_is(self, call: LiveCall) -> str:
+        """Harmless to a caller who is where they should be: another stream replaces this one only
+        when it really comes."""
+        if call.awaited and call.invitation is not None:
+            return call.invitation
+        return self._book.door(call)
 
     def _lost_its_stream(self, call: LiveCall) -> bool:
         runner = call.runner

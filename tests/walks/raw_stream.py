@@ -5,6 +5,7 @@ not. Messages are strings written by the test.
 """
 
 import asyncio
+import html
 import json
 import re
 from collections.abc import AsyncIterator
@@ -37,6 +38,13 @@ def token_of(twiml: str) -> str:
     found = re.search(r'name="token" value="([^"]+)"', twiml)
     assert found, twiml
     return found[1]
+
+
+def action_of(twiml: str) -> str:
+    """Where Twilio asks when the stream of a TwiML document is over, without the origin."""
+    found = re.search(r'<Connect action="https://[^/"]+([^"]+)"', twiml)
+    assert found, twiml
+    return html.unescape(found[1])
 
 
 async def invited(s: Stage) -> tuple[str, str]:

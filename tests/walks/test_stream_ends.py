@@ -9,8 +9,9 @@ from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Receptionist, Reply, Scenario
 from app.emulators.twilio import DialOutcome, Pace
 from app.emulators.twilio_call import EmulatedCall
+from app.emulators.twilio_words import new_sid
 from tests.waiting import until
-from tests.walks.raw_stream import incoming, invited, raw_stream
+from tests.walks.raw_stream import action_of, incoming, invited, raw_stream, token_of
 from tests.walks.stage import DESK, GREETING, NUMBER, PROBLEM, THROUGH, Stage, heard_tone, stage
 from tests.walks.steps import ask, finish
 
@@ -108,8 +109,37 @@ async def test_a_caller_who_is_still_there_is_not_hung_up_on(tmp_path: Path) -> 
         await call.ended()
 
         assert call.said == [PROBLEM]
-        question = next(one for one in call.requests if one.path == "/twilio/stream-ended")
+        question = next(one for one in call.requests if one.path.startswith("/twilio/stream-ended"))
         assert question.form["CallStatus"] == "in-progress"
+
+
+async def test_a_late_repeat_of_the_question_leaves_the_new_stream_alone(tmp_path: Path) -> None:
+    """Twilio repeats: what it asks about a stream that was lost says nothing about the next one,
+    and one loss is one return."""
+    async with stage(RealtimeEmulator(Receptionist), tmp_path) as s:
+        form = incoming(new_sid("CA"))
+        _, first = await s.post("/incoming-call", form)
+        async with raw_stream(s) as stream:
+            await stream.start(form["CallSid"], token_of(first))
+            await stream.read("media")
+            await stream.socket.close(1001)
+        _, second = await s.post(action_of(first), form)
+        _, awaited = await s.post(action_of(first), form)
+        async with raw_stream(s) as stream:
+            await stream.start(form["CallSid"], token_of(second))
+            await stream.read("media")
+            call = s.board.book.call(form["CallSid"])
+
+            repeated = [await s.post(action_of(first), form) for _ in range(3)]
+
+            assert awaited == second
+            assert all("<Connect" in twiml for _, twiml in repeated)
+            assert call is not None
+            assert call.runner is not None
+            assert call.runner.has_stream
+            assert call.report.resumes == 1
+            await s.post("/twilio/stream-ended", {**form, "CallStatus": "completed"})
+        await s.all_closed()
 
 
 async def test_a_caller_who_has_left_is_not_talked_to(tmp_path: Path) -> None:
