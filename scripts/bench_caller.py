@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-from bench_edge import ACCOUNT_SID, PUBLIC_HOST, Invitation, incoming_call
+from bench_edge import ACCOUNT_SID, PUBLIC_HOST, Invitation, hold_call, incoming_call
 from bench_playout import Playout
 from bench_voice import CallerVoice, Floor, ModelVoice
 from bench_wire import FRAME_MS, SEAL_BYTES, Seal, read_seal, seal_b64
@@ -87,6 +87,13 @@ class CallerLine(WSListener):
             b'"chunk":"%%d","timestamp":"%%d","payload":"%%b%b"}}'
             % (stream_sid.encode(), self.voice.tail_b64)
         )
+
+    async def hold(self, port: int) -> None:
+        """The operator puts this call on hold. Raises NotAnsweredError."""
+        self.voice.held = True
+        if self.model is not None:
+            self.model.held = True
+        await hold_call(port, self.call_sid)
 
     def fall_silent(self) -> None:
         """Say nothing more, so that what is under way can arrive and be counted."""
@@ -199,6 +206,10 @@ class CallerLine(WSListener):
 
     def _heard_speech(self, audio: bytes, now_ns: int) -> None:
         """Follow the stream of pieces through whatever portions the server chose."""
+        if self.voice.held:
+            self.floor.tally.music_bytes += len(audio) if self.floor.tally.measuring else 0
+            self.playout.play(self._item, len(audio), now_ns)
+            return
         begin = 0
         while begin < len(audio):
             if self._rest == 0:

@@ -129,6 +129,11 @@ async def _post(port: int, path: str, form: dict[str, str]) -> tuple[int, bytes]
         "Content-Type: application/x-www-form-urlencoded; charset=UTF-8\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     )
+    return await _exchange(port, request)
+
+
+async def _exchange(port: int, request: str) -> tuple[int, bytes]:
+    """Status and body of one request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request.encode())
@@ -138,6 +143,20 @@ async def _post(port: int, path: str, form: dict[str, str]) -> tuple[int, bytes]
     head, _, content = answer.partition(b"\r\n\r\n")
     words = head.split(b" ", 2)
     return (int(words[1]) if len(words) > 1 else 0), content
+
+
+async def hold_call(port: int, call_sid: str) -> None:
+    """The operator puts a call on hold. Raises NotAnsweredError, OSError or TimeoutError."""
+    body = '{"type":"hold"}'
+    request = (
+        f"POST /v1/calls/{call_sid}/commands HTTP/1.1\r\nHost: {PUBLIC_HOST}\r\n"
+        f"Connection: close\r\nAuthorization: Bearer {API_KEY}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    )
+    async with asyncio.timeout(_TIMEOUT_S):
+        status, content = await _exchange(port, request)
+    if status != 200:
+        raise NotAnsweredError(f"hold was answered with {status}: {content[:200]!r}")
 
 
 async def get(port: int, path: str) -> int:

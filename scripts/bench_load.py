@@ -40,6 +40,7 @@ AGENT = """\
 instructions: |
   You answer the phone for the bench. Talk until you are interrupted.
 greeting: Hello, this is the bench. How can I help?
+hold_audio: typing
 """
 
 
@@ -106,6 +107,7 @@ class Run:
         self.floor = Floor(plan, Wheel(loop, self.tally), self.tally)
         self.over = asyncio.Event()
         self.samples: list[Usage] = []
+        self.lines: list[CallerLine] = []
         loop.set_exception_handler(self._fault)
 
     def _fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -167,6 +169,7 @@ class Run:
                 calls.create_task(self._keep_calling(port), name=f"call place {place}")
                 await asyncio.sleep(self.plan.ramp_s / self.plan.calls)
             await asyncio.sleep(self.plan.settle_s)
+            await self._hold(port)
             before, own_before = usage(server.pid), usage()
             self.tally.measuring = True
             await self._watch(server)
@@ -183,6 +186,14 @@ class Run:
             "generator_waited": _waited(own_before, own_after),
         }
         return {**self.tally.summary(), **self._figures(idle, before, after, last), **own}
+
+    async def _hold(self, port: int) -> None:
+        """Put some of the calls on hold, and wait until what was being said to them is over."""
+        if not self.plan.held:
+            return
+        for line in self.lines[: self.plan.held]:
+            await line.hold(port)
+        await asyncio.sleep(self.plan.longest_ms / 1000 + self.plan.settle_s)
 
     async def _watch(self, server: ServerProcess) -> None:
         """Let the calls talk; look at the server now and then."""
@@ -217,6 +228,7 @@ class Run:
         """Call, talk, hang up; again and again where the plan says so."""
         while not self.over.is_set():
             line = CallerLine(self.floor, self.floor.new_caller())
+            self.lines.append(line)
             self.tally.calls += 1
             try:
                 await line.dial(port)

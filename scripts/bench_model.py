@@ -116,7 +116,8 @@ class ModelLine(WSListener):
             if seal is not None and len(piece) == FRAME_BYTES:
                 self._heard_piece(seal, piece, now_ns)
             elif not piece.strip(_SILENCE):
-                self.floor.tally.faults.silence_added_ms += len(piece) // BYTES_PER_MS
+                added_ms = 0 if self.voice.held else len(piece) // BYTES_PER_MS
+                self.floor.tally.faults.silence_added_ms += added_ms
             else:
                 self.floor.tally.faults.corrupt += 1
 
@@ -316,7 +317,7 @@ class ModelLine(WSListener):
         return bool(turns and turns.get(what, True))
 
     def _caller_speaks(self, interrupting: bool) -> None:
-        if self.voice.quiet:
+        if self.voice.quiet or self.voice.held:
             return
         heard_ms = self.caller.expected * FRAME_MS if self.caller is not None else 0
         item_id = f"item_{self.voice.number}_{self.answers}_u"

@@ -128,6 +128,8 @@ class Tally:
     answers: int = 0
     interruptions: int = 0
     marks: int = 0
+    music_bytes: int = 0
+    """Of mu-law, heard on hold."""
     clears_needless: int = 0
     """``clear`` when nobody had interrupted; harmless."""
 
@@ -145,6 +147,7 @@ class Tally:
             "answers": self.answers,
             "interruptions": self.interruptions,
             "marks": self.marks,
+            "music_s": self.music_bytes / 8000,
             "clears_needless": self.clears_needless,
             "caller_to_model": self.caller_to_model.summary(),
             "model_to_caller": self.model_to_caller.summary(),

@@ -36,6 +36,8 @@ class Plan:
     """The model generates this many times faster than the caller hears."""
     interrupt_every: int = 3
     """Every so many answers the caller speaks over one; never over the greeting."""
+    held: int = 0
+    """So many of the calls are on hold, with music, while it is measured."""
     generator_core: int | None = 1
     server_core: int | None = 0
     command: list[str] | None = None
@@ -52,7 +54,7 @@ class Plan:
 class CallerVoice:
     """What a caller said, and what of it a model heard."""
 
-    __slots__ = ("expected", "heard_by", "number", "sent", "tail", "tail_b64")
+    __slots__ = ("expected", "heard_by", "held", "number", "sent", "tail", "tail_b64")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -61,9 +63,14 @@ class CallerVoice:
         self.sent = 0
         self.expected = 0
         self.heard_by: int | None = None
+        self.held = False
+        """On hold: hears music, and is not heard."""
 
     def heard(self, seal: Seal, tally: Tally) -> None:
         """A whole frame reached a model."""
+        if self.held:
+            self.expected = seal.sequence + 1
+            return
         tally.caller_frames += 1
         if seal.sequence == self.expected:
             self.expected += 1
@@ -75,7 +82,7 @@ class CallerVoice:
 
     def settle(self, tally: Tally) -> None:
         """Nothing more will come: what is missing now is lost."""
-        missing = self.sent - self.expected
+        missing = 0 if self.held else self.sent - self.expected
         if missing:
             tally.faults.caller_frames_lost += missing
             tally.note(f"caller {self.number}: the last {missing} frames did not arrive")
@@ -126,6 +133,7 @@ class ModelVoice:
         "first_sent_at_ns",
         "gone",
         "heard_by",
+        "held",
         "interruption",
         "number",
         "piece_bytes",
@@ -146,6 +154,8 @@ class ModelVoice:
         self.interruption: Interruption | None = None
         self.excused_from = self.excused_to = 0
         self.asked_at_ns = self.first_sent_at_ns = 0
+        self.held = False
+        """The caller is on hold: the answer in progress is the last one."""
         self.quiet = False
         """True: the call is about to end; say nothing more."""
         self.gone = asyncio.Event()
@@ -179,7 +189,8 @@ class ModelVoice:
 
     def settle(self, tally: Tally) -> None:
         """Nothing more will come: what is missing now is lost."""
-        missing = self._lost_before(self.sent) if self.sent > self.expected else 0
+        complete = self.held or self.sent <= self.expected
+        missing = 0 if complete else self._lost_before(self.sent)
         if missing:
             tally.faults.speech_pieces_lost += missing
             tally.note(f"model line {self.number}: the last {missing} pieces did not arrive")

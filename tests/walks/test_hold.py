@@ -9,11 +9,11 @@ from app.audio import mulaw
 from app.audio.tones import strength
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Ask, Brain, Plan, Reply, Scenario, ToolUse
-from app.emulators.twilio import EmulatedStream
+from app.emulators.twilio import EmulatedStream, Pace
 from app.emulators.twilio_call import EmulatedCall
 from tests.audio.sound_files import sine_file
 from tests.http.test_records import ask
-from tests.walks.stage import GREETING, VOICE, Stage, heard_tone, stage
+from tests.walks.stage import DESK, GREETING, NUMBER, THROUGH, VOICE, Stage, heard_tone, stage
 
 MUSIC_HZ, ROOM_HZ = 1_000, 1_500
 HELD = """
@@ -151,6 +151,27 @@ async def test_the_room_is_heard_under_the_words_and_between(sounds: Path) -> No
         assert abs(cut["audio_end_ms"] - spoken_ms) <= 100
         call.assert_clean()
         openai.assert_clean()
+
+
+async def test_music_is_heard_on_the_way_to_a_person(sounds: Path) -> None:
+    """W47, S17: while Twilio takes its time with the redirect; watsonx has silence there."""
+    target = f'{NUMBER}"'
+    agent = DESK.replace(target, f"{target}, hold_audio: hold.wav")
+    openai = RealtimeEmulator(Scenario([GREETING, THROUGH]), pace=0)
+    slow = {"pace": Pace(redirect_delay_ms=700)}
+    async with stage(openai, sounds, agent=agent, twilio=slow) as s:
+        call = await greeted(s)
+        await call.speak(VOICE)
+        await call.until(lambda: call.dialled == [NUMBER])
+        await call.ended()
+        record = await s.record(call)
+
+        stream = call.streams[0]
+        assert heard_tone(stream, 660) >= 340, "the announcement, unharmed"
+        assert heard_tone(stream, MUSIC_HZ) >= 300
+        assert record["transfers"][0]["outcome"] == "connected"
+        assert record["durations_ms"]["hold"] > 0
+        call.assert_clean()
 
 
 async def test_work_is_heard_until_its_result_is_told(sounds: Path) -> None:
