@@ -75,9 +75,17 @@ def transcript(record: Mapping[str, Any]) -> list[Line]:
         place = int(turn.get("index", 0))
         if turn.get("type") == "speech" and turn.get("text"):
             lines.append(_line(len(lines), place, "caller", str(turn["text"])))
+        if turn.get("type") == "dtmf":
+            lines.append(_line(len(lines), place, "caller", _keyed(turn)))
         for response in turn.get("responses") or ():
             lines += _response(len(lines), place, response)
     return lines
+
+
+def _keyed(turn: Mapping[str, Any]) -> str:
+    asked = f" for {turn['preset']}" if turn.get("preset") else ""
+    wrong = "" if turn.get("ok") else ", which was not what had been asked for"
+    return f"(keyed in{asked}: {turn.get('digits')}{wrong})"
 
 
 def began(record: Mapping[str, Any]) -> str:

@@ -50,6 +50,7 @@ class Keying:
             return []
         out = self._dialogue.key_interrupts(now_ms)
         if parts.keypad.collecting:
+            parts.responses.withdraw(AGAIN)
             return out + self._collects(parts.keypad.press(event.digit, now_ms), now_ms)
         return out + self._turn(parts.digits.press(event.digit, now_ms), now_ms)
 

@@ -27,6 +27,7 @@ from app.protocol.events import (
     TransferUnclear,
 )
 from app.runtime.ports import Carrier, ToolRunner
+from app.tools.builtin import RESERVED_NAMES
 
 Beside = RunTool | Transfer | FailOver | HangUp | VerifyCall
 """Effects that run beside the audio."""
@@ -35,6 +36,9 @@ ABANDONED = (RunTool, VerifyCall)
 FAIL_OVER_WITHIN_S = 2
 """The caller hears nothing meanwhile, and closing the socket leads to the same words."""
 _OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+
+FORGOTTEN = "the digits are not known any more: have the caller key them in again"
+"""They are kept by the process that had the call when they were keyed in, and nowhere else."""
 
 T = TypeVar("T")
 
@@ -66,19 +70,26 @@ class Effects:
         """Tools are given these digits where their name stands, from now on."""
         self._kept[command.name] = command.secret
 
-    def _filled(self, run: RunTool) -> RunTool:
-        """With the digits in place of their names. A name that is not known stays."""
-        if not self._kept:
+    def _filled(self, run: RunTool) -> RunTool | None:
+        """With the digits in place of their names; None where they are not known any more.
+
+        What is built in writes its arguments into the record, and is given no digits.
+        """
+        names = set() if run.name in RESERVED_NAMES else set(KEPT.findall(run.arguments))
+        if not names:
             return run
-        arguments = KEPT.sub(lambda m: self._kept.get(m[1], m[0]), run.arguments)
-        return replace(run, arguments=arguments)
+        if not names <= self._kept.keys():
+            return None
+        return replace(run, arguments=KEPT.sub(lambda m: self._kept[m[1]], run.arguments))
 
     async def perform(self, effect: Beside) -> Event:
         """Carry an effect out. Cancelling is safe and passes through; nothing else is raised."""
         match effect:
             case RunTool():
-                run = self._run_tool(self._filled(effect))
-                return await self._guarded(run, lambda r: _failed(effect, r))
+                run = self._filled(effect)
+                if run is None:
+                    return ToolDone(effect.tool_call_id, FORGOTTEN, ok=False)
+                return await self._guarded(self._run_tool(run), lambda r: _failed(effect, r))
             case Transfer(target=target):
                 return await self._guarded(self._transfer(target), TransferRefused)
             case FailOver():

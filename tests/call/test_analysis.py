@@ -63,6 +63,20 @@ def test_the_transcript_is_what_was_heard() -> None:
     ]
 
 
+def test_what_was_keyed_in_is_a_line_of_the_callers() -> None:
+    """A secret is as secret here as in the record."""
+    turn = {"type": "dtmf", "text": None, "preset": "pin", "ok": True, "responses": []}
+    turns = [
+        turn | {"index": 0, "digits": "[redacted:4]"},
+        turn | {"index": 1, "digits": "12", "preset": None, "ok": False},
+    ]
+
+    assert shown(transcript({"turns": turns})).splitlines() == [
+        "[0] caller: (keyed in for pin: [redacted:4])",
+        "[1] caller: (keyed in: 12, which was not what had been asked for)",
+    ]
+
+
 @pytest.mark.parametrize("record", [{}, {"turns": None}, {"turns": []}])
 def test_a_call_in_which_nothing_was_said_has_no_lines(record: dict[str, Any]) -> None:
     """Nobody is asked about it."""
