@@ -128,7 +128,9 @@ A line of code about ... belongs in ...
     … the call that a client's key stands for        `app/services/store/keys.py`
     … all of it, in one process                      `app/services/store/archive.py`
     how long calls are kept                          `app/runtime/retention.py`
-    asking another process                           `app/services/bus.py`
+    asking another process                           `app/services/bus.py`,
+                                                     `app/services/no_bus.py`
+    waiting for the database as long as callers may  `app/runtime/deadline.py`
     which process a request belongs to               `app/runtime/routing.py`
     a caller who phones again                        `app/runtime/continuing.py`
     what a call is to find out, and what fits it     `app/call/forms.py`
@@ -172,6 +174,7 @@ A line of code about ... belongs in ...
     … whether other computers would play their part  `app/services/checks.py`
     how a refusal is worded over HTTP                `app/http/problems.py`
     the record as clients are told of it             `app/http/record.py`
+    … what clients may put to it                     `app/http/kept.py`
     … calls listed, told, erased, put data to        `app/http/records.py`,
                                                      `app/runtime/records.py`
     … what may be asked about them                   `app/http/queries.py`
