@@ -113,6 +113,7 @@ A line of code about ... belongs in ...
     … calling once, never twice                      `app/jobs/dial.py`, `app/jobs/pace.py`
     … who may be called, and when                    `app/jobs/destinations.py`,
                                                      `app/jobs/hours.py`
+    hours of the week, and whether it is within them `app/hours.py`
     … what a receiver can check                      `app/jobs/signing.py`
     … who does it, who is dead, what is taken over   `app/jobs/lease.py`, `app/jobs/engine.py`
     … its ids, its database, its process             `app/jobs/ids.py`, `app/jobs/database.py`,

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
-from app import addresses
+from app import addresses, hours
 
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _SID = {
@@ -37,7 +37,6 @@ _PLACEHOLDER_HOST = re.compile(
 )
 
 
-_HOURS = re.compile(r"[A-Z][a-z](-[A-Z][a-z])?\s+\d\d:\d\d\s*-\s*\d\d:\d\d")
 _WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{32,}={0,2}")
 
 
@@ -194,11 +193,13 @@ def _phone_number(value: str) -> str:
 
 def _hours(value: str) -> str:
     for part in _parts(value):
-        if not _HOURS.fullmatch(part):
+        try:
+            hours.rule(part)
+        except ValueError:
             raise Unusable(
                 f'must be hours of the week such as "Mo-Fr 09:00-20:00, Sa 10:00-14:00": "{part}"'
                 " is none."
-            )
+            ) from None
     return value
 
 
@@ -235,6 +236,6 @@ PhoneNumber = Annotated[str, AfterValidator(_phone_number)]
 Countries = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_countries)]
 """ISO 3166 codes, separated by commas; kept in upper case."""
 Hours = Annotated[str, AfterValidator(_hours)]
-"""As schema.org writes opening hours; ``app/jobs/hours.py`` reads them."""
+"""As schema.org writes opening hours; ``app/hours.py`` reads them."""
 WebhookSecrets = Annotated[Secrets, AfterValidator(_webhook_secrets)]
 """Of Standard Webhooks, separated by commas."""
