@@ -6,15 +6,18 @@ from typing import Any
 import orjson
 import pytest
 
+from app.call.hearing import STALL_MS
+from app.call.key_tones import HELD_FRAMES
 from app.call.keying import AGAIN, NO_KEYPAD
 from app.call.keypad import AGAIN_MS, DISCREET_MS, LONGEST_MS
 from app.call.machine import CallMachine
 from app.call.orders import SAID_WITHIN_MS
-from app.call.plan import CallPlan, DigitsPreset
-from app.call.toolbook import FILLER_MS
+from app.call.plan import CallPlan, DigitsPreset, ToolPlan
+from app.call.responses import STALLED_MS
+from app.call.toolbook import FILLER_MS, MOST_ROUNDS
 from app.protocol import commands as c
 from app.protocol import events as e
-from tests.call.words import done, frame, kinds, on_the_phone, say, started, tool_call
+from tests.call.words import done, frame, kinds, on_the_phone, say, speech, started, tool_call
 
 FIRST_MS, NEXT_MS = 8_000, 4_000
 SPOKEN = c.CreateResponse("tool_result")
@@ -473,3 +476,111 @@ def test_a_model_that_is_lost_meanwhile_is_told_on_its_next_line() -> None:
     assert c.AddToolOutput("T1", '{"ok":true,"digits":"12"}') in machine.handle(
         e.ModelReady("sess_2"), 800
     )
+
+
+def test_marks_that_a_key_threw_back_give_no_more_time() -> None:
+    """W53: after the first digit the pause between digits counts, whatever is heard of."""
+    machine = on_the_phone(CallPlan(presets={"number": DigitsPreset(num_digits=4)}))
+    machine.handle(started(), 0)
+    names = say(machine, 1_000, 0)
+    machine.handle(collect(), 10)
+    machine.handle(done(), 20)
+    press(machine, "1", 500)
+    for name in names:
+        machine.handle(e.MarkReturned(name), 510)
+
+    out = machine.wake(500 + NEXT_MS)
+
+    assert told(out) == [c.DigitsCollected("number", "1", 1, ok=False, reason="too_few_digits")]
+
+
+def test_a_question_that_is_still_heard_uses_up_no_time() -> None:
+    """W53: a menu read out for ten seconds must not have failed after eight."""
+    machine = on_the_phone(CallPlan(presets={"number": DigitsPreset(num_digits=4)}))
+    machine.handle(started(), 0)
+    say(machine, 10_000, 0)
+    machine.handle(collect(), 10)
+    machine.handle(done(), 20)
+
+    assert told(machine.wake(FIRST_MS + 10)) == []
+
+
+def test_only_the_other_tool_of_a_response_is_waited_for_with_a_phrase() -> None:
+    """Who is to press keys is not told to wait, whatever else was called beside it."""
+    plan = CallPlan(tools={"look_up": ToolPlan()}, presets={"number": DigitsPreset(num_digits=4)})
+    machine = on_the_phone(plan)
+    machine.handle(started(), 0)
+    machine.handle(collect(), 0)
+    assert machine.deadline_ms() == STALLED_MS
+    machine.handle(tool_call(tool_call_id="T2"), 0)
+    machine.handle(done(), 10)
+
+    machine.handle(e.ToolDone("T2", "42", ok=True), 100)
+
+    assert machine.wake(FILLER_MS) == []
+
+
+def test_keys_that_are_coming_are_not_asked_for() -> None:
+    """The prompt to try again waits behind a response, and is not wanted any more."""
+    preset = DigitsPreset(num_digits=2, choices={"11": "a new claim"}, retries=1)
+    machine = asked(preset)
+    machine.handle(started("R2"), 100)
+    machine.handle(speech(500, "B", "R2"), 110)
+    press(machine, "77", 200, every_ms=10)
+    press(machine, "1", 300)
+
+    assert machine.handle(done("R2", "cancelled"), 310) == []
+    assert outputs(press(machine, "1", 400))[0]["ok"]
+
+
+def test_what_is_keyed_in_counts_as_a_word_of_the_callers() -> None:
+    """A form of ten numbers is no model that only calls tools."""
+    machine = on_the_phone(CallPlan(presets={"number": DigitsPreset(num_digits=1)}))
+    wanted = list[c.Command]()
+    for n in range(MOST_ROUNDS + 2):
+        machine.handle(started(f"R{n}", "tool_result" if n else None), n * 100)
+        machine.handle(collect(tool_call_id=f"T{n}", response_id=f"R{n}"), n * 100)
+        machine.handle(done(f"R{n}"), n * 100)
+        wanted += press(machine, "5", n * 100 + 50)[-1:]
+
+    assert wanted == [SPOKEN] * (MOST_ROUNDS + 2)
+
+
+def test_an_order_takes_the_place_of_the_models_question_and_has_an_end_of_its_own() -> None:
+    """The end of the one must not be taken for the end of the other."""
+    machine = asked(DigitsPreset(num_digits=2))
+
+    out = machine.handle(e.DigitsOrdered("cmd_1", "number"), 100)
+
+    assert outputs(out) == [{"ok": False, "reason": "superseded", "digits": ""}]
+    assert not [one for one in out if isinstance(one, c.OrderDone)]
+    assert press(machine, "12", 200)[-1] == c.OrderDone("cmd_1", "completed")
+
+
+def test_a_key_that_is_ignored_is_not_written_down_either() -> None:
+    """Of an agent with secrets: it may be the rest of one."""
+    machine = asked(replace(PIN, num_digits=2, stop_after=True), name="pin")
+    press(machine, "12")
+    machine.handle(e.CallerDigit("#"), 300)
+
+    machine.handle(e.CallerDigit("3"), 400)
+
+    assert machine.private_key is True
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_is_held_back_for_a_key_is_heard_in_its_order(lost: bool) -> None:
+    """By this line when it stalls, or by the next one."""
+    machine = on_the_phone(CallPlan(presets={"number": DigitsPreset(num_digits=2)}))
+    machine.handle(e.SpeechStarted("U"), 0)
+    machine.handle(e.DigitsOrdered("cmd_1", "number"), 0)
+    for n in range(20):
+        machine.handle(frame(n * 20), n * 20)
+
+    if lost:
+        machine.handle(e.ModelLineLost(1006, "abnormal"), 400)
+        out = machine.handle(e.ModelReady("sess_2"), 500)
+        assert kinds(out).count("AppendAudio") == 20
+    else:
+        out = machine.wake(380 + STALL_MS)
+        assert kinds(out) == ["AppendAudio"] * HELD_FRAMES + ["AppendSilence"]

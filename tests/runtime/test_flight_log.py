@@ -294,7 +294,8 @@ def keyed(*, name: str = "pin", first: str = "12", then: str = "34") -> tuple[st
 
     def feed(event: e.Event, now_ms: int) -> None:
         flight.event(now_ms, event, machine.handle(event, now_ms))
-        flight.flush()
+        if isinstance(event, e.CallerDigit):
+            flight.flush()
 
     for event in (e.ModelReady("sess_1"), e.StreamStarted("MZ1"), e.ResponseStarted("R", None)):
         feed(event, 0)
