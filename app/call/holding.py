@@ -7,13 +7,12 @@ from app.call.farewell import Parting
 from app.call.hold import Hold, Until
 from app.call.model_link import Link
 from app.call.parts import Parts
+from app.call.transcript import NO_INPUT
 from app.protocol import commands as c
 from app.protocol import events as e
 
 HOLD_TOOL = "hold"
 """What the model calls to put the caller on hold."""
-NO_INPUT = "no_input"
-"""The purpose of a turn that nothing of the caller's led to."""
 ON_HOLD = (
     "The operator has put the caller on hold: they hear music, and you do not hear them. Say "
     "nothing until you are told that they are back."
@@ -47,7 +46,8 @@ class Holding:
             return parts.orders.done("refused", "model_away")
         until = Until.WORDS if order.turn else Until.UNHOLD
         out = self._hold.begin(until, "operator", now_ms, response_id=parts.responses.active)
-        out += self._tell(order.turn or ON_HOLD, now_ms)
+        name = NO_INPUT if order.turn else ""
+        out += self._tell(order.turn or ON_HOLD, now_ms, name=name)
         if order.turn:
             out += parts.responses.ask(c.CreateResponse(NO_INPUT), now_ms)
         return out + parts.orders.done()
@@ -66,9 +66,9 @@ class Holding:
             out += parts.responses.ask(c.CreateResponse("unhold"), now_ms)
         return out + parts.orders.done()
 
-    def _tell(self, note: str, now_ms: int) -> list[c.Command]:
+    def _tell(self, note: str, now_ms: int, *, name: str = "") -> list[c.Command]:
         """The model is told; a line that is still to come reads it in the transcript."""
-        self._parts.transcript.note(note, now_ms)
+        self._parts.transcript.note(note, now_ms, name=name)
         ready = self._parts.link.state is Link.READY
         return [c.AddMessage("system", note)] if ready else []
 

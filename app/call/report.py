@@ -15,7 +15,7 @@ import orjson
 
 from app.call.chronicle import Latency
 from app.call.facts import Fact
-from app.call.transcript import KEYED, Voice, beginning
+from app.call.transcript import KEYED, NO_INPUT, Voice, beginning
 
 
 class Result(Enum):
@@ -102,6 +102,11 @@ class Passage:
         """``preset``, ``digits`` and ``ok`` of what the caller keyed in; None if nothing."""
         is_keyed = self.voice is Voice.NOTE and self.name == KEYED
         return orjson.loads(self.arguments) if is_keyed else None
+
+    @property
+    def forced(self) -> bool:
+        """It began a turn without anything of the caller's."""
+        return self.voice is Voice.NOTE and self.name == NO_INPUT
 
     @property
     def by_caller(self) -> bool:
@@ -403,7 +408,7 @@ class Report:
         turns: list[dict[str, object]] = []
         responses: list[dict[str, object]] = []
         for (stream, _), passage in self.passages.items():
-            if passage.by_caller or not turns:
+            if passage.by_caller or passage.forced or not turns:
                 responses = []
                 turns.append(_turn(len(turns), passage, responses))
             if not passage.by_caller:
@@ -448,7 +453,7 @@ def _turn(index: int, passage: Passage, responses: list[dict[str, object]]) -> d
         }
     return {
         "index": index,
-        "type": "speech" if said else "start",
+        "type": "speech" if said else NO_INPUT if passage.forced else "start",
         "text": passage.text if said else None,
         "at_ms": passage.at_ms,
         "responses": responses,

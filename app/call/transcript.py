@@ -24,6 +24,8 @@ class Voice(Enum):
     NOTE = "note"
 
 
+NO_INPUT = "no_input"
+"""The name of a note that began a turn without anything of the caller's."""
 KEYED = "dtmf"
 """The name of a note that says what the caller keyed in; its arguments are JSON."""
 LATEST = 8
@@ -170,9 +172,9 @@ class Transcript:
         if tool_call_id in self._tools:
             self._touched(self._tools[tool_call_id]).text = output
 
-    def note(self, text: str, now_ms: int) -> None:
-        """Something the model was told and nobody said."""
-        self._add(Entry(Voice.NOTE, "", now_ms, text=text))
+    def note(self, text: str, now_ms: int, *, name: str = "") -> None:
+        """Something the model was told and nobody said; by ``name`` it is known what it began."""
+        self._add(Entry(Voice.NOTE, "", now_ms, text=text, name=name))
 
     def keyed(self, preset: str, shown: str, now_ms: int, *, ok: bool, told: str = "") -> None:
         """The caller keyed something in; ``told`` is what the model was, if it was in words."""

@@ -17,7 +17,7 @@ Shape = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 VCON_VERSION = "0.4.0"
 _CALLER, _AGENT = 0, 1
-_IBM_REQUESTS = {"start": "start", "dtmf": "dtmf"}
+_IBM_REQUESTS = {"start": "start", "dtmf": "dtmf", "no_input": "no_input_turn"}
 
 
 def vcon(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -196,8 +196,8 @@ class Turn(_Part):
     """What the caller said, and what came after it."""
 
     index: int
-    type: Literal["start", "speech"]
-    """start: nobody had said anything yet."""
+    type: Literal["start", "speech", "no_input"]
+    """start: nobody had said anything yet; no_input: an order made the agent speak."""
     text: str | None
     at_ms: int
     """Since the call was admitted, as all ``at_ms``."""

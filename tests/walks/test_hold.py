@@ -114,9 +114,12 @@ async def test_a_forced_turn_ends_the_music_with_its_first_sound(sounds: Path) -
         await call.until(lambda: heard_tone(call.stream, 660) >= 360)
         events = s.session.client_events
         await call.hang_up()
-        await s.record(call)
+        record = await s.record(call)
 
         assert heard_tone(call.stream, MUSIC_HZ) >= 300
+        start, forced = record["turns"]
+        assert (start["type"], forced["type"], forced["text"]) == ("start", "no_input", None)
+        assert [one["type"] for one in forced["responses"]] == ["note", "speech"]
         whole = call.stream.line.heard
         begins = next(
             at for at in range(0, len(whole), 160) if strength(whole[at : at + 160], 660) > 0.8
