@@ -47,8 +47,10 @@ def samples(content: bytes) -> bytes:
 
 
 def _decoded(content: bytes) -> tuple["np.ndarray[Any, Any]", int]:
-    import soundfile  # noqa: PLC0415 - as above
-
+    try:
+        import soundfile  # noqa: PLC0415 - as above
+    except OSError:  # Its wheels bring libsndfile; where there is none, the system has to.
+        raise NotASound("cannot be read: libsndfile is missing on this machine") from None
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             _check(file)
