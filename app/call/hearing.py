@@ -156,7 +156,8 @@ class Hearing:
         return False
 
     def _irregular(self, audio: CallerAudio, missing_ms: int) -> list[Command]:
-        out: list[Command] = []
+        # What was held back for a key came before whatever hides the caller now.
+        out = self._tones.release() if self._shielded else []
         if missing_ms >= FRAME_MS:
             padding_ms = min(missing_ms // FRAME_MS * FRAME_MS, LONGEST_GAP_MS)
             self.padded_ms += padding_ms

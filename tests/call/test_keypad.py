@@ -584,3 +584,17 @@ def test_what_is_held_back_for_a_key_is_heard_in_its_order(lost: bool) -> None:
     else:
         out = machine.wake(380 + STALL_MS)
         assert kinds(out) == ["AppendAudio"] * HELD_FRAMES + ["AppendSilence"]
+
+
+def test_what_is_held_back_for_a_key_comes_before_a_hold() -> None:
+    """Else a word of before it would be heard after it."""
+    machine = on_the_phone(CallPlan(presets={"number": DigitsPreset(num_digits=2)}))
+    machine.handle(e.DigitsOrdered("cmd_1", "number"), 0)
+    for n in range(20):
+        machine.handle(frame(n * 20), n * 20)
+    machine._parts.hearing.hold()
+
+    assert kinds(machine.handle(frame(400), 400)) == ["AppendAudio"] * HELD_FRAMES + [
+        "AppendSilence"
+    ]
+    assert kinds(machine.handle(frame(420), 420)) == ["AppendSilence"]
