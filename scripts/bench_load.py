@@ -34,7 +34,7 @@ GRACE_S = 0.5
 """From the last word of a call to the count of what arrived."""
 PARTING_S = 3.0
 """From the hang-up of a call to the moment its model session must be gone."""
-START_S = 30.0
+START_S = 90.0
 SAMPLE_S = 10.0
 AGENT = """\
 instructions: |

@@ -46,7 +46,8 @@ async def goes_on_without_a_microphone(page: Page, phone: Phone) -> None:
     await phone.play(bytes([0x90]) * bytes_of_ms(500))
     await phone.mark("heard")
     heard = (await phone.marked("heard")).frames - began
-    assert abs(heard * FRAME_MS - 500) <= 50
+    # Neither at once nor much later; what the messages took on their way is in it.
+    assert 450 <= heard * FRAME_MS <= 1_500
     await page.get_by_role("button", name="5").click()
     await phone.got("dtmf")
     await page.get_by_label("Instead of speaking").fill("Hello")
