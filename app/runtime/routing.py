@@ -7,6 +7,9 @@ request is answered as if there were no other process. So the rule: whatever fai
 gets a document, and a caller is never worse off than with one process.
 """
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -74,16 +77,29 @@ class Routing:
         self._me = me
         self._shared = shared
         self._resume_s = resume_s
+        self._undecided: dict[str, asyncio.Event] = {}
+        """New calls that were asked for and are not here yet."""
 
     async def admit(self, facts: CallFacts, sent_before: int = 0) -> str:
         """The TwiML for an incoming call."""
         args = {"facts": asdict(facts), "sent_before": sent_before}
-        theirs = await self._elsewhere(facts.call_sid, "admit", args)
-        if theirs is not None:
-            return str(theirs["twiml"])
-        before = None if self._book.lives(facts.call_sid) else await self._earlier(facts)
-        twiml = self._signalling.admit(facts, sent_before, before)
-        return await self.told(facts.call_sid, twiml)
+        with self._entering(facts.call_sid):
+            theirs = await self._elsewhere(facts.call_sid, "admit", args)
+            if theirs is not None:
+                return str(theirs["twiml"])
+            before = None if self._book.lives(facts.call_sid) else await self._earlier(facts)
+            twiml = self._signalling.admit(facts, sent_before, before)
+            return await self.told(facts.call_sid, twiml)
+
+    @contextmanager
+    def _entering(self, call_sid: str) -> Iterator[None]:
+        """Whoever asks about the call meanwhile waits until it is here, or is not."""
+        decided = self._undecided.setdefault(call_sid, asyncio.Event())
+        try:
+            yield
+        finally:
+            decided.set()
+            self._undecided.pop(call_sid, None)
 
     async def _earlier(self, facts: CallFacts) -> Earlier | None:
         """The conversation that this call goes on with, looked for within bounds."""
@@ -210,7 +226,7 @@ class Routing:
             patience_s = LOOK_UP_S if op == "admit" else KNOW_S
             row = await within(patience_s, self._archive.calls.get(call_sid), self._book.spawn)
             if row is None:
-                return None
+                return await self._first_asked(call_sid, args) if op == "admit" else None
             if row.status == "ended":
                 self._book.ended.add(call_sid, row.call_id, row.end_reason or "stream_lost")
                 return None
@@ -224,6 +240,15 @@ class Routing:
             log.warning("call_not_looked_up", reason=type(exc).__name__, call_sid=call_sid)
             return unknown
         return None
+
+    async def _first_asked(self, call_sid: str, args: dict[str, Any]) -> Any | None:
+        """What the process answers to which the same new call came a moment ago; None where that
+        is this one. Raises what ``UNREACHABLE`` names."""
+        if not self._shared:
+            return None
+        asked = self._archive.keys.first_asked(call_sid, self._me)
+        first = await within(LOOK_UP_S, asked, self._book.spawn)
+        return None if first == self._me else await self._bus.ask(first, "admit", args, ANSWER_S)
 
     async def adopt(self, seen: CallRow, *, force: bool = True) -> LiveCall | None:
         """Claim a call whose owner is gone or has let go; None where another was faster.
@@ -275,6 +300,8 @@ class Routing:
         if op == "yield":
             return await self._yielded(str(args["call_id"]))
         call_sid = args["facts"]["call_sid"] if op == "admit" else args["call_sid"]
+        if op == "admit" and (entering := self._undecided.get(call_sid)) is not None:
+            await entering.wait()
         call = self._book.call(call_sid)
         if call is None:
             return None

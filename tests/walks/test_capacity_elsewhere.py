@@ -1,9 +1,11 @@
-"""A process that is full sends a caller on to one that has room, while there is one."""
+"""Several processes and one new call: who is full sends it on, and two do not both take it."""
 
 import asyncio
 from pathlib import Path
+from typing import LiteralString
 
 import aiohttp
+import psycopg
 
 from app.emulators.twilio_signing import signature
 from tests.services.conftest import postgres_url  # noqa: F401 - a fixture
@@ -47,6 +49,44 @@ async def test_a_full_process_sends_a_caller_to_one_with_room(
         assert "All lines are busy" in await rings(second, 1_000, elsewhere=3)
         await call.hang_up()
         assert "<Stream " in await talked_again(second)
+
+
+async def test_a_call_that_comes_to_two_processes_at_once_is_one_call(
+    tmp_path: Path,
+    postgres_url: str,  # noqa: F811 - a fixture
+) -> None:
+    """Twilio repeats a webhook, and the proxy brings it elsewhere: one stream serves the caller,
+    and one record tells of them."""
+    async with pair(tmp_path, database_url=postgres_url) as p:
+        both = [await p.start(), await p.start()]
+        url = postgres_url.replace("+psycopg", "")
+        async with await psycopg.AsyncConnection.connect(url) as database, asyncio.timeout(60):
+            while await one(database, LISTENING) != 2:  # noqa: ASYNC110 - processes' fact
+                await asyncio.sleep(0.05)
+        # Connections to the database are there then.
+        await asyncio.gather(*(rings(port, port) for port in both))
+        twice = [(port, number) for number in range(1, 4) for port in both]
+
+        told = await asyncio.gather(*(rings(port, number) for port, number in twice))
+
+        assert told[::2] == told[1::2]
+        assert all("<Stream " in twiml for twiml in told)
+        async with await psycopg.AsyncConnection.connect(url) as database:
+            assert await one(database, "SELECT count(call_sid) FROM calls") == 5
+            assert await one(database, "SELECT count(*) FROM calls") == 5
+
+
+LISTENING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND \
+ database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+"""How many processes can be asked, as the database knows it."""
+
+
+async def one(database: psycopg.AsyncConnection, query: LiteralString) -> int:
+    """The one number that a query answers with."""
+    found = await (await database.execute(query)).fetchone()
+    assert found is not None
+    await database.rollback()
+    return int(found[0])
 
 
 async def talked_again(port: int) -> str:

@@ -59,6 +59,23 @@ class IdempotencyKeys:
         except (SQLAlchemyError, OSError) as exc:
             raise OurFault("database") from exc
 
+    async def first_asked(self, call_sid: str, me: str) -> str:
+        """Which process Twilio asked first to take a new call: ``me``, if it was none before.
+
+        Twilio repeats its request, and a proxy may bring it elsewhere: one statement decides.
+        Raises SQLAlchemyError and OSError.
+        """
+        # No header can hold this sign: no client's key is a call's.
+        row = {"key": f"\N{BLACK TELEPHONE}{clean(call_sid)}", "call_id": "", "request_hash": me}
+        insert = postgresql.insert if self._engine.name == "postgresql" else sqlite.insert
+        claim = insert(idempotency_keys).values(**row, created_at=now()).on_conflict_do_nothing()
+        c = idempotency_keys.c
+        async with self._engine.begin() as connection:
+            if (await connection.execute(claim)).rowcount > 0:
+                return me
+            wanted = sa.select(c.request_hash).where(c.key == row["key"])
+            return (await connection.execute(wanted)).scalar_one_or_none() or me
+
     async def expire(self) -> int:
         """Delete the keys that stand for nothing any more; how many these were.
 
