@@ -280,6 +280,12 @@ class EmulatedCall:
         elif self.streams:
             await self.streams[-1].take_frame(mulaw)
 
+    def sound(self, digits: str) -> None:
+        """Press keys as a telephone does: their tones are in the audio, and Twilio tells of each
+        when it has begun."""
+        for digit in digits:
+            self.voice.press(digit)
+
     async def press(self, digit: str) -> None:
         """Press one key (``0-9 * # A-D``): to the stream if there is one, else to <Gather>."""
         if self.streams and self.streams[-1].live:

@@ -11,6 +11,7 @@ the clock: frames are sent as it brings them, and marks return when it has playe
 import asyncio
 import contextlib
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from app.emulators.phone import FrameClock, Line, Phone
 from app.emulators.phone_line import PhoneLine
+from app.emulators.phone_sounds import keys
 from app.emulators.twilio_judge import ClearMessage, MarkMessage, MediaMessage, judge
 from app.emulators.twilio_tasks import Pulse
 from app.emulators.twilio_upgrade import open_socket
@@ -32,12 +34,15 @@ from app.emulators.twilio_words import (
     new_sid,
     remember,
 )
-from app.protocol.units import FRAME_BYTES, FRAME_MS, MULAW_SILENCE
+from app.protocol.units import BYTES_PER_MS, FRAME_BYTES, FRAME_MS, MULAW_SILENCE
 
 _CLOSE_LIMIT_S = 10.0
 _LONG_MS = 3_600_000
 _STOP_LIMIT_S = 0.5
 _SILENCE = bytes([MULAW_SILENCE]) * FRAME_BYTES
+KEY_TONE_MS = 100
+TOLD_AFTER_MS = 60
+"""From the beginning of a key's tones to the message that tells of it; they stay in the audio."""
 _OUR_FAULT_CODES = {1002, 1007, 1009}
 """What the socket library closes with when the server broke the WebSocket protocol."""
 
@@ -47,6 +52,22 @@ class CallerVoice:
 
     def __init__(self) -> None:
         self._audio = bytearray()
+        self._said = 0
+        self._keys: deque[tuple[int, str]] = deque()
+        """Keys, and after how many bytes of all that is said Twilio tells of them."""
+
+    def press(self, digit: str) -> None:
+        """Queue a key as a telephone sounds it: two tones, and a pause."""
+        told_at = self._said + len(self._audio) + TOLD_AFTER_MS * BYTES_PER_MS
+        self._keys.append((told_at, digit))
+        self._audio += keys(digit, 2 * KEY_TONE_MS)
+
+    def told(self) -> list[str]:
+        """The keys whose tones have been under way for long enough, once."""
+        out: list[str] = []
+        while self._keys and self._keys[0][0] <= self._said:
+            out.append(self._keys.popleft()[1])
+        return out
 
     def say(self, mulaw: bytes) -> None:
         """Queue mu-law behind what is still to be said."""
@@ -62,6 +83,7 @@ class CallerVoice:
         if not self._audio:
             return None
         frame = bytes(self._audio[:FRAME_BYTES])
+        self._said += len(frame)
         del self._audio[:FRAME_BYTES]
         return frame.ljust(FRAME_BYTES, _SILENCE[:1])
 
@@ -277,6 +299,8 @@ class EmulatedStream:
             jitter = self._random.random() * self._faults.jitter_ms
             await self._wait_until(started_at_ms + due + jitter)
             await self._send_frame(index, self._voice.frame())
+            for digit in self._voice.told():
+                await self.press(digit)
             index += 1
 
     async def _attend(self, phone: Phone, started_at_ms: float) -> None:

@@ -228,3 +228,23 @@ async def test_a_browsers_line_is_asked_for_no_keys(keyed: Keyed) -> None:
         assert (status, command["state"]) == (200, "completed")
         await call.hang_up()
         assert {"id": "no_keypad", "count": 1} in (await s.record(call))["warnings"]
+
+
+async def test_the_tones_of_keys_are_no_speech_and_not_in_the_audio(keyed: Keyed) -> None:
+    """W54: Twilio leaves them in; without a collection, too, but for the first key's beginning."""
+    async with stage(RealtimeEmulator(Listener), **keyed()) as s:
+        call = await s.twilio.call()
+        await call.heard_at_least(200)
+        _, command = await commanded(s, call.call_sid, "account")
+
+        call.sound("47#1#")
+        assert (await ended(s, call, command["command_id"]))["state"] == "completed"
+        await call.until(lambda: call.voice.silent)
+        await until(lambda: "pressed: 1 #" in json.dumps(turn_texts(s.session.client_events)), 20)
+
+        heard = [one["audio"] for one in s.session.client_events.of("input_audio_buffer.append")]
+        assert {base64.b64decode(one) for one in heard} == {mulaw.silence(20)}
+        assert not s.session.server_events.of("input_audio_buffer.speech_started")
+        await call.hang_up()
+        turns = [turn for turn in (await s.record(call))["turns"] if turn["type"] == "dtmf"]
+        assert [one["digits"] for one in turns] == ["47", "1#"]
