@@ -8,7 +8,7 @@ chooses for their dialect.
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -114,7 +114,13 @@ def append(command: c.AppendAudio) -> str:
 
 
 def _silence(command: c.AppendSilence) -> str:
-    audio = bytes([MULAW_SILENCE]) * bytes_of_ms(command.length_ms)
+    return _silence_of(command.length_ms)
+
+
+@lru_cache(maxsize=64)
+def _silence_of(length_ms: int) -> str:
+    """Fifty times a second while a caller is on hold, and always as long."""
+    audio = bytes([MULAW_SILENCE]) * bytes_of_ms(length_ms)
     return append(c.AppendAudio(b2a_base64(audio, newline=False).decode()))
 
 
