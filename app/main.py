@@ -42,6 +42,7 @@ from app.runtime.book import Book, Line
 from app.runtime.callbacks import Callbacks, Callees
 from app.runtime.commanding import Commanding
 from app.runtime.custody import Custody
+from app.runtime.deadline import READ_S, Patience
 from app.runtime.effects import Effects
 from app.runtime.flight_log import FlightLog, Hangar
 from app.runtime.live_call import LiveCall
@@ -131,8 +132,8 @@ def switchboard(
     )
     carrier = _carrier(settings)
     hangar = Hangar(data / "flights")
-    archive = Archive(_database(settings, data))
     spawn = Spawner()
+    archive = Archive(_database(settings, data), Patience(READ_S, spawn))
     connect = _model_opener(settings, assembly.session(agent, tools, calls_back=calls_back))
 
     def make_runner(call: LiveCall, plan: CallPlan) -> Runner:

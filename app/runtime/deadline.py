@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 from app.runtime.effects import contained
 from app.services.store.archive import UNREACHABLE
 
+READ_S = 4.0
+"""For the operator's programs, which are told then that they must ask again."""
+
 T = TypeVar("T")
 
 
@@ -52,3 +55,17 @@ async def within(
     finally:
         if not asked:
             work.close()
+
+
+class Patience:
+    """So long, for every question that is put this way."""
+
+    def __init__(
+        self, seconds: float, spawn: Callable[[Coroutine[Any, Any, None], str], None]
+    ) -> None:
+        self._seconds = seconds
+        self._spawn = spawn
+
+    async def __call__(self, question: Coroutine[Any, Any, T], /) -> T:
+        """As ``within``."""
+        return await within(self._seconds, question, self._spawn)

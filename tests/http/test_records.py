@@ -1,6 +1,7 @@
 """The operator's programs: lists, records in three shapes, events, timelines, erasure."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -435,6 +436,31 @@ async def test_a_reader_who_takes_nothing_is_let_go_of(
         await until(lambda: not s.server.server_state.connections, 60)
 
         writer.close()
+
+
+async def test_readers_who_leave_in_the_midst_of_a_question_leave_nothing_behind(
+    s: Stage,
+) -> None:
+    """A page is closed while the store is asked: nothing is logged as an error for that."""
+    call = await greeted(s)
+    said: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, told: said.append(str(told)))
+
+    async def leaves(after_s: float) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", s.port)
+        path = f"/v1/calls/{call.call_sid}/events?raw=true"
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n{_line(KEY)}\r\n\r\n".encode())
+        await asyncio.sleep(after_s)
+        writer.transport.abort()
+
+    for _ in range(3):
+        await asyncio.gather(*(leaves(number / 1000) for number in range(50)))
+    await until(lambda: not s.server.server_state.connections, 60)
+    await over(s, call)
+    gc.collect()
+
+    assert said == []
 
 
 def _line(headers: dict[str, str]) -> str:

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.call.facts import Fact
 from app.errors import StoreFault
+from app.runtime.deadline import Patience
 from app.services.store.archive import Archive
 from app.services.store.calls import Filters
 from tests.services.stored import MOMENT, a_call, a_writer, running
@@ -18,9 +20,9 @@ CREATED = Fact("call.created", 0, {"from_number": "+4911", "to_number": "+4922"}
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Archive]:
+async def opened(url: str, *asked: Patience) -> AsyncIterator[Archive]:
     """The archive of a process, with its writer."""
-    archive = Archive(url)
+    archive = Archive(url, *asked)
     async with archive.opened():
         writing = asyncio.create_task(archive.writer.run())
         try:
@@ -96,3 +98,27 @@ async def test_a_database_that_is_gone_is_a_fault_with_a_name(sqlite_url: str) -
         with pytest.raises(StoreFault, match="cannot be reached"):
             await archive.facts("call_1", 0)
         assert (await archive.page(Filters(), None, 5)).calls == ()
+
+
+async def test_a_reader_does_not_wait_for_a_silent_database(postgres_url: str) -> None:
+    """PostgreSQL gives a statement up after half a minute: whoever asks is told much sooner."""
+    url = postgres_url.replace("+psycopg", "")
+    async with (
+        asyncio.timeout(20),
+        await psycopg.AsyncConnection.connect(url) as other,
+        asyncio.TaskGroup() as group,
+    ):
+        asked = Patience(0.2, lambda work, name: void(group.create_task(work, name=name)))
+        async with opened(postgres_url, asked) as archive:
+            await other.execute("LOCK TABLE calls IN ACCESS EXCLUSIVE MODE")
+
+            for reading in (archive.get("x"), archive.page(Filters(), None, 5)):
+                with pytest.raises(StoreFault):
+                    await reading
+
+            await other.rollback()
+            assert await archive.get("x") is None
+
+
+def void(_task: object) -> None:
+    """Nobody asks what became of it."""

@@ -1,11 +1,11 @@
 """The store of one process: brought up to date, written while it lives, emptied at its end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -36,7 +36,20 @@ FRESH_S = 1
 MOST_FACTS = 1_000
 """Read at once."""
 
+T = TypeVar("T")
+
 log = structlog.get_logger("store")
+
+
+class Asked(Protocol):
+    """Puts a question to the database: its answer, or what it raises; TimeoutError for none."""
+
+    async def __call__(self, question: Coroutine[Any, Any, T], /) -> T:
+        """Cancelling is safe."""
+
+
+async def _asked(question: Coroutine[Any, Any, T], /) -> T:
+    return await question
 
 
 class _Writer(FactWriter):
@@ -60,9 +73,15 @@ class _Writer(FactWriter):
 class Archive:
     """Everything that is known about calls. Belongs to one loop; opens nothing by itself."""
 
-    def __init__(self, url: str) -> None:
-        """``url`` as in DATABASE_URL. Raises ``AddressFault``."""
+    def __init__(self, url: str, asked: Asked = _asked) -> None:
+        """``url`` as in DATABASE_URL. Raises ``AddressFault``.
+
+        ``asked`` is how a reader's question is put: in which task, and for how long. One who
+        leaves in the midst of it must not take the question along (aiosqlite then leaves a task
+        behind), and one whom a silent database does not answer must not wait for ever.
+        """
         self._url = url
+        self._asked = asked
         self._engine = open_engine(url)
         self.calls = Calls(self._engine)
         self.writer = _Writer(sink_for(url), self.calls)
@@ -111,13 +130,13 @@ class Archive:
         """What is known of a call beside its facts, by either of its names; also when erased."""
         await self.writer.flush(within_s=FRESH_S)
         with _reachable():
-            return await self.calls.get(name)
+            return await self._asked(self.calls.get(name))
 
     async def page(self, filters: Filters, cursor: str | None, limit: int) -> Page:
         """A page of calls, newest first. Raises ``CursorFault``."""
         await self.writer.flush(within_s=FRESH_S)
         with _reachable():
-            return await self.calls.list(filters, cursor, limit)
+            return await self._asked(self.calls.list(filters, cursor, limit))
 
     async def calls_with(self, number: str) -> list[str]:
         """The ids of the calls with a number on either side, newest first, at most a page."""
@@ -130,7 +149,7 @@ class Archive:
         """The facts behind ``after_seq``, what was told just now included."""
         await self.writer.flush(call_id, FRESH_S)
         with _reachable():
-            return await self.calls.facts(call_id, after_seq, limit)
+            return await self._asked(self.calls.facts(call_id, after_seq, limit))
 
     async def story(self, call_id: str) -> AsyncIterator[StoredFact]:
         """All facts of a call, in portions: a call that lasts has many."""
