@@ -33,7 +33,7 @@ from app.runtime.queue import FIRST_LOOK_S, Ending, Queue, Queued
 from app.runtime.routing import Routing
 from app.runtime.scripts import Scripts
 from app.services.store.archive import Archive
-from app.services.store.calls import Filters
+from app.services.store.calls import PAGE, CallRow, Filters
 from app.services.store.changes import NewCall
 
 OUTBOUND = "outbound"
@@ -46,6 +46,8 @@ AWAITED_LOOK_S = 1.0
 """The same where somebody waits for it."""
 LOST_S = 60.0
 """An order whose job is not there after so long was never enqueued."""
+ABANDONED_LOOK_S = 60.0
+"""How often it is looked for orders whose process has died since we started."""
 _RECOVERED = 1_000
 _REASONS = {
     "busy": "busy",
@@ -325,9 +327,10 @@ class Outbound:
         An order that cannot be read is another version's, and takes nobody along.
         """
         await self._recover()
+        search_at_s = time.monotonic() + ABANDONED_LOOK_S
         while not self._closing:
-            due_s = min((one.look_at_s for one in self._queue.here.values()), default=None)
-            left_s = None if due_s is None else max(0.0, due_s - time.monotonic())
+            due_s = min((one.look_at_s for one in self._queue.here.values()), default=search_at_s)
+            left_s = max(0.0, min(due_s, search_at_s) - time.monotonic())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), left_s)
             self._news.clear()
@@ -335,6 +338,9 @@ class Outbound:
             for queued in [one for one in self._queue.here.values() if one.look_at_s <= now_s]:
                 if not self._closing:
                     await contained(self._look(queued), None)
+            if now_s >= search_at_s and not self._closing:
+                await contained(self._search(), None)
+                search_at_s = time.monotonic() + ABANDONED_LOOK_S
 
     def close(self) -> None:
         """What waits goes on waiting, for whoever Twilio asks next."""
@@ -349,6 +355,35 @@ class Outbound:
             return
         for row in page.calls:
             await contained(self._queue.found(row.call_id), None)
+
+    async def _search(self) -> None:
+        """End the orders of other processes whose jobs are over: who took them is gone, or is just
+        about to do the same, and of two one does.
+
+        What still waits is left to them: whoever is asked for its document has it.
+        """
+        cursor = None
+        try:
+            while not self._closing:
+                page = await self._archive.page(Filters(status="queued"), cursor, PAGE)
+                for row in page.calls:
+                    if row.call_id not in self._queue.here:
+                        await self._end_abandoned(row)
+                cursor = page.cursor
+                if cursor is None:
+                    return
+        except PatchlineFault as fault:
+            log.warning("orders_not_recovered", reason=fault.reason)
+
+    async def _end_abandoned(self, row: CallRow) -> None:
+        waited_s = (datetime.now(UTC) - row.created_at).total_seconds()
+        if waited_s < ABANDONED_LOOK_S:
+            return
+        ending = ending_of(await self._jobs.status(row.call_id), waited_s)
+        queued = await self._queue.found(row.call_id) if ending is not None else None
+        if queued is not None and ending is not None and not queued.taking.locked():
+            log.info("order_abandoned", call_id=row.call_id)
+            await self._queue.end(queued, ending)
 
     async def _look(self, queued: Queued) -> None:
         """What the job, or another process, has made of a call that waits."""

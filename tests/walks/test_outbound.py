@@ -18,6 +18,7 @@ from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Reply, Scenario
 from app.emulators.twilio import DialOutcome, Faults, PickUp
 from app.emulators.twilio_call import EmulatedCall
+from app.runtime import outbound
 from app.runtime.orders import Order
 from app.services.store.archive import Archive
 from app.services.store.changes import NewCall
@@ -437,6 +438,23 @@ async def kept_order(folder: Path, call_id: str, order_: dict[str, Any]) -> None
         )
         archive.writer.append(call_id, 1, Fact("call.created", 0, {**told, "order": order_}))
         await archive.writer.close(5)
+
+
+async def test_an_order_whose_process_has_died_is_ended_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job is over, or never was, and nobody of Twilio's calls us back for it."""
+    monkeypatch.setattr(outbound, "ABANDONED_LOOK_S", 0.05)
+    monkeypatch.setattr(outbound, "LOST_S", 0.0)
+    call_id = f"call_{'8' * 24}"
+    async with placing(tmp_path) as (s, _):
+        await kept_order(tmp_path, call_id, Order(to=TO, from_=FROM).to_json())
+
+        async with asyncio.timeout(60):
+            while (told := await s.get(f"/v1/calls/{call_id}"))["status"] == "queued":  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    assert told["end_reason"] == "dial_failed"
 
 
 @pytest.mark.parametrize("later", [{}, {"busy": {"times": 1, "after_s": 9, "jitter_s": 2}}])
