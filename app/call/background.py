@@ -121,8 +121,9 @@ class Background:
         """What lies ahead of sound alone is not wanted any more."""
         if not self._alone or not self._playout.idle:
             return []
+        lies_ahead = bool(self._name) or self._end > now_ms * BYTES_PER_MS
         self._rewind(now_ms)
-        return [ClearPlayback()]
+        return [ClearPlayback()] if lies_ahead else []
 
     def _rewind(self, now_ms: int) -> None:
         """Everything that was not heard is gone: the sound goes on where it was."""
@@ -162,9 +163,8 @@ class Background:
 
     def beside(self, length_bytes: int, now_ms: int) -> None:
         """Something else is played, of which the ledger knows nothing."""
-        if self._name:
-            self._alone = True
-            self._sent(length_bytes, now_ms)
+        self._alone = True
+        self._sent(length_bytes, now_ms)
 
     def cleared(self, now_ms: int) -> list[Command]:
         """Playback was cleared for the caller's sake: the sound goes on without a pause."""

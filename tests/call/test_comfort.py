@@ -45,6 +45,18 @@ def test_nobody_hears_it_when_the_next_line_speaks() -> None:
     assert machine.wake(3_000) == []
 
 
+def test_words_do_not_wait_for_its_end() -> None:
+    """What is left of it is taken back; else the words would count as heard before they were."""
+    machine = on_the_phone()
+    machine.handle(LOST, 2_000)
+    machine.wake(3_000)
+    machine.handle(e.ModelReady("sess_2"), 3_050)
+    machine.handle(started("R", "resume"), 3_060)
+
+    assert machine.handle(speech(100), 3_100)[0] == c.ClearPlayback()
+    assert c.ClearPlayback() not in machine.handle(speech(100), 3_110)
+
+
 def test_nobody_hears_it_into_their_own_sentence() -> None:
     """The next line hears the caller speak."""
     machine = on_the_phone()
