@@ -66,6 +66,9 @@ A line of code about ... belongs in ...
     a call we placed: who speaks first; machines     `app/call/answering.py`
     putting through, hanging up                      `app/call/transfer.py`,
                                                      `app/call/farewell.py`
+    … to a person who is asked first                 `app/call/warm.py`, `app/call/reaching.py`,
+                                                     `app/runtime/side_calls.py`,
+                                                     `app/http/side_calls.py`
     saying something before doing it                 `app/call/announcement.py`
     what the operator orders, in its turn            `app/call/orders.py`, `app/call/obeying.py`
     how a stream is waited for and left              `app/call/leaving.py`
@@ -90,6 +93,7 @@ A line of code about ... belongs in ...
     what was sent, played and heard, in order        `app/call/timeline.py`
     a call's policies, as plain values               `app/call/plan.py`
     what an operator may write                       `app/agents/document.py`,
+                                                     `app/agents/targets.py`,
                                                      `app/agents/dtmf.py`,
                                                      `app/agents/values.py`,
                                                      `app/agents/sounds.py`

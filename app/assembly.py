@@ -7,11 +7,12 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from app.agents.document import Agent, Target, Voice
+from app.agents.document import Agent, Voice
 from app.agents.dtmf import Dtmf, DtmfPreset
 from app.agents.load import AgentDocument
+from app.agents.targets import Target
 from app.audio.mixing import Sound
-from app.call.plan import CallPlan, DigitsPreset, SoundPlan, ToolPlan
+from app.call.plan import CallPlan, DigitsPreset, SoundPlan, ToolPlan, WarmPlan
 from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
@@ -62,6 +63,11 @@ def plan(
         }
         | built_in,
         targets=tuple(agent.targets),
+        warm={
+            name: WarmPlan(one.ring_timeout_ms, one.on_failure.then, one.on_failure.say)
+            for name, one in agent.targets.items()
+            if one.mode == "warm"
+        },
         presets={name: _preset(preset) for name, preset in agent.dtmf.presets.items()},
         keys_interrupt=agent.interruptible == "any",
         sounds={name: SoundPlan(one.length_bytes, one.loop) for name, one in sounds.items()},
@@ -92,6 +98,7 @@ def session(agent: Agent, tools: Registry, *, calls_back: bool = False) -> Sessi
             *builtin.builtin_schemas(
                 _descriptions(agent.targets),
                 _wanted(agent.dtmf),
+                summarised=any(one.mode == "warm" for one in agent.targets.values()),
                 calls_back=calls_back,
                 holds=agent.hold_audio is not None,
                 reminds=agent.reminders,
@@ -172,5 +179,8 @@ def _destination(target: Target) -> Destination:
         ring_timeout_s=max(5, round(target.ring_timeout_ms / 1000)),
         caller_id=None if target.caller_id == "caller" else target.caller_id,
         say_on_failure=target.on_failure.say,
-        resume=target.on_failure.then == "resume",
+        then=target.on_failure.then,
+        whisper=target.whisper if target.mode == "warm" else None,
+        accept_key=target.accept_key,
+        reject_machines=target.reject_machines,
     )

@@ -27,6 +27,7 @@ from app.http.media import MediaDoor
 from app.http.outbound import Desk
 from app.http.outbound import routes as ordering_routes
 from app.http.picked_up import routes as callee_routes
+from app.http.side_calls import routes as side_call_routes
 from app.http.steps import Calls
 from app.jobs.client import DurableJobs
 from app.jobs.destinations import DestinationPolicy
@@ -53,6 +54,7 @@ from app.runtime.reminders import DUE, Reminders
 from app.runtime.retention import keep_for
 from app.runtime.routing import Routing
 from app.runtime.runner import Runner
+from app.runtime.side_calls import SideCalls
 from app.runtime.signalling import Signalling
 from app.services.no_bus import NoBus
 from app.services.store.archive import Archive
@@ -100,6 +102,9 @@ class _NoCarrier:
     async def call_status(self, call_sid: str) -> str:
         raise CarrierFault("credentials")
 
+    async def place(self, to: str, from_: str, url: str, more: Mapping[str, Any]) -> str:
+        raise CarrierFault("credentials")
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -144,6 +149,7 @@ def switchboard(
             transfer_twiml=lambda target: signalling.transfer_twiml(call, target),
             failure_twiml=scripts.failure,
             kept=call.kept,
+            people=people.of(call, book.dials),
         )
         return Runner(
             plan,
@@ -171,6 +177,7 @@ def switchboard(
         me=instance,
     )
     signalling = Signalling(book, scripts)
+    people = SideCalls(carrier, scripts, spawn)
     durable = DurableJobs(_database(settings, data))
     bus = _bus(settings, instance)
     routing = Routing(
@@ -181,6 +188,7 @@ def switchboard(
         me=instance,
         shared=settings.several_processes,
         resume_s=agent.timeouts.resume / 1000,
+        people=people,
     )
     commanding = Commanding(
         routing, book, archive, bus, signalling=signalling, carrier=carrier, me=instance
@@ -198,7 +206,11 @@ def switchboard(
     )
     built_in = _built_in(agent, settings, dialling, archive, jobs or durable, spawn=spawn)
     custody = Custody(book, archive, carrier, me=instance, version=document.version)
-    book.look_after, book.hand_over = custody.look_after, routing.let_go
+    book.look_after, book.hand_over, book.call_over = (
+        custody.look_after,
+        routing.let_go,
+        people.call_over,
+    )
     key, is_new = _api_key(settings, data)
     signing = _signing(settings)
     front = front_page(
@@ -242,8 +254,7 @@ def switchboard(
     known = Records(book, archive, hangar, forget, put_elsewhere=commanding.put)
     app.include_router(records.routes(known, operator(key)))
     app.include_router(commands.routes(commanding, operator(key)))
-    app.include_router(voice.routes(routing, dialling, TwilioGuard(origin, signing)))
-    app.include_router(callee_routes(dialling, TwilioGuard(origin, signing)))
+    _include_twilio(app, routing, dialling, TwilioGuard(origin, signing))
     _include_ordering(app, dialling, archive, settings, operator(key))
     app.include_router(webhooks.routes(jobs or durable, operator(key)))
     app.include_router(pages.routes(phone, settings.host))
@@ -261,6 +272,13 @@ def _bus(settings: Settings, me: str) -> "NoBus | PostgresBus":
     from app.services.bus import PostgresBus  # noqa: PLC0415
 
     return PostgresBus(lasting(database_url(settings.database_url.get_secret_value())), me)
+
+
+def _include_twilio(app: FastAPI, routing: Routing, dialling: Outbound, guard: TwilioGuard) -> None:
+    """The routes that Twilio asks."""
+    app.include_router(voice.routes(routing, dialling, guard))
+    app.include_router(callee_routes(dialling, guard))
+    app.include_router(side_call_routes(routing, guard))
 
 
 def _include_ordering(

@@ -133,7 +133,9 @@ def _first_two(row: list[str]) -> tuple[str, str]:
 
 def test_every_built_in_tool_is_documented_with_its_arguments() -> None:
     """Their names and arguments are stable: agents' instructions mention them."""
-    schemas = builtin_schemas({"human": ""}, {"pin": ""}, calls_back=True, holds=True, reminds=True)
+    schemas = builtin_schemas(
+        {"human": ""}, {"pin": ""}, calls_back=True, holds=True, summarised=True, reminds=True
+    )
     built = {
         schema["name"]: [
             name if name in schema["parameters"].get("required", []) else f"{name}?"

@@ -16,9 +16,9 @@ from app.agents.dtmf import Dtmf
 from app.agents.forms import FieldName, Form
 from app.agents.part import Part
 from app.agents.sounds import TONES, Ambience, HoldAudio, Use, ambience, hold
+from app.agents.targets import CALLER, TAKE_MESSAGE, Target, check_chains, refuse_overlong
 from app.agents.values import (
     DURATION_SCHEMA,
-    CallerId,
     Destination,
     Handler,
     Language,
@@ -40,12 +40,9 @@ from app.agents.values import (
 )
 from app.call import notices
 from app.call.analysis import NEXT_ACTION, SATISFACTION
-from app.protocol import twiml
 
 HUMAN = "human"
 """The name of the target that ``transfer_to`` is short for."""
-CALLER = "caller"
-"""As a caller id: the caller's own number."""
 GOODBYE = "end_call"
 """The word for ending the call where the name of a target could stand."""
 DEFAULT_VOICE = "marin"
@@ -149,38 +146,6 @@ class PythonTool(Part):
     """What to say while the caller waits; one of several is chosen."""
     hold_audio: Annotated[HoldAudio, or_just("source", HoldAudio)] | None = None
     """What the caller hears until the answer: typing, or a sound file."""
-
-
-class OnFailure(Part):
-    """What happens to the caller when nobody takes the call."""
-
-    say: Text | None = None
-    then: Literal["resume", "end_call"] = "resume"
-    """resume: back to the agent, who knows why."""
-
-    @field_validator("say")
-    @classmethod
-    def _fits(cls, value: str | None) -> str | None:
-        _refuse_overlong(value or "", None)
-        return value
-
-
-class Target(Part):
-    """Somebody the caller can be put through to. The model knows its name, not its number."""
-
-    description: Text
-    """Who this is and when to transfer; the model reads it."""
-    to: Destination
-    """A phone number in E.164, tel:, sip: or client:."""
-    mode: Annotated[Literal["cold"], soon("warm", "queue", "refer")] = "cold"
-    ring_timeout_ms: Annotated[int, between("1s", "10m"), DURATION_SCHEMA] = Field(
-        default=20_000, alias="ring_timeout", json_schema_extra={"default": "20s"}
-    )
-    caller_id: CallerId = CALLER
-    """Whose number the person sees: the caller's, or one of your account's."""
-    hold_audio: Annotated[HoldAudio, or_just("source", HoldAudio)] | None = None
-    """What the caller hears from the announcement until the telephone rings."""
-    on_failure: OnFailure = OnFailure()
 
 
 class Failure(Part):
@@ -306,7 +271,7 @@ class Agent(Part):
     """Whether the agent may promise to call back; null: it may not."""
     analysis: Annotated[Analysis, or_just("model", Analysis)] | None = None
     """What is asked about a call that is over; null: nothing."""
-    reminders: bool = False
+    reminders: bool = Field(default=False, validate_default=True)
     """Whether the agent may note what is to be done after the call, by the tool set_reminder."""
     forms: Annotated[Mapping[FieldName, Form], empty_if_none] = {}
     """What calls are to find out, by name."""
@@ -333,6 +298,24 @@ class Agent(Part):
     def _one_human(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value and HUMAN in info.data.get("transfer_targets", {}):
             refuse('is short for a target named "human", and there is one: remove either')
+        return value
+
+    @field_validator("transfer_targets")
+    @classmethod
+    def _lead_somewhere(cls, value: Mapping[str, Target]) -> Mapping[str, Target]:
+        check_chains(value)
+        return value
+
+    @field_validator("reminders")
+    @classmethod
+    def _messages_noted(cls, value: bool, info: ValidationInfo) -> bool:
+        takes = [
+            name
+            for name, target in info.data.get("transfer_targets", {}).items()
+            if target.on_failure.then == TAKE_MESSAGE
+        ]
+        if takes and not value:
+            refuse(f"must be true: messages for {takes[0]} are noted as reminders")
         return value
 
     @field_validator("form")
@@ -365,7 +348,7 @@ class Agent(Part):
         if info.data["transfer_to"]:
             people[HUMAN] = info.data["transfer_to"], CALLER
         person = people[name] if (name := _failing_to(value, people)) else (None, CALLER)
-        _refuse_overlong(value.say, *person, at="say")
+        refuse_overlong(value.say, *person, at="say")
         return value
 
     @cached_property
@@ -408,15 +391,6 @@ def _failing_to(failure: Failure, targets: Mapping[str, object]) -> str | None:
     if failure.then is None and len(targets) == 1:
         return next(iter(targets))
     return failure.then
-
-
-def _refuse_overlong(say: str, to: str | None, caller_id: str = CALLER, *, at: str = "") -> None:
-    """A live call takes its last document by REST, where Twilio takes no more than so much."""
-    shown = None if caller_id == CALLER else caller_id
-    document = twiml.failure(twiml.Fallback(say, to, ring_timeout_s=600, caller_id=shown))
-    if not twiml.fits_rest(document):
-        excess = len(document) - twiml.REST_LIMIT_CHARS
-        refuse(f"is {excess} characters too long for Twilio to say: shorten it", at=at)
 
 
 def handlers(agent: Agent) -> list[tuple[str, str]]:

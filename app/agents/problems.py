@@ -105,7 +105,7 @@ def _problem(error: Mapping[str, Any], file: str, source: Source) -> Problem:
     if error["type"] == "union_tag_invalid":
         path = (*path, "type")
     if facts.get("at"):
-        path = (*path, facts["at"])
+        path = (*path, *facts["at"].split("."))
     sentence, meant = _worded(error, facts, path)
     return Problem(file, source.line_of(path), written(path), sentence, meant)
 

@@ -161,7 +161,7 @@ def keys(value: object) -> str:
 
 def target_name(value: object) -> str:
     """A name that is no word of ``then:``."""
-    if value in ("resume", "end_call"):
+    if value in ("resume", "end_call", "take_message"):
         refuse("is a word of the language: choose another name")
     return name(value)
 

@@ -45,6 +45,8 @@ class Alarm(Enum):
     """What the operator has the agent say should have been heard by now."""
     CALLEE = auto()
     """Who was called says nothing, or a message to their machine takes its time."""
+    PERSON = auto()
+    """Who is called on the caller's behalf should have taken the call by now."""
     SHIELD = auto()
     """The greeting should be over by now, and the caller be heard."""
     NOISE = auto()

@@ -78,6 +78,8 @@ class Chronicle:
         self._heard_turn: Latency | None = None
         self._held_at_ms: int | None = None
         """Since when the caller is on hold."""
+        self._joining = ""
+        """Whom the caller is being joined with, after they accepted."""
         self._spare_id = ""
         """The session of a spare line."""
         self._playing: dict[str, int] = {}
@@ -158,14 +160,22 @@ class Chronicle:
             case e.ModelLineLost():
                 told = {"close_code": event.code, "reason": event.reason}
                 self._tell(now_ms, "call.model_lost", told)
+            case e.CallerDigit():
+                self._tell(now_ms, "dtmf.received", {"length": 1})
+            case _:
+                self._saw_carrier(now_ms, event)
+
+    def _saw_carrier(self, now_ms: int, event: e.Event | None) -> None:
+        match event:
             case e.TransferRefused():
                 self._tell(now_ms, "transfer.answered", {"outcome": f"refused:{event.reason}"})
             case e.TransferUnclear():
                 self._tell(now_ms, "transfer.answered", {"outcome": f"unclear:{event.reason}"})
             case e.TransferAccepted():
-                self._tell(now_ms, "transfer.answered", {"outcome": "ringing"})
-            case e.CallerDigit():
-                self._tell(now_ms, "dtmf.received", {"length": 1})
+                self._put_through(now_ms)
+            case e.SideCallPlaced():
+                told = {"target": event.target, "leg_sid": event.leg_sid}
+                self._tell(now_ms, "transfer.ringing", told)
             case _:
                 pass
 
@@ -183,10 +193,7 @@ class Chronicle:
 
     def _saw_commands(self, now_ms: int, commands: Sequence[c.Command]) -> None:
         for command in commands:
-            if isinstance(command, c.Transfer):
-                told = {"target": command.target, "mode": "cold"}
-                self._tell(now_ms, "transfer.started", told)
-            elif isinstance(command, c.AppendSilence):
+            if isinstance(command, c.AppendSilence):
                 self._padded_ms += command.length_ms
             elif isinstance(command, c.PlayAudio):
                 self._played_bytes += command.length_bytes
@@ -209,6 +216,31 @@ class Chronicle:
             self._tell(now_ms, "command.ended", asdict(command))
         elif isinstance(command, c.CallerHeld | c.CallerReleased):
             self._saw_hold(now_ms, command)
+        else:
+            self._saw_transfer(now_ms, command)
+
+    def _saw_transfer(self, now_ms: int, command: c.Command) -> None:
+        match command:
+            case c.Transfer():
+                self._joining = ""
+                told = {"target": command.target, "mode": "cold"}
+                self._tell(now_ms, "transfer.started", told)
+            case c.PlaceSideCall():
+                told = {"target": command.target, "mode": "warm"}
+                self._tell(now_ms, "transfer.started", told)
+            case c.Join():
+                self._joining = command.target
+                self._tell(now_ms, "transfer.accepted", {"target": command.target})
+            case c.NotReached():
+                self._tell(now_ms, "transfer.failed", asdict(command))
+            case _:
+                pass
+
+    def _put_through(self, now_ms: int) -> None:
+        if self._joining:
+            self._tell(now_ms, "transfer.connected", {"target": self._joining})
+        else:
+            self._tell(now_ms, "transfer.answered", {"outcome": "ringing"})
 
     def _collected(self, now_ms: int, command: c.DigitsCollected) -> None:
         if command.reason == "no_keypad":

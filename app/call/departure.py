@@ -29,6 +29,10 @@ class Departure:
 
     def leave(self, out: list[c.Command], now_ms: int) -> list[c.Command]:
         """Ask for what takes the call away; nothing happens while ``out`` is empty."""
+        if any(isinstance(one, c.PlaceSideCall) for one in out):
+            return out + self._asks(now_ms)
+        if any(isinstance(one, c.HangUp | c.FailOver) for one in out):
+            out = [*self._nobody_asked("call_ending"), *out]
         if out:
             self._parts.phase = Phase.LEAVING
             self._parts.patience.ends()
@@ -36,6 +40,17 @@ class Departure:
         through = [one for one in out if isinstance(one, c.Transfer)]
         music = [self._parts.hold.putting_through(one.target, now_ms) for one in through]
         return [*out, *chain.from_iterable(music)]
+
+    def _asks(self, now_ms: int) -> list[c.Command]:
+        """Somebody else is asked first: the caller stays, and hears music."""
+        self._parts.side.rings(now_ms)
+        self._parts.patience.ends()
+        return self._parts.hold.asking(self._parts.transfer.target, now_ms)
+
+    def _nobody_asked(self, reason: str) -> list[c.Command]:
+        """A person who is being asked need not answer any more."""
+        dropped = self._parts.side.drop()
+        return [*dropped, c.NotReached(self._parts.transfer.target, reason, "")] if dropped else []
 
     def stream_over(self, _event: e.StreamStopped, now_ms: int) -> list[c.Command]:
         """Twilio's ``stop``."""
@@ -100,6 +115,8 @@ class Departure:
         out = self.give_up()
         if not self._parts.live:
             return out
+        if self._parts.transfer.asking and reason == "model_failed":
+            return out  # They hear music, and a person may yet take the call.
         if self._parts.leaving_message:
             # There is nobody to apologise to, and a machine is put through to nobody.
             return self.leave([*out, *self._parts.farewell.order("voicemail_hangup")], now_ms)
@@ -162,7 +179,8 @@ class Departure:
             self._parts.transcript.cut(part, now_ms)
         self._parts.phase = Phase.OVER
         self._deafen()
-        out = self._orders_over(reason)
+        out = [] if reason == "transferring" else self._nobody_asked(reason)
+        out += self._orders_over(reason)
         self._parts.alarms.clear_all()
         return [*out, c.EndStream(reason)]
 

@@ -264,7 +264,7 @@ class Dialogue:
     def patience_due(self, now_ms: int) -> list[c.Command]:
         """The caller has listened to nothing for long, which may have its reason."""
         parts = self._parts
-        if not parts.patience.over() or not parts.live:
+        if not parts.patience.over() or not parts.live or parts.transfer.asking:
             return []
         if parts.link.state is Link.READY and not parts.responses.owes:
             return []
@@ -372,11 +372,15 @@ class Dialogue:
             return []
         self._parts.phase = Phase.LIVE
         self._parts.leaving.stayed()
+        return self._parts.side.drop() + self.not_through(event.reason, output, now_ms)
+
+    def not_through(self, reason: str, output: str, now_ms: int) -> list[c.Command]:
+        """The caller was put through to nobody: the call goes on, and the model is told."""
         if self._parts.link.state is Link.GONE:
             return self._departure.fail(now_ms)
         held = self._parts.hold.not_through(now_ms) + self._parts.tools.released(now_ms)
         if not self._parts.transfer.tool_call_id:
-            return held + self._order_failed(event.reason, now_ms)
+            return held + self._order_failed(reason, now_ms)
         refused = e.ToolDone(self._parts.transfer.tool_call_id, output, ok=False)
         return held + self.tool_done(refused, now_ms)
 

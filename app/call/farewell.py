@@ -8,12 +8,19 @@ from enum import Enum, auto
 
 from app.call.alarms import Alarms
 from app.call.announcement import Announcement, Spoken
+from app.call.prompts import verbatim
 from app.call.responses import Finished
 from app.protocol.commands import Command, CreateResponse, HangUp
 from app.protocol.events import ToolCalled
 
 GOODBYE = CreateResponse(
     "goodbye", "Say a short, friendly goodbye in the caller's language.", tools=False
+)
+SORRY = CreateResponse(
+    "goodbye",
+    "Tell the caller in one short sentence, in their language, that nobody could be reached, and "
+    "say goodbye.",
+    tools=False,
 )
 INTERRUPTED = "The caller spoke during the goodbye. The call goes on: answer them."
 MOST_TRIES = 3
@@ -47,6 +54,13 @@ class Farewell:
         """Somebody entitled to ends the call: no goodbye is waited for."""
         self.reason = reason
         return self._hang_up()
+
+    def part(self, reason: str, words: str | None, now_ms: int) -> CreateResponse:
+        """The call ends for ``reason`` once these words were heard; None: in the model's own."""
+        self.state = Parting.SAYING
+        self.reason = reason
+        said = CreateResponse(GOODBYE.purpose, verbatim(words), tools=False) if words else SORRY
+        return self._goodbye.ask(said, now_ms)
 
     def finished(self, response: Finished) -> CreateResponse | None:
         """A response ended: the goodbye, if it has yet to be said."""

@@ -2,11 +2,13 @@
 
 The operator's hold lasts until the caller is taken back: the agent hears silence and says nothing
 of its own accord. Another one lasts until the agent speaks, who is asked for a turn that needs
-nothing of the caller's. And whoever is being put through hears music while the carrier is asked.
+nothing of the caller's. And whoever is being put through hears music while the carrier is asked,
+or a person is.
 
     NOBODY ──hold──▶ UNHOLD ──unhold──▶ NOBODY
       ├──hold, with a turn of the agent's──▶ WORDS ──its first sound, unhold──▶ NOBODY
-      └──the carrier is asked──▶ REFUSAL ──not put through──▶ NOBODY
+      ├──the carrier is asked──▶ REFUSAL ──not put through──▶ NOBODY
+      └──a person is asked──▶ PERSON ──not put through──▶ NOBODY
 """
 
 from enum import Enum, auto
@@ -29,6 +31,7 @@ class Until(Enum):
     UNHOLD = auto()
     WORDS = auto()
     REFUSAL = auto()
+    PERSON = auto()
 
 
 class Hold:
@@ -49,7 +52,7 @@ class Hold:
     @property
     def silences(self) -> bool:
         """The agent is to say nothing of its own accord."""
-        return self._until is Until.UNHOLD
+        return self._until in {Until.UNHOLD, Until.PERSON}
 
     def begin(
         self,
@@ -77,9 +80,17 @@ class Hold:
             return []
         return self.begin(Until.REFUSAL, "transfer", now_ms, sound=sound)
 
+    def asking(self, target: str, now_ms: int) -> list[Command]:
+        """A person is called, and the caller waits: for music of the target's, or the usual."""
+        sound = TARGET.format(name=target)
+        if not self._background.has(sound):
+            sound = HOLD
+        return self.begin(Until.PERSON, "transfer", now_ms, sound=sound)
+
     def not_through(self, now_ms: int) -> list[Command]:
         """The caller stays with the agent."""
-        return self.end(now_ms) if self._until is Until.REFUSAL else []
+        waited = self._until in {Until.REFUSAL, Until.PERSON}
+        return self.end(now_ms) if waited else []
 
     def end(self, now_ms: int, *, speaking: bool = False) -> list[Command]:
         """The caller is taken back; nothing happens where they are not on hold."""

@@ -24,6 +24,7 @@ from app.call.obeying import Obeying
 from app.call.parts import Parts, Phase
 from app.call.plan import CallPlan
 from app.call.pulse import Pulse
+from app.call.reaching import Reaching
 from app.call.transcript import Transcript
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -33,7 +34,7 @@ ENDS_OF_WORDS = (e.ResponseDone, e.MarkReturned, e.ToolDone, e.CallerTranscribed
 ENDS_OF_ORDERS = (
     *ENDS_OF_WORDS,
     *(e.SpeechStarted, e.CallerDigit, e.CallerTyped),
-    *(e.TransferAccepted, e.TransferRefused, e.HangUpDone),
+    *(e.TransferAccepted, e.TransferRefused, e.SideCallOver, e.HangUpDone),
 )
 """After these an order of the operator's may be over, and the next one be begun."""
 
@@ -52,6 +53,7 @@ class CallMachine:
         self._dialogue = Dialogue(self._parts, self._connecting, self._departure, self._answering)
         self._keying = Keying(self._parts, self._dialogue)
         self._obeying = Obeying(self._parts, self._departure, self._keying)
+        self._reaching = Reaching(self._parts, self._dialogue, self._departure, self._keying.digit)
         self.passes: Callable[[e.CallerAudio, int], bool] = self._parts.hearing.passes
         """Whether a frame goes to the model as it is; otherwise ``handle`` it."""
         self.take_passed = self._parts.hearing.take_passed
@@ -67,6 +69,7 @@ class CallMachine:
             e.ToolDone: self._dialogue.tool_done,
             **_leaving_handlers(self._dialogue, self._departure),
             **_key_handlers(self._keying),
+            **_side_handlers(self._reaching),
             **_order_handlers(self._obeying),
         }
         for kind in ENDS_OF_ORDERS:
@@ -120,6 +123,7 @@ class CallMachine:
             Alarm.KEYPAD: lambda now: self._keying.due(now) + self._obeying.on(now),
             Alarm.ANNOUNCED: departure.announcement_due,
             Alarm.CALLEE: self._answering.due,
+            Alarm.PERSON: lambda now: self._reaching.due(now) + self._obeying.on(now),
             Alarm.SHIELD: self._connecting.shield_due,
             Alarm.NOISE: dialogue.noise_due,
             Alarm.STOP: dialogue.stop_due,
@@ -238,7 +242,17 @@ def _leaving_handlers(dialogue: Dialogue, departure: Departure) -> dict[type, Ha
 
 
 def _key_handlers(keying: Keying) -> dict[type, Handler]:
-    return {e.MarkReturned: keying.mark_returned, e.CallerDigit: keying.digit}
+    return {e.MarkReturned: keying.mark_returned}
+
+
+def _side_handlers(reaching: Reaching) -> dict[type, Handler]:
+    return {
+        e.CallerDigit: reaching.digit,
+        e.SideCallPlaced: _nothing,
+        e.SideCallAnswered: reaching.answered,
+        e.SideCallAccepted: reaching.accepted,
+        e.SideCallOver: reaching.over,
+    }
 
 
 def _order_handlers(obeying: Obeying) -> dict[type, Handler]:

@@ -76,7 +76,7 @@ class Obeying:
         parts = self._parts
         if parts.leaving_soon:
             return self._refused("call_ending")
-        wanted = parts.transfer.order(order.target, order.announcement, now_ms)
+        wanted = parts.transfer.order(order, now_ms)
         if wanted is None:
             return self._refused("unknown_target")
         parts.farewell.yields()

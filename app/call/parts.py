@@ -31,6 +31,7 @@ from app.call.responses import Responses
 from app.call.toolbook import Toolbook
 from app.call.transcript import Transcript
 from app.call.transfer import Putting, TransferDesk
+from app.call.warm import SideCall
 
 
 class Phase(Enum):
@@ -72,7 +73,8 @@ class Parts:
         self.noise = Noise(self.alarms)
         self.pulse = Pulse(self.alarms)
         self.tools = Toolbook(self.alarms)
-        self.transfer = TransferDesk(self.alarms, plan.targets)
+        self.side = SideCall(self.alarms, plan.warm)
+        self.transfer = TransferDesk(self.alarms, plan.targets, self.side)
         self.farewell = Farewell(self.alarms)
         self.orders = Orders(self.alarms)
         self.leaving = Leaving(self.alarms)

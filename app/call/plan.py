@@ -44,6 +44,18 @@ class DigitsPreset:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmPlan:
+    """A target that is asked first, while the caller hears music."""
+
+    ring_ms: int = 20_000
+    """How long the person's telephone rings."""
+    then: str = "resume"
+    """What happens where they are not reached: resume, take_message, end_call, or a target."""
+    say: str | None = None
+    """What the caller is told then, word for word; None: in the model's own words."""
+
+
+@dataclass(frozen=True, slots=True)
 class SoundPlan:
     """Something that can be heard behind the speech; what it sounds like is not our business."""
 
@@ -78,6 +90,8 @@ class CallPlan:
     tools: Mapping[str, ToolPlan] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
     """Names the model may transfer to."""
+    warm: Mapping[str, WarmPlan] = field(default_factory=dict)
+    """Those of them that are asked first, by name."""
     presets: Mapping[str, DigitsPreset] = field(default_factory=dict)
     """What the caller may be asked to key in, by name."""
     keys_interrupt: bool = True

@@ -158,9 +158,10 @@ def _transfers(report: Report, utc: Utc) -> list[dict[str, object]]:
     return [
         {
             "target": transfer.target,
-            "mode": "cold",
+            "mode": transfer.mode,
             "requested_at": utc(transfer.requested_at_ms),
             "outcome": transfer.outcome,
+            "leg_sid": transfer.leg_sid,
             "talk_s": transfer.talk_s,
         }
         for transfer in report.transfers

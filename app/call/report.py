@@ -61,16 +61,20 @@ class Transferred:
     target: str
     requested_at_ms: int
     outcome: str = "requested"
-    """requested, ringing, refused:…, unclear:… (whether Twilio took it), connected, or why
-    nobody was reached."""
+    """requested, ringing, accepted, joined, refused:…, unclear:… (whether Twilio took it),
+    connected, or why nobody was reached."""
     talk_s: int | None = None
     token_digest: str = ""
     """What the URL of its result is known by."""
+    mode: str = "cold"
+    leg_sid: str | None = None
+    """The CallSid of the call to the person, where they were asked first."""
 
     @property
     def open(self) -> bool:
         """How it ended is not known yet."""
-        return self.outcome in {"requested", "ringing"} or self.outcome.startswith("unclear:")
+        under_way = self.outcome in {"requested", "ringing", "accepted", "joined"}
+        return under_way or self.outcome.startswith("unclear:")
 
 
 @dataclass(slots=True)
@@ -227,6 +231,10 @@ class Report:
             "transfer.started": self._transferring,
             "transfer.dialling": self._transfer_dialling,
             "transfer.answered": self._transfer_answered,
+            "transfer.ringing": self._person_rung,
+            "transfer.accepted": lambda _, __: self._transfer_came_to("accepted"),
+            "transfer.connected": lambda _, __: self._transfer_came_to("joined"),
+            "transfer.failed": lambda _, x: self._transfer_came_to(x["reason"]),
             "transfer.ended": self._transfer_ended,
             "hold.started": self._held,
             "hold.ended": self._released,
@@ -357,7 +365,8 @@ class Report:
             self.holds[-1] = told["ms"]
 
     def _transferring(self, at_ms: int, told: Mapping[str, Any]) -> None:
-        self.transfers.append(Transferred(told["target"], at_ms))
+        mode = told.get("mode", "cold")
+        self.transfers.append(Transferred(told["target"], at_ms, mode=mode))
 
     def _transfer_dialling(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         if self.transfers:
@@ -365,8 +374,20 @@ class Report:
 
     def _transfer_answered(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         """REST's word on the latest transfer; a dial result may have come before it."""
-        if self.transfers and self.transfers[-1].outcome == "requested":
+        if self.transfers and self.transfers[-1].outcome in {"requested", "accepted"}:
             self.transfers[-1].outcome = told["outcome"]
+
+    def _person_rung(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        """The call to the person was placed; they may have been faster than this news."""
+        if self.transfers:
+            self.transfers[-1].leg_sid = told["leg_sid"]
+            if self.transfers[-1].outcome == "requested":
+                self.transfers[-1].outcome = "ringing"
+
+    def _transfer_came_to(self, outcome: str) -> None:
+        """How far the latest transfer has come; once it has ended nothing changes that."""
+        if self.transfers and self.transfers[-1].open:
+            self.transfers[-1].outcome = outcome
 
     def _transfer_ended(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         """What became of the latest transfer."""

@@ -8,8 +8,9 @@ An answer that got lost tells nothing: a stream that then ends was redirected, a
 goes on was not.
 
     NONE ──transfer_call, order──▶ SAYING ──heard──▶ REDIRECTING ──accepted──▶ GONE (Twilio's stop)
-                                                          ├──refused──▶ NONE
-                                                          └──unclear──▶ UNCLEAR ──no stop──▶ NONE
+     ▲                               │                 ▲  ├──refused──▶ NONE
+     │                             heard               │  └──unclear──▶ UNCLEAR ──no stop──▶ NONE
+     └─────────not reached───────── ASKING ──accepted──┘   (``app.call.warm``)
 """
 
 from enum import Enum, auto
@@ -20,8 +21,9 @@ from app.call.alarms import Alarms
 from app.call.announcement import Announcement, Spoken
 from app.call.prompts import verbatim
 from app.call.responses import Finished
-from app.protocol.commands import Command, CreateResponse, Transfer
-from app.protocol.events import ToolCalled
+from app.call.warm import SideCall, shortened
+from app.protocol.commands import Command, CreateResponse, Join, Transfer
+from app.protocol.events import ToolCalled, TransferOrdered
 
 TRANSFER_CALL = "transfer_call"
 ANNOUNCE = CreateResponse(
@@ -37,6 +39,7 @@ class Putting(Enum):
 
     NONE = auto()
     SAYING = auto()
+    ASKING = auto()
     REDIRECTING = auto()
     UNCLEAR = auto()
     GONE = auto()
@@ -45,8 +48,11 @@ class Putting(Enum):
 class TransferDesk:
     """One transfer at a time, to targets the operator named."""
 
-    def __init__(self, alarms: Alarms, targets: tuple[str, ...]) -> None:
+    def __init__(self, alarms: Alarms, targets: tuple[str, ...], side: SideCall) -> None:
         self._targets = targets
+        self._side = side
+        self._summary = ""
+        """What a person who is asked first is told."""
         self._announcement = Announcement(alarms, ANNOUNCE)
         self.tool_call_id = ""
         """Empty where nobody called a tool: the operator wants it."""
@@ -60,40 +66,47 @@ class TransferDesk:
         """From the tool call until REST refuses: the caller does not interrupt."""
         return self.state is not Putting.NONE
 
+    @property
+    def asking(self) -> bool:
+        """A person is asked; the caller hears music and is still on the stream."""
+        return self.state is Putting.ASKING
+
     def begin(self, call: ToolCalled, now_ms: int) -> str | None:
         """The model names a target. The refusal it is told, None when the transfer begins.
 
         A number, an unknown name and a second wish are refused.
         """
-        target = self._named(call.arguments)
+        target, summary = self._wished(call.arguments)
         if self.under_way:
             return _refusal("a transfer is already under way")
         if target is None:
             known = ", ".join(self._targets) or "none"
             return _refusal(f"unknown target; known targets: {known}")
-        self.target = target
+        self.target, self._summary = target, summary
         self.state = Putting.SAYING
         self.tool_call_id = call.tool_call_id
         self._announcement.begin(call.response_id, now_ms)
         return None
 
-    def order(self, target: str, announcement: str, now_ms: int) -> CreateResponse | None:
+    def order(self, order: TransferOrdered, now_ms: int) -> CreateResponse | None:
         """The operator names a target: what the model is asked to say before the caller is put
         through. None where there is no such target; nobody may be under way."""
-        known = self._known(target)
+        known = self._known(order.target)
         if known is None:
             return None
-        self.target = known
+        self.target, self._summary = known, shortened(order.summary)
         self.state = Putting.SAYING
         self.tool_call_id = ""
-        return self._announcement.ask(_announced(announcement), now_ms)
+        return self._announcement.ask(_announced(order.announcement), now_ms)
 
-    def _named(self, arguments: str) -> str | None:
+    def _wished(self, arguments: str) -> tuple[str | None, str]:
+        """The target that the model names, if there is one, and what the person is to know."""
         try:
-            wished = orjson.loads(arguments).get("target")
+            given = orjson.loads(arguments)
+            wished, summary = given.get("target"), given.get("summary") or given.get("reason")
         except (orjson.JSONDecodeError, AttributeError):
-            return None
-        return self._known(wished) if isinstance(wished, str) else None
+            return None, ""
+        return self._known(wished) if isinstance(wished, str) else None, shortened(summary)
 
     def _known(self, wished: str) -> str | None:
         """The operator's spelling of the target named; speech models are careless with case."""
@@ -120,9 +133,26 @@ class TransferDesk:
         self._announcement.end()
 
     def _redirect(self) -> list[Command]:
-        self.state = Putting.REDIRECTING
         self._announcement.end()
-        return [Transfer(self.target)]
+        return self.instead(self.target)
+
+    def instead(self, target: str) -> list[Command]:
+        """The caller, who has heard that they are put through, goes to ``target``."""
+        self.target = target
+        if self._side.asks(target):
+            self.state = Putting.ASKING
+            return [self._side.place(target, self._summary)]
+        self.state = Putting.REDIRECTING
+        return [Transfer(target)]
+
+    def join(self) -> Command:
+        """The person who was asked waits for the caller."""
+        self.state = Putting.REDIRECTING
+        return Join(self.target, self._side.join())
+
+    def stays(self) -> None:
+        """The person who was asked was not reached, and the caller never left."""
+        self.state = Putting.NONE
 
     def accepted(self) -> bool:
         """Twilio will end the stream. False if nobody asked it to."""

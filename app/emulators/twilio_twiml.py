@@ -150,7 +150,11 @@ def _against_the_tables(element: ElementTree.Element) -> Iterator[Violation]:
 
 def _relative_urls(root: ElementTree.Element) -> Iterator[Violation]:
     for element in root.iter():
-        urls = [element.attrib[name] for name in _URL_ATTRIBUTES & element.attrib.keys()]
+        urls = [
+            element.attrib[name]
+            for name in _URL_ATTRIBUTES & element.attrib.keys()
+            if element.attrib[name] or name != "waitUrl"  # Empty, it stands for silence.
+        ]
         if element.tag == "Redirect":
             urls.append(words_of(element))
         for url in urls:

@@ -45,6 +45,8 @@ class TransferCommand(_Command):
     """A name from the agent document; never a number."""
     announcement: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     """What the caller is told before, word for word; absent: in the agent's own words."""
+    summary: Annotated[str, Field(min_length=1, max_length=300)] | None = None
+    """What a person who is asked first, with ``mode: warm``, is told the call is about."""
 
 
 class SayCommand(_Command):

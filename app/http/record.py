@@ -208,10 +208,12 @@ class Transfer(_Part):
     """One attempt to put the caller through."""
 
     target: str
-    mode: Literal["cold"]
+    mode: Literal["cold", "warm"]
     requested_at: str
     outcome: str
-    """requested, ringing, connected, or why it failed."""
+    """requested, ringing, accepted, joined, connected, or why it failed."""
+    leg_sid: str | None
+    """The CallSid of the call to the person, where they are asked first."""
     talk_s: int | None
 
 

@@ -175,6 +175,45 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceSideCall:
+    """Call a target of the document beside the caller's call, who hears music meanwhile.
+
+    Answered by SideCallPlaced or SideCallOver, and then by what becomes of it.
+    """
+
+    target: str
+    attempt: int
+    """Counts those of the stream, from 1."""
+    summary: str
+    """What the person is told before they take the call; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropSideCall:
+    """Nobody wants the call to the person any more, whatever has become of it."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Redirect the call into the room where the person waits; answered like Transfer."""
+
+    target: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotReached:
+    """A person was not reached: for the record, nothing is done."""
+
+    target: str
+    reason: str
+    then: str
+    """What follows, in the document's words; empty where nothing does."""
+
+
+@dataclass(frozen=True, slots=True)
 class FailOver:
     """Redirect the call to the failure treatment: a sentence, then a person or a goodbye."""
 
@@ -267,6 +306,10 @@ Effect = (
     | SwitchModel
     | RunTool
     | Transfer
+    | PlaceSideCall
+    | DropSideCall
+    | Join
+    | NotReached
     | FailOver
     | HangUp
     | VerifyCall

@@ -305,6 +305,40 @@ class TransferUnclear:
 
 
 @dataclass(frozen=True, slots=True)
+class SideCallPlaced:
+    """Twilio took the order for the call to the person; it rings, or will."""
+
+    attempt: int
+    """Of the stream, as in the command; an event about another one changes nothing."""
+    target: str
+    leg_sid: str
+    """The CallSid of the person's call."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideCallAnswered:
+    """Somebody or something picked up, and is being told what it is about."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SideCallAccepted:
+    """A person pressed the key, and waits in the room."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SideCallOver:
+    """The call to the person came to nothing; it is over, or is seen to."""
+
+    attempt: int
+    reason: str
+    """no_answer, busy, declined, not_accepted, machine, failed, canceled, or why REST refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class FailoverDone:
     """The failure treatment was asked for by REST."""
 
@@ -342,6 +376,8 @@ class TransferOrdered:
     """What the caller is told before, word for word; empty: in the model's own words."""
     after: str = ""
     """The order that must have been carried out before; empty: in its turn."""
+    summary: str = ""
+    """What the person is told before they take the call; empty: that somebody waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,6 +471,10 @@ Event = (
     | TransferAccepted
     | TransferRefused
     | TransferUnclear
+    | SideCallPlaced
+    | SideCallAnswered
+    | SideCallAccepted
+    | SideCallOver
     | FailoverDone
     | HangUpDone
     | HangUpOrdered

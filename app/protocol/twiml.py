@@ -29,6 +29,7 @@ _builders: Any = voice_response
 
 Noun = Literal["number", "sip", "client"]
 
+_SPOKEN_KEYS = {"*": "star", "#": "pound"}
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}")
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.() ")
 _SIP = re.compile(r"sips?:[^\s@]+@[^\s@]+")
@@ -130,6 +131,43 @@ def dial(
         caller_id=caller_id,
     )
     _add_noun(verb, to)
+    response.append(verb)
+    return str(response)
+
+
+def whisper(*, say: str, key: str, action_url: str) -> str:
+    """Tell a person what a call is about, twice; ``key`` takes it (``join``).
+
+    Any key is told to ``action_url`` as ``Digits``. A mailbox presses none and is hung up on.
+    """
+    response = _builders.VoiceResponse()
+    for _ in range(2):
+        keys = _builders.Gather(
+            input="dtmf",
+            num_digits=1,
+            finish_on_key="",  # Twilio's own, #, may be the key.
+            timeout=8,
+            action=_absolute(action_url),
+            method="POST",
+        )
+        keys.say(_text(say))
+        keys.say(f"Press {_SPOKEN_KEYS.get(key, key)} to take the call.")
+        response.append(keys)
+    response.hangup()
+    return str(response)
+
+
+def join(room: str, *, action_url: str | None = None) -> str:
+    """Wait in a room, in silence, for whoever else is sent there; who leaves ends it for both.
+
+    Twilio reports how it went to ``action_url``, if there is one.
+    """
+    response = _builders.VoiceResponse()
+    action = {} if action_url is None else {"action": _absolute(action_url), "method": "POST"}
+    verb = _builders.Dial(**action)
+    verb.conference(
+        room, beep="false", start_conference_on_enter=True, end_conference_on_exit=True, wait_url=""
+    )
     response.append(verb)
     return str(response)
 

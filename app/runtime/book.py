@@ -82,6 +82,8 @@ class Book:
         """Ask the carrier what became of a call whose stream is gone, and see to it."""
         self.hand_over: SeeTo = self._give_up
         """Leave a call to the other processes behind our address."""
+        self.call_over: Callable[[LiveCall], None] = lambda _call: None
+        """Told of every call that has ended."""
         self._make_runner = make_runner
         self._store = store
         self.spawn = spawn
@@ -355,6 +357,7 @@ class Book:
         if call.report.ending is not None or call.given_away:
             return
         call.cut_off = False
+        self.call_over(call)
         reason = call.ends_as or reason if reason == "caller_hangup" else reason
         call.tell(call.now_ms(), "call.ended", {"reason": reason})
         self._calls.pop(call.facts.call_sid, None)

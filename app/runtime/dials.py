@@ -40,11 +40,14 @@ class Dials:
     def __len__(self) -> int:
         return len(self._open)
 
-    def draw(self, call: LiveCall, target: str) -> Dial:
-        """The call is being put through to ``target``; a transfer before that one is over."""
+    def draw(self, call: LiveCall, target: str, room: str = "") -> Dial:
+        """The call is being put through to ``target``; a transfer before that one is over.
+
+        ``room``: where the person waits, if they do.
+        """
         self.forget(call)
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        call.dial = Dial(target, token, digest_of(token))
+        call.dial = Dial(target, token, digest_of(token), room)
         self._open[call.dial.digest] = call
         told = {"target": target, "token_digest": call.dial.digest}
         call.tell(call.now_ms(), "transfer.dialling", told)

@@ -14,22 +14,33 @@ import structlog
 
 from app.call.keypad import KEPT
 from app.errors import CarrierFault
-from app.protocol.commands import FailOver, HangUp, KeepDigits, RunTool, Transfer, VerifyCall
+from app.protocol.commands import (
+    DropSideCall,
+    FailOver,
+    HangUp,
+    Join,
+    KeepDigits,
+    PlaceSideCall,
+    RunTool,
+    Transfer,
+    VerifyCall,
+)
 from app.protocol.events import (
     CallEnded,
     CallStillUp,
     Event,
     FailoverDone,
     HangUpDone,
+    SideCallOver,
     ToolDone,
     TransferAccepted,
     TransferRefused,
     TransferUnclear,
 )
-from app.runtime.ports import Carrier, ToolRunner
+from app.runtime.ports import Carrier, Feed, People, ToolRunner
 from app.tools.builtin import RESERVED_NAMES
 
-Beside = RunTool | Transfer | FailOver | HangUp | VerifyCall
+Beside = RunTool | Transfer | PlaceSideCall | Join | FailOver | HangUp | VerifyCall
 """Effects that run beside the audio."""
 ABANDONED = (RunTool, VerifyCall)
 """Effects that end with the stream; the others are finished."""
@@ -57,18 +68,31 @@ class Effects:
         transfer_twiml: Callable[[str], str],
         failure_twiml: Callable[[], str],
         kept: dict[str, str] | None = None,
+        people: People | None = None,
     ) -> None:
-        """``kept``: what the caller keyed in for tools alone, in this call, by its name."""
+        """``kept``: what the caller keyed in for tools alone, in this call, by its name.
+        ``people``: who is asked first; None: nobody can be."""
         self._call_sid = call_sid
         self._carrier = carrier
         self._run_tool = run_tool
         self._transfer_twiml = transfer_twiml
         self._failure_twiml = failure_twiml
         self._kept = {} if kept is None else kept
+        self._people = people
 
     def keep(self, command: KeepDigits) -> None:
         """Tools are given these digits where their name stands, from now on."""
         self._kept[command.name] = command.secret
+
+    def ask(self, wish: PlaceSideCall, feed: Feed) -> None:
+        """A person is to be called, by ``perform``; until then they can be dropped."""
+        if self._people is not None:
+            self._people.asked(wish, feed)
+
+    def drop(self, command: DropSideCall) -> None:
+        """The person is not wanted from this moment on; their telephone stops by and by."""
+        if self._people is not None:
+            self._people.drop(command.attempt)
 
     def _filled(self, run: RunTool) -> RunTool | None:
         """With the digits in place of their names; None where they are not known any more.
@@ -92,6 +116,11 @@ class Effects:
                 return await self._guarded(self._run_tool(run), lambda r: _failed(effect, r))
             case Transfer(target=target):
                 return await self._guarded(self._transfer(target), TransferRefused)
+            case PlaceSideCall():
+                asked = self._asked(effect)
+                return await self._guarded(asked, lambda r: SideCallOver(effect.attempt, r))
+            case Join():
+                return await self._guarded(self._joined(effect), TransferRefused)
             case FailOver():
                 return await self._guarded(self._fail_over(), lambda _: FailoverDone(False))
             case HangUp():
@@ -111,9 +140,22 @@ class Effects:
             log.exception("effect_failed", call_sid=self._call_sid)
             return otherwise("internal_error")
 
+    async def _asked(self, wish: PlaceSideCall) -> Event:
+        if self._people is None:
+            raise CarrierFault("not_configured")
+        return await self._people.place(wish)
+
+    async def _joined(self, wish: Join) -> Event:
+        if self._people is None:
+            raise CarrierFault("not_configured")
+        return await self._redirected(self._people.join_twiml(wish.target, wish.attempt))
+
     async def _transfer(self, target: str) -> Event:
+        return await self._redirected(self._transfer_twiml(target))
+
+    async def _redirected(self, document: str) -> Event:
         try:
-            await self._carrier.redirect(self._call_sid, self._transfer_twiml(target))
+            await self._carrier.redirect(self._call_sid, document)
         except CarrierFault as exc:
             if not exc.unclear:
                 raise

@@ -48,6 +48,8 @@ class Dial:
     drew it."""
     digest: str
     """What the token is known by."""
+    room: str = ""
+    """Where a person waits who was asked first; empty: the target is rung."""
 
 
 @dataclass(slots=True)
@@ -117,6 +119,12 @@ class LiveCall:
         """A model line is parked for the caller, whose stream has not come yet."""
         runner = self.runner
         return runner is not None and runner.reason is None and not runner.has_stream
+
+    @property
+    def line_number(self) -> str:
+        """Our end of the call."""
+        outbound = self.facts.direction.startswith("outbound")
+        return self.facts.from_number if outbound else self.facts.to_number
 
     @property
     def has_keys(self) -> bool:

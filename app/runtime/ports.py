@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from app.call.facts import Fact
-from app.protocol.commands import RunTool, ToCaller, ToModel
+from app.protocol.commands import PlaceSideCall, RunTool, ToCaller, ToModel
 from app.protocol.events import Event, ToolDone
 from app.services.store.changes import NewCall
 
@@ -73,6 +73,26 @@ class Carrier(Protocol):
 
     async def call_status(self, call_sid: str) -> str:
         """Twilio's word for the state the call is in."""
+
+    async def place(self, to: str, from_: str, url: str, more: Mapping[str, Any]) -> str:
+        """Call somebody, who gets the document at ``url``; their CallSid."""
+
+
+class People(Protocol):
+    """Those whom one call may ask whether they take it."""
+
+    def asked(self, wish: PlaceSideCall, feed: Feed) -> None:
+        """One is to be called, and may be dropped from now on; ``feed`` is told what becomes of
+        it. Never blocks, never raises."""
+
+    async def place(self, wish: PlaceSideCall) -> Event:
+        """Call them, after ``asked``: that it rings, or why not."""
+
+    def drop(self, attempt: int) -> None:
+        """This one is not wanted any more, as of now. Never blocks, never raises."""
+
+    def join_twiml(self, target: str, attempt: int) -> str:
+        """The document that brings the caller to who waits. Raises ``KeyError``."""
 
 
 class FactStore(Protocol):

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import orjson
 
 from app.call.machine import CallMachine
-from app.call.plan import CallPlan, DigitsPreset, Memory, SoundPlan, ToolPlan
+from app.call.plan import CallPlan, DigitsPreset, Memory, SoundPlan, ToolPlan, WarmPlan
 from app.protocol.commands import Command
 from app.protocol.events import CallerAudio, Event, MarkReturned, SpeechAudio, SpeechText, Usage
 from app.protocol.units import FRAME_BYTES, FRAME_MS
@@ -80,6 +80,8 @@ def _made(plan: dict[str, Any]) -> CallPlan:
     plan["presets"] = {name: DigitsPreset(**preset) for name, preset in presets.items()}
     sounds = plan.get("sounds", {})
     plan["sounds"] = {name: SoundPlan(**sound) for name, sound in sounds.items()}
+    warm = plan.get("warm", {})
+    plan["warm"] = {name: WarmPlan(**one) for name, one in warm.items()}
     plan["known"] = tuple(plan.get("known", ()))
     plan["memories"] = tuple(Memory(**memory) for memory in plan["memories"])
     return CallPlan(**plan)

@@ -23,6 +23,7 @@ from app.runtime.effects import contained
 from app.runtime.invitations import TOKEN_S, digest_of, drawn_ms_of
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.ports import CallerLine, Feed
+from app.runtime.side_calls import News, SideCalls
 from app.runtime.signalling import Signalling
 from app.services.store.archive import UNREACHABLE, Archive
 from app.services.store.calls import CallRow
@@ -67,8 +68,10 @@ class Routing:
         me: str,
         shared: bool,
         resume_s: float = 0,
+        people: SideCalls | None = None,
     ) -> None:
-        """``resume_s``: within that time a call that was broken off is continued by the next.
+        """``people``: whom callers' machines ask; None: nobody.
+        ``resume_s``: within that time a call that was broken off is continued by the next.
         ``shared``: other processes answer under the same address."""
         self._signalling = signalling
         self._book = book
@@ -79,6 +82,7 @@ class Routing:
         self._resume_s = resume_s
         self._undecided: dict[str, asyncio.Event] = {}
         """New calls that were asked for and are not here yet."""
+        self._people = people
 
     async def admit(self, facts: CallFacts, sent_before: int = 0) -> str:
         """The TwiML for an incoming call."""
@@ -155,6 +159,14 @@ class Routing:
         if theirs is not None:
             return bool(theirs["known"])
         return self._signalling.picked_up(call_sid, PickedUp(who, records), word)
+
+    async def side_call(self, call_sid: str, news: News) -> str:
+        """What Twilio tells of the call to a person, who is asked for the caller ``call_sid``."""
+        args = {"call_sid": call_sid, **asdict(news)}
+        theirs = await self._elsewhere(call_sid, "side_call", args, claims=False)
+        if theirs is not None:
+            return str(theirs["twiml"])
+        return self._people.told(news) if self._people else self._signalling.failure()
 
     def failure(self) -> str:
         """The failure treatment, for a request that cannot be answered better."""
@@ -325,6 +337,9 @@ class Routing:
             case "call_over":
                 await self.call_over(**args)
                 return {}
+            case "side_call":
+                news = News(**{name: args[name] for name in ("what", "token", "leg_sid", "said")})
+                return {"twiml": await self.side_call(args["call_sid"], news)}
             case "picked_up":
                 return {"known": await self.picked_up(**args)}
             case _:

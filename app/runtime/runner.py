@@ -124,6 +124,10 @@ class Runner:
             c.SwitchModel: self._switch_model,
             c.RunTool: self._perform,
             c.Transfer: self._perform,
+            c.PlaceSideCall: self._ask_person,
+            c.DropSideCall: effects.drop,
+            c.Join: self._perform,
+            c.NotReached: _nowhere,
             c.FailOver: self._perform,
             c.HangUp: self._perform,
             c.VerifyCall: self._perform,
@@ -371,6 +375,10 @@ class Runner:
         owned = self._abandoned if isinstance(effect, ABANDONED) else self._finishing
         owned.add(task)
         task.add_done_callback(owned.discard)
+
+    def _ask_person(self, wish: c.PlaceSideCall) -> None:
+        self._effects.ask(wish, self.feed)
+        self._perform(wish)
 
     async def _performed(self, effect: Beside) -> None:
         self.feed(await self._effects.perform(effect))

@@ -17,6 +17,11 @@ from app.runtime.live_call import Dial
 
 MEDIA_PATH = "/media-stream"
 INCOMING_PATH = "/incoming-call"
+SUMMARY = "{{summary.short}}"
+"""In a whisper: what the agent says the call is about."""
+SOMEBODY_WAITS = "A caller is waiting for you."
+NOT_WANTED = "The caller has left. Goodbye."
+"""To a person who takes a call that is no longer there."""
 PROXY_LEARNS_S = 1
 """A health check a second is usual; ``deploy/haproxy.cfg`` has two."""
 
@@ -30,8 +35,19 @@ class Destination:
     caller_id: str | None = None
     """None: the person sees the caller's number."""
     say_on_failure: str | None = None
-    resume: bool = True
-    """False: the call ends when nobody answers."""
+    then: str = "resume"
+    """When nobody answers: resume, take_message, end_call, or another target."""
+    whisper: str | None = None
+    """What a person who is asked first is told; None: they are not asked, but rung."""
+    accept_key: str = "1"
+    """With which they take the call."""
+    reject_machines: bool = True
+
+    @property
+    def address(self) -> str:
+        """``to`` as the REST API takes it."""
+        noun, text = twiml.destination_noun(self.to)
+        return f"client:{text}" if noun == "client" else text
 
 
 class Scripts:
@@ -71,13 +87,34 @@ class Scripts:
     def transfer(self, dial: Dial, say: str | None = None) -> str:
         """Put the caller through to a target of the document. Raises ``KeyError``."""
         destination = self.destinations[dial.target]
+        action_url = f"{self._origin}/twilio/dial-result/{dial.token}{self._query}"
+        if dial.room:
+            return twiml.join(dial.room, action_url=action_url)
         return twiml.dial(
             to=destination.to,
-            action_url=f"{self._origin}/twilio/dial-result/{dial.token}{self._query}",
+            action_url=action_url,
             timeout_s=destination.ring_timeout_s,
             caller_id=destination.caller_id,
             say=say,
         )
+
+    def side_call_url(self, token: str, call_sid: str, what: str = "") -> str:
+        """Where Twilio tells of the call to a person, who is asked for the caller ``call_sid``.
+
+        ``what`` is told: ``key``, ``status`` or ``machine``; empty: that they picked up.
+        """
+        path = f"/twilio/side-call/{token}{what and '/'}{what}"
+        return f"{self._origin}{path}?{self._at}for={call_sid}"
+
+    def whisper(self, target: str, summary: str, action_url: str) -> str:
+        """What the person hears before they take the call."""
+        destination = self.destinations[target]
+        words = (destination.whisper or SUMMARY).replace(SUMMARY, summary or SOMEBODY_WAITS)
+        return twiml.whisper(say=words, key=destination.accept_key, action_url=action_url)
+
+    def room(self, name: str) -> str:
+        """Where the person waits for the caller."""
+        return twiml.join(name)
 
     def failure(self) -> str:
         """A sentence, then a person or a goodbye."""

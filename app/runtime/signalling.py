@@ -9,6 +9,7 @@ import asyncio
 
 import structlog
 
+from app.call.warm import END_CALL, MESSAGE, TAKE_MESSAGE
 from app.protocol.events import CallEnded, CallerLineLost, PickedUp, StreamReportedOver
 from app.runtime.book import INTERRUPTED, Book
 from app.runtime.continuing import Earlier
@@ -208,7 +209,7 @@ class Signalling:
             there = not (connected or call_over)
             late = self.failure() if there else self._scripts.hang_up()
             return dials.answer(dial_token, call_sid) or late
-        target = call.dial.target
+        dial = call.dial
         self._book.returned(call)
         if connected:
             call.transfer_ended("connected", talk_s)
@@ -218,7 +219,7 @@ class Signalling:
             status = "not-connected" if status in _ANSWERED else status
             call.transfer_ended(status)
             call.gone = call.gone or call_over
-            twiml = self._nobody_reached(call, target, status)
+            twiml = self._nobody_reached(call, dial, status)
         return dials.answered(dial_token, call_sid, twiml)
 
     def _correct(self, dial_token: str, call_sid: str, talk_s: int | None) -> None:
@@ -228,19 +229,32 @@ class Signalling:
             call.transfer_ended("connected", talk_s)
             self._book.corrected(call, "transferred")
 
-    def _nobody_reached(self, call: LiveCall, target: str, status: str) -> str:
+    def _nobody_reached(self, call: LiveCall, dial: Dial, status: str) -> str:
         """The caller was not put through: what becomes of them, in TwiML."""
-        destination = self._scripts.destinations[target]
+        destination = self._scripts.destinations[dial.target]
+        then = destination.then
         if call.gone:
             self._book.end(call, "caller_hangup")
             return self._scripts.hang_up()
-        if not destination.resume:
+        if then == END_CALL and not dial.room:
             self._book.end(call, "transfer_failed")
             return self._scripts.hang_up(destination.say_on_failure)
-        why = f"putting them through to {target} failed ({status})"
+        if then in self._scripts.destinations and not dial.room:
+            return self._put_through_to(call, then, destination.say_on_failure)
+        why = f"putting them through to {dial.target} failed ({status})"
         if destination.say_on_failure:
             why += f'. Tell them exactly this: "{destination.say_on_failure}"'
+        if then == TAKE_MESSAGE:
+            why += f". {MESSAGE}"
         return self._book.invite(call, returning=why)
+
+    def _put_through_to(self, call: LiveCall, target: str, say: str | None) -> str:
+        """Another target takes the place of one that was not reached."""
+        call.tell(call.now_ms(), "transfer.started", {"target": target, "mode": "cold"})
+        twiml = self.transfer_twiml(call, target, say)
+        call.tell(call.now_ms(), "transfer.answered", {"outcome": "ringing"})
+        self._book.put_through(call)
+        return twiml
 
     def picked_up(self, call_sid: str, who: PickedUp, twilios_word: str) -> bool:
         """Who picked up a call that we placed. Idempotent; False where the call is not here."""

@@ -21,11 +21,20 @@ RESERVED_NAMES = frozenset(
 
 _REASON = {"type": "string", "description": "Why, in a few words; the caller does not hear it."}
 
+_SUMMARY = {
+    "type": "string",
+    "description": (
+        "One sentence for the person: who is calling and what about. They hear it before they "
+        "take the call."
+    ),
+}
+
 
 def builtin_schemas(
     targets: Mapping[str, str],
     presets: Mapping[str, str] | None = None,
     *,
+    summarised: bool = False,
     calls_back: bool = False,
     holds: bool = False,
     reminds: bool = False,
@@ -34,12 +43,13 @@ def builtin_schemas(
 
     ``targets`` maps names to descriptions, which tell the model when to choose them and may
     be empty. ``presets`` are what the caller can be asked to key in, by name, with what the model
-    has to know of them: without any there is no collect_dtmf. ``calls_back``: the operator allows
-    call-backs.
+    has to know of them: without any there is no collect_dtmf. ``summarised``: somebody is asked
+    before the caller is put through, and told what it is about. ``calls_back``: the operator
+    allows call-backs.
     """
     offered = [_end_call()]
     if targets:
-        offered.append(_transfer_call(targets))
+        offered.append(_transfer_call(targets, summarised=summarised))
     if presets:
         offered.append(_collect_dtmf(presets))
     if calls_back:
@@ -170,7 +180,7 @@ def _schedule_callback() -> dict[str, Any]:
     }
 
 
-def _transfer_call(targets: Mapping[str, str]) -> dict[str, Any]:
+def _transfer_call(targets: Mapping[str, str], *, summarised: bool) -> dict[str, Any]:
     known = [f"{name}: {text}" if text else name for name, text in targets.items()]
     return {
         "type": "function",
@@ -188,6 +198,7 @@ def _transfer_call(targets: Mapping[str, str]) -> dict[str, Any]:
                     "description": "\n".join(known),
                 },
                 "reason": _REASON,
+                **({"summary": _SUMMARY} if summarised else {}),
             },
             "required": ["target"],
             "additionalProperties": False,

@@ -392,11 +392,11 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
             "instructions: x\ntransfer_targets:\n  desk: {description: y, to: 33612345678}\n",
             '3 transfer_targets.desk.to: must be text: write it in quotes, "+33612345678"',
         ),
-        (DESK + ", mode: warm}\n", '3 transfer_targets.desk.mode: "warm" is not available yet'),
+        (DESK + ", mode: queue}\n", '3 transfer_targets.desk.mode: "queue" is not available yet'),
         (DESK + ", mode: refer}\n", '3 transfer_targets.desk.mode: "refer" is not available yet'),
         (
             DESK + ", mode: cool}\n",
-            '3 transfer_targets.desk.mode: must be "cold" (did you mean "cold"?)',
+            '3 transfer_targets.desk.mode: must be "cold" or "warm" (did you mean "cold"?)',
         ),
         (DESK + ", ring_timeout: 20}\n", f"3 transfer_targets.desk.ring_timeout: {DURATION}"),
         (
@@ -406,10 +406,45 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
         (DESK + ", caller_id: Contoso}\n", f"3 transfer_targets.desk.caller_id: {NUMBER}"),
         (
             DESK + ", on_failure: {then: resum}}\n",
-            '3 transfer_targets.desk.on_failure.then: must be "resume" or "end_call"'
+            '3 transfer_targets.desk.on_failure.then: unknown target "resum"'
             ' (did you mean "resume"?)',
         ),
-        (DESK + ", whisper: y}\n", "3 transfer_targets.desk.whisper: is not available yet"),
+        (
+            DESK + ", whisper: y}\n",
+            "3 transfer_targets.desk.whisper: has no effect: add mode: warm",
+        ),
+        (
+            DESK + ", mode: warm, whisper: 'For {{caller.name}}'}\n",
+            '3 transfer_targets.desk.whisper: unknown template "{{caller.name}}": a whisper knows '
+            "{{summary.short}}",
+        ),
+        (
+            DESK + ", mode: warm, accept_key: A}\n",
+            "3 transfer_targets.desk.accept_key: is a key that most telephones lack: choose 0 to "
+            "9, * or #",
+        ),
+        (
+            DESK + ", on_failure: {then: desk}}\n",
+            "3 transfer_targets.desk.on_failure.then: goes in a circle: desk to desk",
+        ),
+        (
+            DESK + ", on_failure: {then: take_message}}\nreminders: false\n",
+            "4 reminders: must be true: messages for desk are noted as reminders",
+        ),
+        (
+            DESK
+            + ", on_failure: {then: boss}}\n"
+            + '  boss: {description: y, to: "+33612345678", mode: warm}\n',
+            "3 transfer_targets.desk.on_failure.then: must not be a warm target: the caller has "
+            "left the agent by then",
+        ),
+        (
+            DESK
+            + ", mode: warm, on_failure: {then: boss, say: Sorry.}}\n"
+            + '  boss: {description: y, to: "+33612345678"}\n',
+            "3 transfer_targets.desk.on_failure.say: is not said: the caller hears music until the "
+            "next one",
+        ),
         (
             "instructions: x\ntransfer_targets:\n"
             '  end_call: {description: y, to: "+33612345678"}\n',
@@ -441,7 +476,7 @@ voice: marin
 transfer_targets:
   desk:
     to: "0612"
-    mode: warm
+    mode: refer
 tools:
   find: {type: python}
 modle: y

@@ -299,6 +299,7 @@ async def test_the_order_of_the_last_webhooks_does_not_matter(tmp_path: Path) ->
             "mode": "cold",
             "requested_at": "",
             "outcome": "connected",
+            "leg_sid": None,
             "talk_s": 7,
         }
 
