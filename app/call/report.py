@@ -247,11 +247,16 @@ class Report:
 
     def learn(self, fact: Fact) -> None:
         """One more fact, the next in order. Of one whose data no database took there is only the
-        place."""
+        place; one that a later version tells otherwise than this one is passed over, too, and
+        is a warning: the rest of the story is worth more than none."""
         self.seq += 1
         fold = self._folds.get(fact.type)
-        if fold is not None and (fact.type == "call.custom_data" or "unwritable" not in fact.data):
-            fold(fact.at_ms, fact.data)
+        try:
+            kept = fact.type == "call.custom_data" or "unwritable" not in fact.data
+            if fold is not None and kept:
+                fold(fact.at_ms, fact.data)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            self._warn("unreadable_fact")
 
     def _created(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         known = {name: told[name] for name in Party.__slots__ if name in told}

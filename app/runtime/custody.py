@@ -7,9 +7,16 @@ on the line is brought back to the agent; of every other call the record is clos
 """
 
 import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
+from app.call.facts import Fact
+from app.call.plan import Memory
+from app.call.record import record
+from app.call.report import Report
 from app.errors import CarrierFault
 from app.protocol.twilio_webhooks import FINAL_STATUSES
 from app.runtime.book import LEASE_S, MOST_RESUMES, Book
@@ -19,6 +26,8 @@ from app.runtime.effects import contained
 from app.runtime.live_call import LiveCall
 from app.runtime.ports import Carrier
 from app.services.store.archive import Archive
+from app.services.store.calls import CallRow, StoredFact
+from app.services.store.instants import utc_of
 
 VOICE = "voice"
 """What processes that answer calls are to each other."""
@@ -68,19 +77,45 @@ class Custody:
         if not self._in_touch():
             return
         for row in await self._archive.leases.stale(LEASE_S):
-            if self._book.here(row.call_id) is not None:
-                continue
-            claimed = await self._archive.leases.claim(
-                row.call_id, self._me, most_resumes=MOST_RESUMES + 1, seen_resumes=row.resume_count
-            )
-            if claimed is not None:
-                told = await self._archive.all_facts(row.call_id)
-                before = await recalled(self._archive, claimed.resumed_from)
-                call = self._book.take_over(claimed, told, before)
-                self._book.spawn(contained(self.look_after(call), None), f"lost-{call.call_id}")
-            elif row.resume_count > MOST_RESUMES:
-                await self._close(row.call_id)
+            if self._book.here(row.call_id) is None:
+                await contained(self._see_to(row), None)
         await self._archive.leases.forget(FORGET_S)
+
+    async def _see_to(self, row: CallRow) -> None:
+        """A call that nobody holds: held from now on, or closed."""
+        claimed = await self._archive.leases.claim(
+            row.call_id, self._me, most_resumes=MOST_RESUMES + 1, seen_resumes=row.resume_count
+        )
+        if claimed is None:
+            if row.resume_count > MOST_RESUMES:
+                await self._close(row.call_id)
+            return
+        told = await self._archive.all_facts(row.call_id)
+        before = await recalled(self._archive, claimed.resumed_from)
+        call = self._taken_over(claimed, told, before)
+        if call is not None:
+            self._book.spawn(contained(self.look_after(call), None), f"lost-{call.call_id}")
+
+    def _taken_over(
+        self, row: CallRow, told: Sequence[StoredFact], before: tuple[Memory, ...] = ()
+    ) -> LiveCall | None:
+        """The call, which lives here now; None where nothing can be made of what is known of it:
+        its record is then what can be told, and it is closed."""
+        try:
+            return self._book.take_over(row, told, before)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            log.exception("call_not_understood", call_id=row.call_id)
+        report, now = Report(), datetime.now(UTC)
+        for one in told:
+            report.learn(Fact(one.type, one.at_ms, one.data))
+        age_ms = round((now - row.created_at).total_seconds() * 1000)
+        ended = Fact("call.ended", max(0, age_ms), {"reason": "stream_lost"})
+        report.learn(ended)
+        writer = self._archive.writer
+        writer.append(row.call_id, told[-1].seq + 1 if told else 1, ended)
+        as_told = record(row.call_id, report, partial(utc_of, row.created_at.timestamp()))
+        writer.closed(row.call_id, "stream_lost", now, as_told, by=self._me)
+        return None
 
     def _in_touch(self) -> bool:
         """Whether our own leases were renewed in time: who was cut off from the database, or
@@ -93,8 +128,9 @@ class Custody:
         """A call that was taken over too often: nobody is going to hold it again."""
         claimed = await self._archive.leases.claim(call_id, self._me, most_resumes=1_000)
         if claimed is not None:
-            call = self._book.take_over(claimed, await self._archive.all_facts(call_id))
-            self._book.end(call, "stream_lost")
+            call = self._taken_over(claimed, await self._archive.all_facts(call_id))
+            if call is not None:
+                self._book.end(call, "stream_lost")
 
     async def _renew(self) -> None:
         settled = [call for call in self._book.all_here() if call.now_ms() > SETTLED_S * 1000]

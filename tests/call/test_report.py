@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.call.chronicle import Latency
+from app.call.facts import Fact
 from app.call.playout import Heard
 from app.call.record import record
 from app.call.report import END_REASONS, MOST_WARNINGS, Report, Transferred, percentiles
@@ -413,3 +414,19 @@ def test_the_time_on_our_streams_is_known_when_all_have_stopped() -> None:
 def str_or_none(at_ms: int | None) -> str | None:
     """A moment, as it is."""
     return None if at_ms is None else str(at_ms)
+
+
+def test_a_fact_of_another_version_costs_itself_alone() -> None:
+    """A later version may tell the same fact with other names; the story goes on behind it."""
+    report = Report()
+    for kind, data in (
+        ("call.stream_started", {"stream": {"sid": "MZ1"}}),
+        ("transcript.updated", {"stream": 1, "entry": 1, "voice": "choir"}),
+        ("tool.completed", []),
+        ("call.ended", {"reason": "caller_hangup"}),
+    ):
+        report.learn(Fact(kind, 9, data))
+
+    assert report.ending == "caller_hangup"
+    assert report.warnings["unreadable_fact"] == 3
+    assert report.seq == 4

@@ -656,6 +656,31 @@ async def test_a_database_that_is_gone_is_a_503(s: Stage) -> None:
     assert live[0] == 200
 
 
+async def test_a_call_that_cannot_be_taken_over_is_closed_and_costs_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a later version told of it says nothing to this one; nobody else waits for that."""
+    monkeypatch.setattr("app.runtime.custody.ROUND_S", 0.05)
+    nobodys: dict[str, Any] = {"owner": None, "lease_s": None}
+    async with stage(RealtimeEmulator(Scenario([])), tmp_path) as s:
+        archive = Archive(f"sqlite:///{tmp_path}/data/patchline.db")
+        async with archive.opened(), asyncio.TaskGroup() as group:
+            group.create_task(archive.writer.run())
+            other = Other(archive)
+            other.opens("strange", call_sid=f"CA{1:032x}", **nobodys)
+            strange = {"from_number": ANNA, "order": {"to": ["+4930"], "version": 99}}
+            other.tells("strange", "call.created", strange)
+            other.opens("plain", call_sid=f"CA{2:032x}", **nobodys)
+            await archive.writer.close(20)
+
+        for call_id in ("strange", "plain"):
+            async with asyncio.timeout(60):
+                while (found := await s.get(f"/v1/calls/{call_id}"))["status"] != "completed":  # noqa: ASYNC110 - another process's fact
+                    await asyncio.sleep(0.05)
+            assert found["end_reason"] == "stream_lost"
+            assert found["from"]["number"] == ANNA
+
+
 async def test_calls_are_kept_for_so_long(tmp_path: Path) -> None:
     """A server with RETENTION_DAYS deletes what is older when it starts, and the young stays."""
     async with another_process(tmp_path) as other:
