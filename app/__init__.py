@@ -140,6 +140,12 @@ A line of code about ... belongs in ...
     a caller who phones again                        `app/runtime/continuing.py`
     what a call is to find out, and what fits it     `app/call/forms.py`
     a reminder that the agent notes                  `app/runtime/reminders.py`
+    a text message: sent, watched, received          `app/runtime/texting.py`,
+                                                     `app/tools/texts.py`,
+                                                     `app/http/messages.py`
+    … what Twilio says of it                         `app/protocol/twilio_messages.py`
+    … when the agent speaks of it; in the record     `app/call/texts.py`, `app/call/sms.py`
+    … who wants none                                 `app/services/store/opt_outs.py`
     a call-back that the agent promises              `app/runtime/callbacks.py`,
                                                      `app/tools/callback.py`
     what the operator may do with a live call        `app/http/commands.py`

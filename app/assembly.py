@@ -11,6 +11,7 @@ from app.agents.document import Agent, Voice
 from app.agents.dtmf import Dtmf, DtmfPreset
 from app.agents.load import AgentDocument
 from app.agents.targets import Target
+from app.agents.texting import Sms
 from app.audio.mixing import Sound
 from app.call.plan import CallPlan, DigitsPreset, SoundPlan, ToolPlan, WarmPlan
 from app.errors import ToolFault
@@ -51,6 +52,8 @@ def plan(
     built_in = {builtin.SCHEDULE_CALLBACK: ToolPlan()} if calls_back else {}
     if agent.reminders:
         built_in[builtin.SET_REMINDER] = ToolPlan()
+    if agent.sms is not None:
+        built_in[builtin.SEND_SMS] = ToolPlan()
     return CallPlan(
         greeting=greeting.text if greeting else None,
         greeting_verbatim=greeting is None or greeting.mode == "verbatim",
@@ -102,6 +105,7 @@ def session(agent: Agent, tools: Registry, *, calls_back: bool = False) -> Sessi
                 calls_back=calls_back,
                 holds=agent.hold_audio is not None,
                 reminds=agent.reminders,
+                texts=_texting(agent.sms),
             ),
         ),
         reasoning=agent.reasoning.model_dump() if agent.reasoning else None,
@@ -124,6 +128,13 @@ def _transcription(agent: Agent) -> dict[str, Any] | None:
 
 def _descriptions(targets: Mapping[str, Target]) -> dict[str, str]:
     return {name: target.description for name, target in targets.items()}
+
+
+def _texting(sms: Sms | None) -> builtin.Texting | None:
+    if sms is None:
+        return None
+    media = {name: one.description or "" for name, one in sms.media.items()}
+    return builtin.Texting(sms.to, media, sms.segments)
 
 
 def _wanted(dtmf: Dtmf) -> dict[str, str]:

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import FastAPI
+from phonenumbers import SUPPORTED_REGIONS
 
 from app import assembly
 from app.agents.document import Agent
 from app.agents.document import Callbacks as AllowedCallbacks
 from app.agents.load import AgentDocument, load_document
+from app.agents.texting import CALLER
 from app.call.plan import CallPlan
 from app.errors import CarrierFault
 from app.front_page import front_page
-from app.http import api, commands, pages, problems, reading, records, voice, webhooks
+from app.http import api, commands, messages, pages, problems, reading, records, voice, webhooks
 from app.http.call_center_ai import routes as seed_routes
 from app.http.guard import TwilioGuard, operator
 from app.http.home import Home
@@ -30,7 +32,7 @@ from app.http.picked_up import routes as callee_routes
 from app.http.side_calls import routes as side_call_routes
 from app.http.steps import Calls
 from app.jobs.client import DurableJobs
-from app.jobs.destinations import DestinationPolicy
+from app.jobs.destinations import TEXTED, DestinationPolicy
 from app.jobs.hours import CallingHours, zones_of
 from app.jobs.port import Jobs
 from app.lifetime import Beside, Spawner, at_once, lifespan
@@ -56,12 +58,13 @@ from app.runtime.routing import Routing
 from app.runtime.runner import Runner
 from app.runtime.side_calls import SideCalls
 from app.runtime.signalling import Signalling
+from app.runtime.texting import Allowed, Texting
 from app.services.no_bus import NoBus
 from app.services.store.archive import Archive
 from app.services.store.database import database_url, lasting
 from app.services.twilio_rest import TwilioRest
 from app.settings import Settings, SettingsFault
-from app.tools.builtin import SCHEDULE_CALLBACK, SET_REMINDER
+from app.tools.builtin import SCHEDULE_CALLBACK, SEND_SMS, SET_REMINDER
 from app.tools.registry import CallFacts, Registry
 from app.transports.caller import CallerLine
 from app.transports.model import Endpoint
@@ -105,6 +108,9 @@ class _NoCarrier:
     async def place(self, to: str, from_: str, url: str, more: Mapping[str, Any]) -> str:
         raise CarrierFault("credentials")
 
+    async def message(self, to: str, from_: str, body: str, **more: str | None) -> str:
+        raise CarrierFault("credentials")
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -130,8 +136,7 @@ def switchboard(
     agent = document.agent
     tools = assembly.registry(document)
     calls_back = agent.callbacks is not None and bool(settings.dial_countries)
-    origin = settings.public_url or f"http://localhost:{settings.port}"
-    instance = secrets.token_hex(8)
+    origin, instance = _origin(settings), secrets.token_hex(8)
     scripts = assembly.scripts(
         agent, origin, process=instance if settings.several_processes else ""
     )
@@ -204,15 +209,27 @@ def switchboard(
         me=instance,
         shared=settings.several_processes,
     )
-    built_in = _built_in(agent, settings, dialling, archive, jobs or durable, spawn=spawn)
+    texting = Texting(
+        _texts(agent),
+        carrier,
+        archive,
+        book,
+        bus,
+        refusal=_texted(settings),
+        spawn=spawn,
+        origin=origin,
+        me=instance,
+    )
+    built_in = _built_in(
+        agent, settings, dialling, archive, jobs or durable, texting=texting, spawn=spawn
+    )
     custody = Custody(book, archive, carrier, me=instance, version=document.version)
     book.look_after, book.hand_over, book.call_over = (
         custody.look_after,
         routing.let_go,
         people.call_over,
     )
-    key, is_new = _api_key(settings, data)
-    signing = _signing(settings)
+    (key, is_new), signing = _api_key(settings, data), _signing(settings)
     front = front_page(
         operators or settings,
         agent.model,
@@ -225,7 +242,7 @@ def switchboard(
     beside = Beside(
         archive,
         custody=custody.run,
-        bus=partial(bus.run, commanding.answer, spawn),
+        bus=partial(bus.run, texting.or_else(commanding.answer), spawn),
         retention=partial(keep_for, settings.retention_days, archive, hangar),
         close_bus=bus.close,
     )
@@ -254,7 +271,7 @@ def switchboard(
     known = Records(book, archive, hangar, forget, put_elsewhere=commanding.put)
     app.include_router(records.routes(known, operator(key)))
     app.include_router(commands.routes(commanding, operator(key)))
-    _include_twilio(app, routing, dialling, TwilioGuard(origin, signing))
+    _include_twilio(app, routing, dialling, texting, TwilioGuard(origin, signing))
     _include_ordering(app, dialling, archive, settings, operator(key))
     app.include_router(webhooks.routes(jobs or durable, operator(key)))
     app.include_router(pages.routes(phone, settings.host))
@@ -263,6 +280,10 @@ def switchboard(
         log.warning("phone_out_of_reach", fix=pages.out_of_reach(settings.host))
     door = MediaDoor(origin, signing, routing, CallerLine)
     return Switchboard(app, book, door, key, is_new, instance)
+
+
+def _origin(settings: Settings) -> str:
+    return settings.public_url or f"http://localhost:{settings.port}"
 
 
 def _bus(settings: Settings, me: str) -> "NoBus | PostgresBus":
@@ -274,11 +295,14 @@ def _bus(settings: Settings, me: str) -> "NoBus | PostgresBus":
     return PostgresBus(lasting(database_url(settings.database_url.get_secret_value())), me)
 
 
-def _include_twilio(app: FastAPI, routing: Routing, dialling: Outbound, guard: TwilioGuard) -> None:
+def _include_twilio(
+    app: FastAPI, routing: Routing, dialling: Outbound, texting: Texting, guard: TwilioGuard
+) -> None:
     """The routes that Twilio asks."""
     app.include_router(voice.routes(routing, dialling, guard))
     app.include_router(callee_routes(dialling, guard))
     app.include_router(side_call_routes(routing, guard))
+    app.include_router(messages.routes(texting, guard))
 
 
 def _include_ordering(
@@ -375,12 +399,39 @@ def _built_in(
     archive: Archive,
     jobs: Jobs,
     *,
+    texting: Texting,
     spawn: Spawner,
 ) -> Mapping[str, BuiltIn]:
     """Tools of ours that are carried out like the operator's."""
     reminders = Reminders(archive, jobs, zones_of, spawn, tells=agent.tells(DUE))
     callbacks = _callbacks(agent, settings, dialling, archive, spawn)
-    return {SET_REMINDER: reminders.run, SCHEDULE_CALLBACK: callbacks.run}
+    return {
+        SET_REMINDER: reminders.run,
+        SCHEDULE_CALLBACK: callbacks.run,
+        SEND_SMS: texting.run,
+    }
+
+
+def _texts(agent: Agent) -> Allowed | None:
+    """What the document says of text messages."""
+    sms = agent.sms
+    if sms is None:
+        return None
+    return Allowed(
+        from_=sms.from_,
+        to={name: "" if name == CALLER else agent.targets[name].to for name in sms.to},
+        media={name: one.url for name, one in sms.media.items()},
+        segments=sms.segments,
+        per_call=sms.per_call,
+        as_caller_text=sms.as_caller_text,
+    )
+
+
+def _texted(settings: Settings) -> Callable[[str], str | None]:
+    """Who may not be sent messages. Whoever calls may live anywhere, unless it was said where we
+    may call; and landlines get none."""
+    countries = frozenset(settings.dial_countries) or frozenset(SUPPORTED_REGIONS)
+    return DestinationPolicy(countries, TEXTED).refusal
 
 
 def _callbacks(

@@ -22,7 +22,7 @@ from app.main import switchboard
 from app.runtime import metrics
 from app.runtime.scripts import MEDIA_PATH
 from app.settings import Settings, setting_names
-from app.tools.builtin import RESERVED_NAMES, builtin_schemas
+from app.tools.builtin import RESERVED_NAMES, Texting, builtin_schemas
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -134,7 +134,13 @@ def _first_two(row: list[str]) -> tuple[str, str]:
 def test_every_built_in_tool_is_documented_with_its_arguments() -> None:
     """Their names and arguments are stable: agents' instructions mention them."""
     schemas = builtin_schemas(
-        {"human": ""}, {"pin": ""}, calls_back=True, holds=True, summarised=True, reminds=True
+        {"human": ""},
+        {"pin": ""},
+        calls_back=True,
+        holds=True,
+        summarised=True,
+        reminds=True,
+        texts=Texting(("caller", "desk"), {"map": ""}),
     )
     built = {
         schema["name"]: [
@@ -165,6 +171,7 @@ def test_every_field_of_the_agent_document_is_documented() -> None:
         ("analysis field", ["analysis"]),
         ("call-back field", ["callbacks"]),
         ("preset field", ["dtmf", "presets", "pin"]),
+        ("text field", ["sms"]),
     ],
 )
 def test_every_field_of_a_table_is_documented_with_its_default(
@@ -172,7 +179,7 @@ def test_every_field_of_a_table_is_documented_with_its_default(
 ) -> None:
     """Whether something must be written is the first question about it."""
     kinds = {"desk": "Target", "find": "PythonTool", "failure": "Failure", "0": "Webhook"}
-    kinds |= {"analysis": "Analysis", "callbacks": "Callbacks", "pin": "DtmfPreset"}
+    kinds |= {"analysis": "Analysis", "callbacks": "Callbacks", "pin": "DtmfPreset", "sms": "Sms"}
     definition = kinds[str(path[-1])]
     table = schema()["$defs"][definition]
     documented = {quoted(row[0])[0]: row[1] for row in rows(first_column)}

@@ -17,6 +17,8 @@ from app.agents.forms import FieldName, Form
 from app.agents.part import Part
 from app.agents.sounds import TONES, Ambience, HoldAudio, Use, ambience, hold
 from app.agents.targets import CALLER, TAKE_MESSAGE, Target, check_chains, refuse_overlong
+from app.agents.texting import Sms
+from app.agents.texting import check as check_texting
 from app.agents.values import (
     DURATION_SCHEMA,
     Destination,
@@ -277,6 +279,8 @@ class Agent(Part):
     """What calls are to find out, by name."""
     form: Text | None = Field(default=None, validate_default=True)
     """Which of the forms is checked when a call is over; needs analysis."""
+    sms: Annotated[Sms, or_just("from", Sms)] | None = Field(default=None, validate_default=True)
+    """Whether the agent may send text messages, by the tool send_sms; null: it may not."""
     webhooks: Annotated[tuple[Webhook, ...], none_if_none] = ()
     """Programs of yours that are told what happens."""
 
@@ -316,6 +320,17 @@ class Agent(Part):
         ]
         if takes and not value:
             refuse(f"must be true: messages for {takes[0]} are noted as reminders")
+        return value
+
+    @field_validator("sms")
+    @classmethod
+    def _known_recipients(cls, value: Sms | None, info: ValidationInfo) -> Sms | None:
+        if value is None or not {"transfer_targets", "transfer_to"} <= info.data.keys():
+            return value
+        people = {name: target.to for name, target in info.data["transfer_targets"].items()}
+        if info.data["transfer_to"]:
+            people[HUMAN] = info.data["transfer_to"]
+        check_texting(value, people)
         return value
 
     @field_validator("form")

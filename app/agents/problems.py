@@ -22,7 +22,7 @@ _LATER = re.compile(
     | handoff_description | handoffs | headers | history | hooks | hours |
     knowledge | languages | max_tool_rounds | min_interruption | model_fallback | numbers |
     outbound | parameters | privacy | recording | reject_machines | result_limit |
-    resume_grace | retries | save | session | sms | timeouts | variables | version |
+    resume_grace | retries | save | session | timeouts | variables | version |
     webhooks | whisper
     """,
     re.VERBOSE,

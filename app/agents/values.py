@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 BUILT_INS = frozenset(
     {"end_call", "transfer_call", "schedule_callback", "set_reminder", "collect_dtmf", "hold"}
+    | {"send_sms"}
 )
 """Tools every agent may have without defining them."""
 

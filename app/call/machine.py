@@ -25,6 +25,7 @@ from app.call.parts import Parts, Phase
 from app.call.plan import CallPlan
 from app.call.pulse import Pulse
 from app.call.reaching import Reaching
+from app.call.texts import Texts
 from app.call.transcript import Transcript
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -54,6 +55,7 @@ class CallMachine:
         self._keying = Keying(self._parts, self._dialogue)
         self._obeying = Obeying(self._parts, self._departure, self._keying)
         self._reaching = Reaching(self._parts, self._dialogue, self._departure, self._keying.digit)
+        self._texts = Texts(self._parts)
         self.passes: Callable[[e.CallerAudio, int], bool] = self._parts.hearing.passes
         """Whether a frame goes to the model as it is; otherwise ``handle`` it."""
         self.take_passed = self._parts.hearing.take_passed
@@ -70,6 +72,8 @@ class CallMachine:
             **_leaving_handlers(self._dialogue, self._departure),
             **_key_handlers(self._keying),
             **_side_handlers(self._reaching),
+            e.TextReceived: self._texts.received,
+            e.TextFailed: self._texts.failed,
             **_order_handlers(self._obeying),
         }
         for kind in ENDS_OF_ORDERS:

@@ -6,6 +6,7 @@ Unknown is ``null``, never absent; times are UTC with milliseconds, durations in
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from app.call import sms
 from app.call.report import END_REASONS, Report, Result, merged, percentiles
 from app.call.transcript import Voice
 
@@ -70,6 +71,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
         "turns": report.dialogue(),
         "transfers": _transfers(report, utc),
         "form": form_of(report.analysis),
+        "sms": list(report.texts),
         "reminders": list(report.promised.reminders.values()),
         "analysis": report.analysis,
         "recording": None,
@@ -89,6 +91,8 @@ def amended(record: Mapping[str, Any], *, kind: str, data: Mapping[str, Any]) ->
     elif kind == "reminder.created":
         noted = {one["id"]: one for one in told.get("reminders") or ()}
         told["reminders"] = list((noted | {data["id"]: dict(data)}).values())
+    elif kind in sms.KINDS:
+        told["sms"] = sms.told(told.get("sms") or (), kind, data)
     elif kind == "callback.scheduled":
         told["disposition"] = CALLBACK
     return told

@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import orjson
 
+from app.call import sms
 from app.call.chronicle import Latency
 from app.call.facts import Fact
-from app.call.transcript import KEYED, NO_INPUT, Voice, beginning
+from app.call.transcript import KEYED, NO_INPUT, SMS, SMS_FAILED, Voice, beginning
 
 
 class Result(Enum):
@@ -110,7 +112,7 @@ class Passage:
     @property
     def forced(self) -> bool:
         """It began a turn without anything of the caller's."""
-        return self.voice is Voice.NOTE and self.name == NO_INPUT
+        return self.voice is Voice.NOTE and self.name in {NO_INPUT, SMS_FAILED}
 
     @property
     def by_caller(self) -> bool:
@@ -169,8 +171,7 @@ class Report:
         self.answered_at_ms: int | None = None
         self.model_ready_at_ms: int | None = None
         self.first_audio_at_ms: int | None = None
-        self.barge_ins = 0
-        self.model_losses = 0
+        self.barge_ins = self.model_losses = 0
         self.tool_ms: list[int] = []
         self.tools_failed = 0
         self.usage = Counter[str]()
@@ -185,6 +186,8 @@ class Report:
         self.custom_data: dict[str, Any] = {}
         self.analysis: Any = None
         self.promised = Promised()
+        self.texts: list[Any] = []
+        """Text messages: direction, message_sid, to, status, error_code, at."""
         self.answered_by: str | None = None
         """Of a call we placed: human, machine, fax or unknown."""
         self.order: Mapping[str, Any] | None = None
@@ -240,6 +243,7 @@ class Report:
             "hold.ended": self._released,
             "command.received": lambda _, x: self._ordered(x["command_id"], "accepted"),
             "command.ended": lambda _, x: self._ordered(x["command_id"], x["state"], x["reason"]),
+            **{kind: partial(self._texted, kind) for kind in sms.KINDS},
             "model.used": lambda _, x: self.usage.update(x),
             "line.figures": self._figures,
             "warning": lambda _, x: self._warn(x["id"], x["count"]),
@@ -321,6 +325,9 @@ class Report:
 
     def _analyzed(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.analysis = told.get("analysis")
+
+    def _texted(self, kind: str, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.texts = sms.told(self.texts, kind, told)
 
     def _reminded(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.promised.reminders[told["id"]] = dict(told)
@@ -479,11 +486,17 @@ def _turn(index: int, passage: Passage, responses: list[dict[str, object]]) -> d
         }
     return {
         "index": index,
-        "type": "speech" if said else NO_INPUT if passage.forced else "start",
+        "type": _began_by(passage),
         "text": passage.text if said else None,
         "at_ms": passage.at_ms,
         "responses": responses,
     }
+
+
+def _began_by(passage: Passage) -> str:
+    if passage.voice is Voice.CALLER:
+        return SMS if passage.name == SMS else "speech"
+    return passage.name if passage.forced else "start"
 
 
 def percentiles(values: Sequence[int]) -> dict[str, int | None]:

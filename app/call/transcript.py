@@ -26,6 +26,8 @@ class Voice(Enum):
 
 NO_INPUT = "no_input"
 """The name of a note that began a turn without anything of the caller's."""
+SMS, SMS_FAILED = "sms", "sms_failed"
+"""The names of what the caller wrote in a text message, and of a note that one did not arrive."""
 KEYED = "dtmf"
 """The name of a note that says what the caller keyed in; its arguments are JSON."""
 LATEST = 8
@@ -109,9 +111,9 @@ class Transcript:
         self.caller_turn(item_id, now_ms)
         self._touched(self._callers[item_id]).text = text.strip()
 
-    def caller_wrote(self, text: str, now_ms: int) -> None:
+    def caller_wrote(self, text: str, now_ms: int, *, name: str = "") -> None:
         """A turn that was not spoken, and has no item that could be named yet."""
-        self._add(Entry(Voice.CALLER, "", now_ms, text=text))
+        self._add(Entry(Voice.CALLER, "", now_ms, text=text, name=name))
 
     def agent_says(self, event: SpeechText, now_ms: int) -> None:
         """More words of the model's; ignored once their item was cut."""

@@ -196,8 +196,9 @@ class Turn(_Part):
     """What the caller said, and what came after it."""
 
     index: int
-    type: Literal["start", "speech", "no_input"]
-    """start: nobody had said anything yet; no_input: an order made the agent speak."""
+    type: Literal["start", "speech", "no_input", "sms", "sms_failed"]
+    """start: nobody had said anything yet; no_input: an order made the agent speak; sms: they sent
+    a text message; sms_failed: one to them did not arrive."""
     text: str | None
     at_ms: int
     """Since the call was admitted, as all ``at_ms``."""
@@ -215,6 +216,20 @@ class Transfer(_Part):
     leg_sid: str | None
     """The CallSid of the call to the person, where they are asked first."""
     talk_s: int | None
+
+
+class TextMessage(_Part):
+    """A text message of the call."""
+
+    direction: Literal["inbound", "outbound"]
+    message_sid: str | None
+    to: str | None
+    """Of what was sent: caller, or the name of a target."""
+    status: str | None
+    """sent, delivered, undelivered, failed, not_sent, unclear, received."""
+    error_code: int | None
+    """Twilio's, of what went wrong."""
+    at: str | None
 
 
 class Warned(_Part):
@@ -265,6 +280,8 @@ class CallRecord(_Part):
     transfers: list[Transfer]
     form: dict[str, Any] | None
     """What the call was to find out, as the analysis checked it."""
+    sms: list[TextMessage]
+    """Text messages that were sent, and that came, in the call."""
     reminders: list[dict[str, Any]]
     """What the agent noted: ``id``, ``title``, ``description``, ``due_at``, ``owner``."""
     analysis: dict[str, Any] | None

@@ -13,6 +13,8 @@ from phonenumbers import PhoneNumberType as Kind
 _NOWHERE = "001"
 """libphonenumber's region of satellites and of services that belong to no country."""
 ORDINARY = frozenset({Kind.FIXED_LINE, Kind.MOBILE, Kind.FIXED_LINE_OR_MOBILE, Kind.VOIP})
+TEXTED = ORDINARY - {Kind.FIXED_LINE}
+"""A landline gets no text messages."""
 _NAMED = {
     Kind.PREMIUM_RATE: "premium_rate",
     Kind.SHARED_COST: "shared_cost",

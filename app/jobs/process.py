@@ -43,7 +43,7 @@ from app.services.analyst import Analyst
 from app.services.store.afterwards import Afterwards
 from app.services.store.database import AddressFault, check_sqlite, open_blocking, open_engine
 from app.services.store.migrate import migrate
-from app.services.store.schema import do_not_call
+from app.services.store.schema import do_not_call, text_opt_outs
 from app.services.twilio_rest import TwilioRest
 from app.services.webhook_post import WebhookPost
 from app.settings import Settings
@@ -159,7 +159,7 @@ def _texter(settings: Settings, lease: Lease, me: str) -> Texter | None:
         carrier,
         DestinationPolicy(countries),
         me=me,
-        unwanted=_list_of_unwanted(settings.database_url.get_secret_value()),
+        unwanted=_list_of_unwanted(settings.database_url.get_secret_value(), text_opt_outs),
         alive=lease.trusted,
     )
 
@@ -206,14 +206,15 @@ def _carrier(settings: Settings) -> TwilioRest | None:
     )
 
 
-def _list_of_unwanted(address: str) -> Callable[[str], Awaitable[bool]]:
+def _list_of_unwanted(address: str, *more: sa.Table) -> Callable[[str], Awaitable[bool]]:
+    """Whether a number is on the do-not-call list, or in one ``more``."""
     # Not opened before the engine's own loop asks.
     engine = open_engine(address)
 
     async def unwanted(number: str) -> bool:
-        asked = sa.select(do_not_call.c.number).where(do_not_call.c.number == number)
+        asked = (sa.select(x.c.number).where(x.c.number == number) for x in (do_not_call, *more))
         async with engine.connect() as connection:
-            return (await connection.execute(asked)).first() is not None
+            return (await connection.execute(sa.union_all(*asked))).first() is not None
 
     return unwanted
 

@@ -401,6 +401,26 @@ class MessageOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class TextReceived:
+    """A text message of the caller's came while they are on the line."""
+
+    text: str
+    as_caller: bool = False
+    """It counts as the caller's own words; otherwise it is marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextFailed:
+    """A text message that was sent in this call did not arrive."""
+
+    to: str
+    """``caller``, or the name of a target."""
+    reason: str
+    why: str
+    """In words for the model."""
+
+
+@dataclass(frozen=True, slots=True)
 class DigitsOrdered:
     """The operator has digits collected or, without a preset, keys listened to again."""
 
@@ -481,6 +501,8 @@ Event = (
     | TransferOrdered
     | SayOrdered
     | MessageOrdered
+    | TextReceived
+    | TextFailed
     | DigitsOrdered
     | HoldOrdered
     | UnholdOrdered

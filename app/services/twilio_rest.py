@@ -162,16 +162,33 @@ class TwilioRest:
         recent = [one for one in found if one.created_at >= since.replace(microsecond=0)]
         return sorted(recent, key=lambda one: one.created_at)
 
-    async def message(self, to: str, from_: str, body: str) -> str:
+    async def message(
+        self,
+        to: str,
+        from_: str,
+        body: str,
+        *,
+        media_url: str | None = None,
+        status_callback: str | None = None,
+    ) -> str:
         """Send a text message; its SID once Twilio has taken it, before it arrives.
+
+        ``from_``: a number, or the SID of a messaging service. ``media_url``: what Twilio fetches
+        and attaches. ``status_callback``: where it is told how far the message has come.
 
         Raises CarrierFault; where it is ``unclear`` it may have been sent all the same. It is
         sent a second time only where the first was certainly not carried out.
         """
         self._check_open()
         create = self._messages.create
+        sender = "messaging_service_sid" if from_.startswith("MG") else "from_"
+        given: dict[str, Any] = {sender: from_}
+        if media_url:
+            given["media_url"] = [media_url]
+        if status_callback:
+            given["status_callback"] = status_callback
         sid = await self._ask(
-            lambda: create(to=to, from_=from_, body=body).sid, again_after=_WITHOUT_EFFECT
+            lambda: create(to=to, body=body, **given).sid, again_after=_WITHOUT_EFFECT
         )
         return str(sid)
 

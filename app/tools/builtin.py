@@ -7,6 +7,7 @@ ever a number, an address or a piece of one.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 END_CALL = "end_call"
@@ -15,8 +16,9 @@ SCHEDULE_CALLBACK = "schedule_callback"
 SET_REMINDER = "set_reminder"
 COLLECT_DTMF = "collect_dtmf"
 HOLD = "hold"
+SEND_SMS = "send_sms"
 RESERVED_NAMES = frozenset(
-    {END_CALL, TRANSFER_CALL, SET_REMINDER, SCHEDULE_CALLBACK, COLLECT_DTMF, HOLD}
+    {END_CALL, TRANSFER_CALL, SET_REMINDER, SCHEDULE_CALLBACK, COLLECT_DTMF, HOLD, SEND_SMS}
 )
 
 _REASON = {"type": "string", "description": "Why, in a few words; the caller does not hear it."}
@@ -30,6 +32,16 @@ _SUMMARY = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Texting:
+    """What the model has to know of text messages."""
+
+    to: tuple[str, ...] = ("caller",)
+    media: Mapping[str, str] = field(default_factory=dict)
+    """What may be attached, by name, with a description that may be empty."""
+    segments: int = 3
+
+
 def builtin_schemas(
     targets: Mapping[str, str],
     presets: Mapping[str, str] | None = None,
@@ -38,6 +50,7 @@ def builtin_schemas(
     calls_back: bool = False,
     holds: bool = False,
     reminds: bool = False,
+    texts: Texting | None = None,
 ) -> list[dict[str, Any]]:
     """The built-ins in Realtime's shape: transfer_call only if there is somebody to call.
 
@@ -45,7 +58,7 @@ def builtin_schemas(
     be empty. ``presets`` are what the caller can be asked to key in, by name, with what the model
     has to know of them: without any there is no collect_dtmf. ``summarised``: somebody is asked
     before the caller is put through, and told what it is about. ``calls_back``: the operator
-    allows call-backs.
+    allows call-backs. ``texts``: it allows text messages.
     """
     offered = [_end_call()]
     if targets:
@@ -58,6 +71,8 @@ def builtin_schemas(
         offered.append(_set_reminder())
     if holds:
         offered.append(_hold())
+    if texts is not None:
+        offered.append(_send_sms(texts))
     return offered
 
 
@@ -175,6 +190,41 @@ def _schedule_callback() -> dict[str, Any]:
                 },
             },
             "required": ["reason"],
+            "additionalProperties": False,
+        },
+    }
+
+
+def _send_sms(texts: Texting) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "text": {
+            "type": "string",
+            "description": f"What it says: at most {texts.segments * 153} characters, fewer with"
+            " letters beyond the Latin ones or emoji.",
+        }
+    }
+    if texts.to != ("caller",):
+        properties["to"] = {"type": "string", "enum": list(texts.to), "description": "Who gets it."}
+    if texts.media:
+        known = [f"{name}: {text}" if text else name for name, text in texts.media.items()]
+        properties["media"] = {
+            "type": "string",
+            "enum": list(texts.media),
+            "description": "What is attached.\n" + "\n".join(known),
+        }
+    who = "to the caller's own number" if texts.to == ("caller",) else ""
+    return {
+        "type": "function",
+        "name": SEND_SMS,
+        "description": (
+            f"Send a text message {who}, such as an address or a number they want to keep."
+            " Ask them first whether they want it. Say that it is on its way only when you are"
+            " told so; you are told later if it does not arrive."
+        ),
+        "parameters": {
+            "type": "object",
+            "properties": properties,
+            "required": ["text"],
             "additionalProperties": False,
         },
     }

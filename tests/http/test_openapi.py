@@ -84,7 +84,7 @@ async def test_every_operation_has_a_tag_a_summary_and_its_refusals(s: Stage) ->
         assert operation["summary"]
         refused = operation["responses"].get("422", {"content": {PROBLEM: {}}})
         assert tag == "phone" or set(refused["content"]) == {PROBLEM}
-        of_twilio = "twilio" in name or "incoming-call" in name
+        of_twilio = "twilio" in name or "/incoming-" in name
         assert (tag == "twilio") is of_twilio
         if of_twilio:
             assert {"400", "403", "413", "503"} <= set(operation["responses"])

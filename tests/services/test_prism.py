@@ -113,6 +113,15 @@ async def test_every_request_we_make_is_twilios_own(twilio: TwilioRest) -> None:
     for document in documents:
         await twilio.redirect(CALL_SID, document)
     await twilio.hang_up(CALL_SID)
+    await twilio.message("+33612345678", "+14155550123", "See you.")
+    news = "https://h.test/twilio/message-status?call=x&to=caller"
+    await twilio.message(
+        "+33612345678",
+        "MG" + "0" * 32,
+        "See you.",
+        media_url="https://h.test/map.png",
+        status_callback=news,
+    )
     status = await twilio.call_status(CALL_SID)
 
     assert status in {"queued", "ringing", "in-progress", "completed", "canceled"}

@@ -1,6 +1,6 @@
 """The built-in tools: what the model may say to them, and what it never can."""
 
-from app.tools.builtin import RESERVED_NAMES, builtin_schemas
+from app.tools.builtin import RESERVED_NAMES, Texting, builtin_schemas
 
 TARGETS = {"human": "Anything you cannot help with", "Billing": ""}
 REASON = {"type": "string", "description": "Why, in a few words; the caller does not hear it."}
@@ -9,12 +9,20 @@ REASON = {"type": "string", "description": "Why, in a few words; the caller does
 def test_the_schemas_are_stable() -> None:
     """Names and arguments of the built-ins are part of the contract with operators."""
     offered = builtin_schemas(
-        TARGETS, {"pin": "4 digits", "menu": ""}, calls_back=True, reminds=True, holds=True
+        TARGETS,
+        {"pin": "4 digits", "menu": ""},
+        calls_back=True,
+        reminds=True,
+        holds=True,
+        texts=Texting(("caller", "Billing"), {"map": "The way", "menu": ""}),
     )
-    end_call, transfer_call, collect_dtmf, callback, reminder, hold = offered
+    end_call, transfer_call, collect_dtmf, callback, reminder, hold, text = offered
 
     assert {one["name"] for one in offered} == RESERVED_NAMES
     assert list(hold["parameters"]["properties"]) == ["reason"]
+    assert text["parameters"]["properties"]["to"]["enum"] == ["caller", "Billing"]
+    assert text["parameters"]["properties"]["media"]["enum"] == ["map", "menu"]
+    assert text["parameters"]["required"] == ["text"]
     assert "schedule_callback" not in {one["name"] for one in builtin_schemas(TARGETS)}
     assert collect_dtmf["parameters"] == {
         "type": "object",

@@ -21,6 +21,7 @@ from app.services.store.instants import utc_of
 from app.services.store.keys import IdempotencyKeys
 from app.services.store.leases import Leases
 from app.services.store.migrate import migrate
+from app.services.store.opt_outs import OptOuts
 from app.services.store.schema import do_not_call
 from app.services.store.sinks import Sink, sink_for
 from app.services.store.waiting import Waiting
@@ -88,6 +89,7 @@ class Archive:
         self.leases = Leases(self._engine)
         self.waiting = Waiting(self._engine)
         self.keys = IdempotencyKeys(self._engine)
+        self.opt_outs = OptOuts(self._engine)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:

@@ -187,3 +187,11 @@ do_not_call = sa.Table(
     sa.Column("reason", sa.Text),
     sa.Column("created_at", Instant, nullable=False),
 )
+
+text_opt_outs = sa.Table(
+    "text_opt_outs",
+    metadata,
+    sa.Column("number", sa.Text, primary_key=True),
+    sa.Column("created_at", Instant, nullable=False),
+)
+"""Who wants no text messages."""

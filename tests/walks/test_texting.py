@@ -1,0 +1,306 @@
+"""Text messages of a live call, between the real server and the two companies."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import pytest
+
+from app.emulators.realtime import RealtimeEmulator
+from app.emulators.scenario import Reply, Scenario, ToolUse
+from app.emulators.twilio_call import EmulatedCall
+from tests.waiting import until
+from tests.walks.stage import AGENT, PUBLIC_URL, VOICE, Stage, heard_tone, stage
+
+CALLER = "+12125551234"
+DESK = "+33612345678"
+TEXTS = (
+    AGENT
+    + f"""
+transfer_targets:
+  desk: {{description: Claims., to: "{DESK}"}}
+sms:
+  to: [caller, desk]
+  segments: 2
+  per_call: 2
+  media: {{map: {{url: "https://contoso.test/map.png"}}}}
+webhooks: []
+"""
+)
+GREETING = Reply("Hello, this is the test line.", 200, 440)
+TOLD = Reply("It is on its way.", 200, 660)
+AWARE = Reply("I see.", 200, 880)
+
+
+def sends(**given: object) -> Reply:
+    """The model wants a message sent."""
+    return Reply("One moment.", 100, 550, tools=[ToolUse("send_sms", given)])
+
+
+def texting(
+    folder: Path, *replies: Reply, agent: str = TEXTS, **settings: Any
+) -> AbstractAsyncContextManager[Stage]:
+    """A stage whose agent may send messages."""
+    openai = RealtimeEmulator(Scenario([GREETING, *replies]), pace=0)
+    return stage(openai, folder, agent=agent, **settings)
+
+
+def outputs(s: Stage) -> list[dict[str, Any]]:
+    """What the model was told of its tool calls."""
+    made = [x for x in s.session.client_events if x["type"] == "conversation.item.create"]
+    items = [x["item"] for x in made]
+    return [orjson.loads(x["output"]) for x in items if x["type"] == "function_call_output"]
+
+
+def told(s: Stage) -> list[tuple[str, str]]:
+    """Messages the model was told, with whose they are."""
+    made = [x["item"] for x in s.session.client_events if x["type"] == "conversation.item.create"]
+    said = [x for x in made if x["type"] == "message"]
+    return [(x["role"], x["content"][0]["text"]) for x in said]
+
+
+async def asks(s: Stage, call: EmulatedCall, times: int = 1) -> dict[str, Any]:
+    """The caller asks for a message: what the model is told in the end."""
+    await call.speak(VOICE)
+    await until(lambda: len(outputs(s)) >= times, 30)
+    await call.until(lambda: heard_tone(call.stream, 660) >= 160 * times)
+    return outputs(s)[-1]
+
+
+async def arrives(s: Stage, status: str, code: str = "", times: int = 1) -> None:
+    """Twilio's word on the newest message, at the address it was given."""
+    form = next(x[2] for x in reversed(s.twilio.desk.requests) if x[1].endswith("Messages.json"))
+    url = urlsplit(form["StatusCallback"])
+    assert f"{url.scheme}://{url.netloc}" == PUBLIC_URL
+    news = {"MessageSid": s.twilio.messages[-1]["sid"], "MessageStatus": status}
+    news |= {"ErrorCode": code} if code else {}
+    for _ in range(times):
+        assert await s.post(f"{url.path}?{url.query}", news) == (204, "")
+
+
+async def message(s: Stage, body: str, sid: int = 1, from_: str = CALLER) -> None:
+    """Somebody sends a message to the line."""
+    form = {"MessageSid": f"SM{sid:032x}", "From": from_, "To": "+14155550100", "Body": body}
+    status, answer = await s.post("/incoming-message", form | {"NumMedia": "0"})
+    assert (status, answer.endswith("<Response/>")) == (200, True)
+
+
+async def test_the_caller_gets_a_message(tmp_path: Path) -> None:
+    """W68, W69, W70, W71, W75: its text as written, from the line, to who is calling; and the
+    record knows that it arrived."""
+    wish = sends(text="Contoso, Main St 1", media="map")
+    async with texting(tmp_path, wish, TOLD) as s:
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        output = await asks(s, call)
+        await arrives(s, "delivered", times=2)
+        await call.hang_up()
+        record = await s.record(call)
+        s.assert_conforms()
+        [form] = [x[2] for x in s.twilio.desk.requests if x[1].endswith("Messages.json")]
+        [sent] = s.twilio.messages
+
+    assert output["ok"] is True
+    given = {name: form[name] for name in ("To", "From", "Body", "MediaUrl")}
+    assert given == {
+        "To": CALLER,
+        "From": call.to,
+        "Body": "Contoso, Main St 1",
+        "MediaUrl": "https://contoso.test/map.png",
+    }
+    [text] = record["sms"]
+    assert (text["message_sid"], text["status"], text["to"]) == (sent["sid"], "delivered", "caller")
+    assert text["direction"] == "outbound"
+
+
+async def test_a_message_goes_to_a_target_by_its_name(tmp_path: Path) -> None:
+    """W71: the number is the document's; a messaging service may send it (W70)."""
+    service = "MG" + "0" * 32
+    agent = TEXTS.replace("sms:\n", f"sms:\n  from: {service}\n")
+    async with texting(tmp_path, sends(text="Call back", to="desk"), TOLD, agent=agent) as s:
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        output = await asks(s, call)
+        await call.hang_up()
+        await s.record(call)
+        [sent] = s.twilio.messages
+
+    assert output["ok"] is True
+    assert (sent["to"], sent["from"], sent["messaging_service_sid"]) == (DESK, None, service)
+
+
+async def opts_out(s: Stage) -> None:
+    """The caller once sent STOP, of which only Twilio knows."""
+    s.twilio.desk.opted_out.add(CALLER)
+
+
+async def is_a_landline(s: Stage) -> None:
+    """Twilio refuses what libphonenumber took for a mobile number."""
+    s.twilio.fail_next("Messages.json", status=400, code=21614)
+
+
+async def loses_the_answer(s: Stage) -> None:
+    """The message is sent, and nobody hears of it."""
+    s.twilio.fail_next("Messages.json", status=0, code=0, after=True)
+
+
+async def nothing(_s: Stage) -> None:
+    """All is as usual."""
+
+
+@pytest.mark.parametrize(
+    ("caller", "before", "words", "messages"),
+    [
+        (CALLER, opts_out, "opted out", 0),
+        (CALLER, is_a_landline, "landline", 0),
+        (CALLER, loses_the_answer, "Do not send it again", 1),
+        ("+33142685300", nothing, "landline", 0),
+        ("anonymous", nothing, "no number", 0),
+        ("+266696687", nothing, "no number", 0),
+    ],
+)
+async def test_what_is_not_sent_is_told_in_words(
+    tmp_path: Path,
+    caller: str,
+    before: Callable[[Stage], Awaitable[None]],
+    words: str,
+    messages: int,
+) -> None:
+    """W71, W74: refused at once, by us or by Twilio; the agent knows why, nothing is repeated."""
+    async with texting(tmp_path, sends(text="x"), TOLD) as s:
+        await before(s)
+        call = await s.twilio.call(from_=caller)
+        await call.heard_at_least(200)
+        output = await asks(s, call)
+        await call.hang_up()
+        await s.record(call)
+        count = len(s.twilio.messages)
+
+    assert output["ok"] is False
+    assert words.casefold() in output["reason"].casefold()
+    assert count == messages
+
+
+async def test_who_opted_out_is_not_asked_of_twilio_again(tmp_path: Path) -> None:
+    """21610 is kept, until the caller sends START."""
+    replies = (sends(text="x"), TOLD, sends(text="y"), TOLD, sends(text="z"), TOLD)
+    async with texting(tmp_path, *replies) as s:
+        await opts_out(s)
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        first = await asks(s, call)
+        second = await asks(s, call, 2)
+        asked = sum(x[1].endswith("Messages.json") for x in s.twilio.desk.requests)
+        await call.hang_up()
+        await s.record(call)
+
+    assert (first["status"], second["status"]) == ("opted_out", "opted_out")
+    assert asked == 1
+
+
+async def test_stop_and_start_are_kept(tmp_path: Path) -> None:
+    """Neither is given to the agent, nor answered: Twilio does that."""
+    async with texting(tmp_path, sends(text="x"), TOLD, sends(text="y"), TOLD) as s:
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        await message(s, "STOP", 1)
+        refused = await asks(s, call)
+        await message(s, "HELP", 2)
+        await message(s, "Start", 3)
+        sent = await asks(s, call, 2)
+        said = told(s)
+        await call.hang_up()
+        record = await s.record(call)
+
+    assert (refused["status"], sent["status"]) == ("opted_out", "sent")
+    assert not [text for role, text in said if role == "user"]
+    assert [one["status"] for one in record["sms"]] == ["not_sent", "sent"]
+
+
+async def test_a_call_sends_no_more_than_it_may(tmp_path: Path) -> None:
+    """A model that loops must not become a bill."""
+    wishes = [reply for _ in range(3) for reply in (sends(text="x"), TOLD)]
+    async with texting(tmp_path, *wishes) as s:
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        states = [(await asks(s, call, times))["status"] for times in (1, 2, 3)]
+        await call.hang_up()
+        await s.record(call)
+        count = len(s.twilio.messages)
+
+    assert states == ["sent", "sent", "too_many"]
+    assert count == 2
+
+
+async def test_a_message_that_does_not_arrive_becomes_a_turn(tmp_path: Path) -> None:
+    """W74: Twilio says so later, twice; the agent speaks of it once."""
+    async with texting(tmp_path, sends(text="x"), TOLD, AWARE) as s:
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        await asks(s, call)
+        await arrives(s, "sent")
+        await arrives(s, "undelivered", "30006", times=2)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
+        said = told(s)
+        await call.hang_up()
+        record = await s.record(call)
+        s.assert_conforms()
+
+    notes = [text for role, text in said if role == "system" and "has not arrived" in text]
+    assert len(notes) == 1
+    assert "landline" in notes[0]
+    [text] = record["sms"]
+    assert (text["status"], text["error_code"]) == ("undelivered", 30006)
+    assert "sms_failed" in [turn["type"] for turn in record["turns"]]
+
+
+async def test_news_of_a_call_that_is_over_are_in_its_record(tmp_path: Path) -> None:
+    """Carriers take their time."""
+    async with texting(tmp_path, sends(text="x"), TOLD) as s:
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        await asks(s, call)
+        await call.hang_up()
+        record = await s.record(call)
+        await arrives(s, "undelivered", "30003", times=2)
+        later = await s.get(f"/v1/calls/{record['call_id']}")
+
+    assert record["sms"][0]["status"] == "sent"
+    assert [(x["status"], x["error_code"]) for x in later["sms"]] == [("undelivered", 30003)]
+
+
+async def test_the_caller_sends_a_message_during_the_call(tmp_path: Path) -> None:
+    """W73: it joins the call it belongs to, once, and no other."""
+    async with texting(tmp_path, AWARE) as s:
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        await message(s, "What a stranger writes", 1, from_="+12125559999")
+        await message(s, "12 Main St", 2)
+        await message(s, "12 Main St", 2)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 160)
+        said = told(s)
+        await call.hang_up()
+        record = await s.record(call)
+        s.assert_conforms()
+
+    assert [text for role, text in said if role == "user"] == ["[SMS] 12 Main St"]
+    assert [(x["direction"], x["status"]) for x in record["sms"]] == [("inbound", "received")]
+    assert "sms" in [turn["type"] for turn in record["turns"]]
+
+
+async def test_without_sms_in_the_document_messages_are_not_read(tmp_path: Path) -> None:
+    """Off until the document says so; and a forged one is refused in any case."""
+    async with texting(tmp_path, agent=AGENT) as s:
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        await message(s, "12 Main St")
+        session = next(x for x in s.session.client_events if x["type"] == "session.update")
+        said = told(s)
+        await call.hang_up()
+        await s.record(call)
+
+    assert "send_sms" not in str(session)
+    assert not [text for role, text in said if role == "user"]
