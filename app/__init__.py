@@ -118,6 +118,10 @@ A line of code about ... belongs in ...
     … who may be called, and when                    `app/jobs/destinations.py`,
                                                      `app/jobs/hours.py`
     hours of the week, and whether it is within them `app/hours.py`
+    whose call it is: number, country, hour          `app/call/reception.py`,
+    … as the operator writes it                      `app/agents/numbers.py`
+    … a program that is asked who calls              `app/call/lookup.py`, `app/before_call.py`,
+    … before anything is opened                      `app/runtime/reception.py`
     … what a receiver can check                      `app/jobs/signing.py`
     … who does it, who is dead, what is taken over   `app/jobs/lease.py`, `app/jobs/engine.py`
     … its ids, its database, its process             `app/jobs/ids.py`, `app/jobs/database.py`,

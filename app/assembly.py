@@ -5,15 +5,20 @@ The document is read once at start; calls read plain values made here.
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.agents.document import Agent, Voice
 from app.agents.dtmf import Dtmf, DtmfPreset
 from app.agents.load import AgentDocument
+from app.agents.numbers import ANY, Number
+from app.agents.numbers import GOODBYE as ENDS
+from app.agents.numbers import Instead as Wanted
 from app.agents.targets import Target
 from app.agents.texting import Sms
 from app.audio.mixing import Sound
 from app.call.plan import CallPlan, DigitsPreset, SoundPlan, ToolPlan, WarmPlan
+from app.call.reception import Instead, LinePlan, Lines, Lookup
 from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
@@ -195,3 +200,31 @@ def _destination(target: Target) -> Destination:
         accept_key=target.accept_key,
         reject_machines=target.reject_machines,
     )
+
+
+def lines(agent: Agent, *, all_others: bool = False) -> Lines:
+    """The operator's numbers. ``all_others``: those that are not in the document are answered
+    all the same, as on a local line, whose number nobody chose."""
+    if agent.numbers is None:
+        return Lines()
+    plans = {number: _line(agent, one) for number, one in agent.numbers.items()}
+    others = plans.pop(ANY, LinePlan() if all_others else None)
+    return Lines(plans, others)
+
+
+def _line(agent: Agent, number: Number) -> LinePlan:
+    asked = number.before_call
+    plan = LinePlan(
+        hours=agent.hours[number.hours].opening if number.hours else None,
+        countries=frozenset(number.allow_countries) if number.allow_countries else None,
+        max_concurrent=number.max_concurrent,
+        when_full=_instead(number.when_full) if number.when_full else None,
+        before_call=Lookup(asked.url, asked.timeout_ms, asked.then == "continue")
+        if asked
+        else None,
+    )
+    return replace(plan, when_closed=_instead(number.when_closed)) if number.when_closed else plan
+
+
+def _instead(wanted: Wanted) -> Instead:
+    return Instead(wanted.say, None if wanted.then == ENDS else wanted.then)

@@ -18,6 +18,7 @@ from app.agents.document import Agent
 from app.agents.document import Callbacks as AllowedCallbacks
 from app.agents.load import AgentDocument, load_document
 from app.agents.texting import CALLER
+from app.before_call import asker
 from app.call.plan import CallPlan
 from app.errors import CarrierFault
 from app.front_page import front_page
@@ -51,6 +52,7 @@ from app.runtime.flight_log import FlightLog, Hangar
 from app.runtime.live_call import LiveCall
 from app.runtime.outbound import Outbound
 from app.runtime.ports import Feed, ModelLine
+from app.runtime.reception import Reception
 from app.runtime.records import Records
 from app.runtime.reminders import DUE, Reminders
 from app.runtime.retention import keep_for
@@ -194,6 +196,7 @@ def switchboard(
         shared=settings.several_processes,
         resume_s=agent.timeouts.resume / 1000,
         people=people,
+        reception=_reception(agent, settings, lambda: book.capacity.refusal() is None),
     )
     commanding = Commanding(
         routing, book, archive, bus, signalling=signalling, carrier=carrier, me=instance
@@ -284,6 +287,11 @@ def switchboard(
 
 def _origin(settings: Settings) -> str:
     return settings.public_url or f"http://localhost:{settings.port}"
+
+
+def _reception(agent: Agent, settings: Settings, has_room: Callable[[], bool]) -> Reception:
+    lines = assembly.lines(agent, all_others=settings.local_line)
+    return Reception(lines, tuple(agent.targets), asker(settings), has_room=has_room)
 
 
 def _bus(settings: Settings, me: str) -> "NoBus | PostgresBus":

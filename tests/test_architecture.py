@@ -45,7 +45,11 @@ MAY_IMPORT = {
     "assembly": {"agents", "runtime", "jobs.port", "errors", *EVERYTHING_BELOW_RUNTIME},
     "front_page": {"http", "services", "settings"},
     "lifetime": {"runtime", "services", "transports"},
+    "before_call": {
+        *("call.lookup", "jobs.signing", "runtime.reception", "services.webhook_post", "settings"),
+    },
     "main": {
+        "before_call",
         "lifetime",
         "jobs.client",
         "jobs.destinations",

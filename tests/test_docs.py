@@ -172,6 +172,9 @@ def test_every_field_of_the_agent_document_is_documented() -> None:
         ("call-back field", ["callbacks"]),
         ("preset field", ["dtmf", "presets", "pin"]),
         ("text field", ["sms"]),
+        ("number field", ["numbers", "line"]),
+        ("hours field", ["hours", "office"]),
+        ("before_call field", ["numbers", "line", "before_call"]),
     ],
 )
 def test_every_field_of_a_table_is_documented_with_its_default(
@@ -180,6 +183,7 @@ def test_every_field_of_a_table_is_documented_with_its_default(
     """Whether something must be written is the first question about it."""
     kinds = {"desk": "Target", "find": "PythonTool", "failure": "Failure", "0": "Webhook"}
     kinds |= {"analysis": "Analysis", "callbacks": "Callbacks", "pin": "DtmfPreset", "sms": "Sms"}
+    kinds |= {"line": "Number", "office": "Hours", "before_call": "BeforeCall"}
     definition = kinds[str(path[-1])]
     table = schema()["$defs"][definition]
     documented = {quoted(row[0])[0]: row[1] for row in rows(first_column)}

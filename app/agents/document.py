@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from app.agents.dtmf import Dtmf
 from app.agents.forms import FieldName, Form
+from app.agents.numbers import Hours, LineNumber, Number, check
 from app.agents.part import Part
 from app.agents.sounds import TONES, Ambience, HoldAudio, Use, ambience, hold
 from app.agents.targets import CALLER, TAKE_MESSAGE, Target, check_chains, refuse_overlong
@@ -283,6 +284,22 @@ class Agent(Part):
     """Whether the agent may send text messages, by the tool send_sms; null: it may not."""
     webhooks: Annotated[tuple[Webhook, ...], none_if_none] = ()
     """Programs of yours that are told what happens."""
+    hours: Annotated[Mapping[FieldName, Hours], empty_if_none] = {}
+    """When somebody is there, by name."""
+    numbers: Mapping[LineNumber, Number] | None = None
+    """Which of your numbers the agent answers, and when; "*" is every other one. Calls to a
+    number that is not here are rejected. Left out: it answers all of them, always."""
+
+    @field_validator("numbers")
+    @classmethod
+    def _known_names(
+        cls, value: Mapping[str, Number] | None, info: ValidationInfo
+    ) -> Mapping[str, Number] | None:
+        if value is None or not {"hours", "transfer_targets", "transfer_to"} <= info.data.keys():
+            return value
+        people = [HUMAN] if info.data["transfer_to"] else []
+        check(value, info.data["hours"], [*info.data["transfer_targets"], *people])
+        return value
 
     @field_validator("instructions")
     @classmethod

@@ -38,6 +38,7 @@ class Fact:
 FACTS: dict[str, Weight] = {
     "call.created": Weight.KEPT,
     "call.rejected": Weight.KEPT,
+    "call.looked_up": Weight.KEPT,
     "call.ringing": Weight.KEPT,
     "call.attempted": Weight.KEPT,
     "call.answered": Weight.KEPT,

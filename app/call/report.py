@@ -48,6 +48,8 @@ END_REASONS: dict[str, Result] = {
     "rejected": Result.CLIENT_ERROR,
     "canceled": Result.SUCCESS,
     "dial_failed": Result.UPSTREAM_ERROR,
+    "closed_hours": Result.SUCCESS,
+    "blocked": Result.CLIENT_ERROR,
 }
 """Every way a call can end; documented in README.md, checked by tests/test_docs.py."""
 MOST_WARNINGS = 64
@@ -140,6 +142,8 @@ class Party:
     concurrency: int = 0
     conversation_id: str | None = None
     resumed_from: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What the operator's program knew of the caller."""
 
 
 @dataclass(slots=True)
@@ -222,6 +226,7 @@ class Report:
             "call.corrected": self._corrected,
             "call.custom_data": self._put,
             "call.analyzed": self._analyzed,
+            "call.looked_up": self._looked_up,
             "callback.scheduled": self._callback_promised,
             "reminder.created": self._reminded,
             "transcript.updated": self._said,
@@ -266,6 +271,9 @@ class Report:
         known = {name: told[name] for name in Party.__slots__ if name in told}
         self.party = Party(**known)
         self.order = told.get("order")
+
+    def _looked_up(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.party = replace(self.party, variables=told["variables"])
 
     @property
     def queued(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from app.call.conversation import remember
 from app.call.facts import Fact
+from app.call.lookup import known_of
 from app.call.plan import Memory
 from app.call.report import Passage, Report
 from app.call.transcript import Entry, Voice
@@ -48,7 +49,7 @@ def adopted(
         ),
         keep=keep,
         report=report,
-        memories=(order.memories() if order else ()) + remembered(report),
+        memories=(order.memories() if order else known_of(party.variables)) + remembered(report),
         outset=order.outset() if order else {},
         streams=report.last_stream,
         created_at=created_at,

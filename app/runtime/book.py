@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from app.call.conversation import remember
+from app.call.lookup import NOTHING_KNOWN, Guest
 from app.call.plan import CallPlan, Memory
 from app.protocol.events import CallerLineLost, FailoverOrdered, StreamStopped
 from app.runtime import metrics
@@ -170,13 +171,34 @@ class Book:
         call.readers.tell()
         log.info("call_given_away", call_id=call.call_id)
 
-    def enter(self, facts: CallFacts, earlier: Earlier | None = None) -> LiveCall:
+    def on_line(self, number: str) -> int:
+        """Calls to this number that hold a place."""
+        return sum(
+            self.capacity.holds(call.call_id)
+            for call in self._calls.values()
+            if call.facts.to_number == number and call.facts.direction == "inbound"
+        )
+
+    def enter(
+        self, facts: CallFacts, earlier: Earlier | None = None, guest: Guest = NOTHING_KNOWN
+    ) -> LiveCall:
         """A call that is taken; ``invite`` is what brings it here. ``earlier``: it continues."""
         call = self._unheard(facts, earlier)
+        self._introduce(call, guest)
         self._calls[facts.call_sid] = call
         self.admitted += 1
         log.info("call_admitted", call_id=call.call_id, call_sid=facts.call_sid)
         return call
+
+    def _introduce(self, call: LiveCall, guest: Guest) -> None:
+        """What the operator's program knows of the caller, for the model and the record."""
+        if guest.fault:
+            call.tell(0, "warning", {"id": f"before_call:{guest.fault}", "count": 1})
+        if guest.variables:
+            call.tell(0, "call.looked_up", {"variables": dict(guest.variables)})
+            call.memories = (*guest.memories(), *call.memories)
+        if guest.metadata:
+            call.put(guest.metadata)
 
     def adopt(self, call: LiveCall) -> None:
         """A call that we placed has been picked up; ``invite`` is what brings it here."""
@@ -185,9 +207,15 @@ class Book:
         self._store.answered(call.call_id, _now(), call.facts.call_sid, self._me, LEASE_S)
         log.info("call_picked_up", call_id=call.call_id, call_sid=call.facts.call_sid)
 
-    def refused(self, facts: CallFacts, reason: str) -> None:
-        """A call that nobody answered is a call: it has its record, too."""
-        self.end(self._unheard(facts), reason)
+    def refused(self, facts: CallFacts, reason: str, why: str, answer: str) -> None:
+        """A call that nobody answered is a call: it has its record, too.
+
+        ``answer`` is the TwiML it got, which a repeated webhook gets again.
+        """
+        call = self._unheard(facts)
+        call.tell(0, "call.rejected", {"reason": why})
+        self.end(call, reason)
+        self.ended.add(facts.call_sid, call.call_id, reason, answer)
 
     def _unheard(self, facts: CallFacts, earlier: Earlier | None = None) -> LiveCall:
         call = LiveCall(f"call_{secrets.token_hex(12)}", facts, self._store.append)

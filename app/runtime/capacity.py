@@ -98,6 +98,10 @@ class Capacity:
         self._held.add(call_id)
         CALLS_ACTIVE.set(len(self._held))
 
+    def holds(self, call_id: str) -> bool:
+        """Whether the call has a place."""
+        return call_id in self._held
+
     def release(self, call_id: str) -> None:
         """The call needs its place no longer. Idempotent."""
         self._held.discard(call_id)

@@ -15,6 +15,7 @@ MOST_ENDED = 2_000
 class _Ending:
     call_id: str
     reason: str
+    answer: str | None
 
 
 class Ended:
@@ -23,9 +24,12 @@ class Ended:
     def __init__(self) -> None:
         self._endings: OrderedDict[str, _Ending] = OrderedDict()
 
-    def add(self, call_sid: str, call_id: str, reason: str) -> None:
-        """The call is over, or was over for another reason than was thought."""
-        self._endings[call_sid] = _Ending(call_id, reason)
+    def add(self, call_sid: str, call_id: str, reason: str, answer: str | None = None) -> None:
+        """The call is over, or was over for another reason than was thought.
+
+        ``answer``: the TwiML of one that was not taken.
+        """
+        self._endings[call_sid] = _Ending(call_id, reason, answer)
         while len(self._endings) > MOST_ENDED:
             self._endings.popitem(last=False)
 
@@ -33,6 +37,11 @@ class Ended:
         """Why the call ended; None where it did not, or too long ago."""
         ending = self._endings.get(call_sid)
         return ending.reason if ending is not None else None
+
+    def answer(self, call_sid: str) -> str | None:
+        """What a call that was not taken was told; None for any other."""
+        ending = self._endings.get(call_sid)
+        return ending.answer if ending is not None else None
 
     def call_id(self, call_sid: str) -> str | None:
         """Our name for the call."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from app.call.reception import Refusal
 from app.protocol.events import CallerAudio, Event, PickedUp
 from app.runtime.book import MOST_RESUMES, Book
 from app.runtime.continuing import Earlier, earlier, recalled
@@ -23,6 +24,7 @@ from app.runtime.effects import contained
 from app.runtime.invitations import TOKEN_S, digest_of, drawn_ms_of
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.ports import CallerLine, Feed
+from app.runtime.reception import ALL_LINES_OPEN, WELCOME, Reception, Welcome
 from app.runtime.side_calls import News, SideCalls
 from app.runtime.signalling import Signalling
 from app.services.store.archive import UNREACHABLE, Archive
@@ -69,6 +71,7 @@ class Routing:
         shared: bool,
         resume_s: float = 0,
         people: SideCalls | None = None,
+        reception: Reception = ALL_LINES_OPEN,
     ) -> None:
         """``people``: whom callers' machines ask; None: nobody.
         ``resume_s``: within that time a call that was broken off is continued by the next.
@@ -80,6 +83,7 @@ class Routing:
         self._me = me
         self._shared = shared
         self._resume_s = resume_s
+        self._reception = reception
         self._undecided: dict[str, asyncio.Event] = {}
         """New calls that were asked for and are not here yet."""
         self._people = people
@@ -91,8 +95,10 @@ class Routing:
             theirs = await self._elsewhere(facts.call_sid, "admit", args)
             if theirs is not None:
                 return str(theirs["twiml"])
-            before = None if self._book.lives(facts.call_sid) else await self._earlier(facts)
-            twiml = self._signalling.admit(facts, sent_before, before)
+            is_new = not self._book.lives(facts.call_sid)
+            verdict = await self._received(facts) if is_new else WELCOME
+            before = await self._earlier(facts) if is_new else None
+            twiml = self._signalling.admit(facts, sent_before, before, verdict)
             return await self.told(facts.call_sid, twiml)
 
     @contextmanager
@@ -104,6 +110,11 @@ class Routing:
         finally:
             decided.set()
             self._undecided.pop(call_sid, None)
+
+    async def _received(self, facts: CallFacts) -> Welcome | Refusal:
+        """What the reception says of a call; of one that is over it is not asked."""
+        over = self._book.ended.reason(facts.call_sid) is not None
+        return WELCOME if over else await self._reception.receive(facts)
 
     async def _earlier(self, facts: CallFacts) -> Earlier | None:
         """The conversation that this call goes on with, looked for within bounds."""

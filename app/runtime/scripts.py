@@ -11,6 +11,7 @@ its token says.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from app.call.reception import Refusal
 from app.protocol import twiml
 from app.protocol.twiml import Fallback
 from app.runtime.live_call import Dial
@@ -124,6 +125,22 @@ class Scripts:
         """Over capacity: the same treatment, before anything was opened."""
         then = "One moment, please." if self._fallback.dial else "Please call again later."
         return twiml.failure(replace(self._fallback, say=f"All lines are busy. {then}"))
+
+    def instead(self, refused: Refusal) -> str:
+        """What the operator wrote for callers whom the agent does not answer."""
+        if refused.instead is None:
+            return twiml.reject("busy" if refused.busy else "rejected")
+        person = None
+        if refused.instead.target is not None:
+            person = self.destinations[refused.instead.target]
+        return twiml.failure(
+            Fallback(
+                refused.instead.say or "",
+                person.to if person else None,
+                person.ring_timeout_s if person else 20,
+                person.caller_id if person else None,
+            )
+        )
 
     def elsewhere(self, attempt: int) -> str:
         """The call is for another process behind our address; which attempt it is, from 1.

@@ -9,12 +9,14 @@ import asyncio
 
 import structlog
 
+from app.call.reception import Refusal
 from app.call.warm import END_CALL, MESSAGE, TAKE_MESSAGE
 from app.protocol.events import CallEnded, CallerLineLost, PickedUp, StreamReportedOver
 from app.runtime.book import INTERRUPTED, Book
 from app.runtime.continuing import Earlier
 from app.runtime.live_call import CallFacts, Dial, LiveCall
 from app.runtime.metrics import CALLS_REFUSED
+from app.runtime.reception import WELCOME, Welcome
 from app.runtime.scripts import Scripts
 
 ABNORMAL = 1006
@@ -26,6 +28,8 @@ _DONE = frozenset(
 )
 _REFUSED = {"capacity": "capacity", "draining": "server_shutdown"}
 """What a call ends with that was not taken."""
+_NOT_TAKEN = frozenset({"blocked", "closed_hours"})
+"""What was not answered; asked again of another process, the call is over."""
 MOST_SENDINGS = 3
 """A call that finds nobody else after so many attempts gets the failure treatment."""
 SAME_QUESTION_S = 2.0
@@ -43,49 +47,90 @@ class Signalling:
         self._book = book
         self._scripts = scripts
 
-    def admit(self, facts: CallFacts, sent_before: int = 0, earlier: Earlier | None = None) -> str:
+    def admit(
+        self,
+        facts: CallFacts,
+        sent_before: int = 0,
+        earlier: Earlier | None = None,
+        verdict: Welcome | Refusal = WELCOME,
+    ) -> str:
         """The TwiML for an incoming call. Repeated webhooks get the same document again.
 
-        ``sent_before``: how often the call was sent to another process already.
+        ``sent_before``: how often the call was sent to another process already. ``verdict``:
+        what the reception says of a new one.
         """
         call = self._book.call(facts.call_sid)
-        ended = self._book.ended.reason(facts.call_sid)
-        if call is None and ended == "capacity":
-            return self._scripts.full()
-        if call is None and ended is not None:
-            # A repeated or replayed webhook opens nothing for a call that is over.
-            return self.stream_ended(facts.call_sid, call_over=True)
-        if call is not None and call.invitation is not None and call.awaited:
-            return call.invitation
-        if call is not None and call.at_carrier and call.dial is not None:
-            return self._transfer_again(call, call.dial)
-        if call is not None and call.cut_off:
-            return self._book.come_back(call) or self._scripts.failure()
-        if call is not None and call.runner is not None and call.runner.reason is None:
-            # Nothing is done to a live stream before another one really comes.
-            return self._book.door(call)
+        again = self._answered_before(facts.call_sid) if call is None else self._goes_on(call)
+        if again is not None:
+            return again
+        if call is None and isinstance(verdict, Refusal):
+            return self._turn_away(facts, verdict.why, self._scripts.instead(verdict))
+        welcome = verdict if isinstance(verdict, Welcome) else WELCOME
         why = self._book.capacity.refusal()
         goes_on = call is None and sent_before < MOST_SENDINGS and self._book.capacity.sends_on
         if why is not None and goes_on:
             attempt = sent_before + 1
             log.info("call_sent_elsewhere", why=why, attempt=attempt, call_sid=facts.call_sid)
             return self._scripts.elsewhere(sent_before + 1)
-        if why is not None:
-            return self._refuse(facts, call, why)
-        if call is not None:
+        if call is not None and why is None:
             return self._book.invite(call, returning=self._why_again(call))
-        call = self._book.enter(facts, earlier)
+        why = why or self._line_full(facts, welcome)
+        if why is not None:
+            return self._turn_away(facts, why, self._full(why, welcome))
+        call = self._book.enter(facts, earlier, welcome.guest)
         return self._book.invite(call, returning=earlier.why if earlier else None)
+
+    def _answered_before(self, call_sid: str) -> str | None:
+        """For a call that is over: a repeated or replayed webhook opens nothing for it."""
+        ended = self._book.ended.reason(call_sid)
+        if ended is None:
+            return None
+        if (answer := self._book.ended.answer(call_sid)) is not None:
+            return answer
+        if ended == "capacity":
+            return self._scripts.full()
+        if ended in _NOT_TAKEN:
+            return self._scripts.hang_up()
+        return self.stream_ended(call_sid, call_over=True)
+
+    def _goes_on(self, call: LiveCall) -> str | None:
+        """Where the caller is, or comes back to; None where a line must be opened."""
+        if call.invitation is not None and call.awaited:
+            return call.invitation
+        if call.at_carrier and call.dial is not None:
+            return self._transfer_again(call, call.dial)
+        if call.cut_off:
+            return self._book.come_back(call) or self._scripts.failure()
+        if call.runner is not None and call.runner.reason is None:
+            # Nothing is done to a live stream before another one really comes.
+            return self._book.door(call)
+        return None
 
     def _why_again(self, call: LiveCall) -> str | None:
         return INTERRUPTED if call.report.stream_sids else call.returning
 
-    def _refuse(self, facts: CallFacts, call: LiveCall | None, why: str) -> str:
+    def _line_full(self, facts: CallFacts, welcome: Welcome) -> str | None:
+        """Why this number takes no more calls; None where it does."""
+        most = welcome.line.max_concurrent
+        full = most is not None and self._book.on_line(facts.to_number) >= most
+        return "line_full" if full else None
+
+    def _full(self, why: str, welcome: Welcome) -> str:
+        instead = welcome.line.when_full
+        return (
+            self._scripts.full()
+            if instead is None
+            else self._scripts.instead(Refusal(why, instead))
+        )
+
+    def _turn_away(self, facts: CallFacts, why: str, answer: str) -> str:
+        """The caller gets ``answer`` and no more; a call that was here before stays as it is."""
         CALLS_REFUSED.labels(why).inc()
         log.warning("call_refused", why=why, call_sid=facts.call_sid)
-        if call is None:
-            self._book.refused(facts, _REFUSED[why])
-        return self._scripts.full()
+        if not self._book.lives(facts.call_sid):
+            reason = _REFUSED.get(why) or Refusal(why).reason
+            self._book.refused(facts, reason, why, answer)
+        return answer
 
     def stream_ended(self, call_sid: str, *, call_over: bool, drawn_ms: int = 0) -> str:
         """Twilio asks what to do after ``<Connect>``: the TwiML for it.

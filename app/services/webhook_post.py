@@ -3,7 +3,7 @@
 Every address that is really connected to is judged, after names were resolved and for each
 of them, so that a name which means something else a moment later gains nothing. Rule: https to
 public addresses, no redirects, no proxies of the environment, and of the answer nothing is
-read but its status.
+read but its status and, where somebody asks for it, a body of bounded length.
 """
 
 import ipaddress
@@ -36,8 +36,10 @@ class Posted:
     status: int | None
     """Of HTTP; None where there was no answer."""
     reason: str = ""
-    """refused_scheme, refused_address, unreachable, timed_out, tls, not_http; empty with a
-    status."""
+    """refused_scheme, refused_address, unreachable, timed_out, tls, not_http, too_large; empty
+    with a status."""
+    body: bytes = b""
+    """What was asked for of it."""
 
 
 class _Denied(OSError):
@@ -52,8 +54,13 @@ class WebhookPost:
         self._loopback = loopback
         self._timeout = aiohttp.ClientTimeout(total=patience_s, connect=_CONNECT_S)
 
-    async def post(self, url: str, body: str, headers: Mapping[str, str]) -> Posted:
-        """Send ``body`` once; never raises for what the other side does or is."""
+    async def post(
+        self, url: str, body: str, headers: Mapping[str, str], *, most_bytes: int = 0
+    ) -> Posted:
+        """Send ``body`` once; never raises for what the other side does or is.
+
+        With ``most_bytes`` the answer's body is read, too: a longer one is too_large.
+        """
         if not self._scheme_allowed(url):
             return Posted(None, "refused_scheme")
         denied: list[str] = []
@@ -66,7 +73,7 @@ class WebhookPost:
             return socket.socket(family, kind, protocol)
 
         try:
-            return await self._send(guarded, url, body, headers)
+            return await self._send(guarded, url, body, headers, most_bytes)
         except TimeoutError:
             return Posted(None, "timed_out")
         except aiohttp.ClientSSLError:
@@ -76,7 +83,9 @@ class WebhookPost:
         except (aiohttp.ClientError, ValueError):
             return Posted(None, "not_http")
 
-    async def _send(self, guarded: Any, url: str, body: str, headers: Mapping[str, str]) -> Posted:
+    async def _send(
+        self, guarded: Any, url: str, body: str, headers: Mapping[str, str], most_bytes: int
+    ) -> Posted:
         # A connection of its own each time: what was allowed once is judged again.
         connector = aiohttp.TCPConnector(socket_factory=guarded, force_close=True)
         async with (
@@ -94,7 +103,9 @@ class WebhookPost:
                 allow_redirects=False,
             ) as answer,
         ):
-            return Posted(answer.status)
+            if not most_bytes:
+                return Posted(answer.status)
+            return await _read(answer, most_bytes)
 
     def _scheme_allowed(self, url: str) -> bool:
         try:
@@ -116,3 +127,12 @@ class WebhookPost:
             return self._loopback
         through = any(address in net for net in _DENIED if net.version == address.version)
         return address.is_global and not address.is_multicast and not through
+
+
+async def _read(answer: aiohttp.ClientResponse, most_bytes: int) -> Posted:
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > most_bytes:
+            return Posted(None, "too_large")
+    return Posted(answer.status, body=bytes(body))

@@ -105,6 +105,19 @@ async def test_of_the_answer_only_the_status_is_taken(receiver: Receiver) -> Non
     assert await post(receiver) == Posted(200)
 
 
+async def test_a_body_is_read_where_it_is_asked_for_and_no_further(receiver: Receiver) -> None:
+    """The answer to a question; one without an end is none."""
+    receiver.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+    url = f"http://127.0.0.1:{receiver.port}/hook"
+    asking = WebhookPost(loopback=True, patience_s=5)
+
+    whole = await asking.post(url, "{}", {}, most_bytes=5)
+    too_long = await asking.post(url, "{}", {}, most_bytes=4)
+
+    assert whole == Posted(200, body=b"hello")
+    assert too_long == Posted(None, "too_large")
+
+
 @pytest.mark.parametrize(
     "url",
     [

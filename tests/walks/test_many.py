@@ -57,7 +57,7 @@ async def talk(call: EmulatedCall, hz: float) -> None:
 
 
 async def test_twenty_callers_hear_themselves_and_nobody_else(tmp_path: Path) -> None:
-    """D-DEMO-2, D-PT-4: one global anything, and two callers share a conversation."""
+    """L7, D-DEMO-2, D-PT-4: one global anything, and two callers share a conversation."""
     files, tasks = open_files(), len(asyncio.all_tasks())
     openai = RealtimeEmulator(Echo, pace=4)
     async with stage(openai, tmp_path, agent=AGENT, twilio={"pace": QUICK}) as s:

@@ -1,0 +1,183 @@
+"""The operator's telephone numbers: who is answered there, when, how many, and who is not.
+
+Rule: what cannot be done does not load, so that no caller finds out first.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import date, datetime
+from difflib import get_close_matches
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import phonenumbers
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from app.agents.part import Part
+from app.agents.values import (
+    DURATION_SCHEMA,
+    Text,
+    WebhookUrl,
+    between,
+    destination,
+    or_just,
+    refuse,
+    several,
+)
+from app.hours import OpeningHours, Rule, Week, rule
+
+ANY = "*"
+"""In place of a number: every other one."""
+GOODBYE = "end_call"
+_LONGEST_SAY_CHARS = 1000
+_SOON = ("queue", "take_message")
+
+
+def _line(value: object) -> str:
+    if value == ANY:
+        return ANY
+    if isinstance(value, str) and value.startswith("client:"):
+        refuse('must be a number of yours, a SIP address, or "*" for every other one')
+    return destination(value)
+
+
+def _time_zone(value: object) -> str:
+    if not isinstance(value, str) or value not in available_timezones():
+        meant = get_close_matches(str(value), available_timezones(), n=1)
+        refuse('must be a time zone such as "Europe/Paris"', meant=next(iter(meant), ""))
+    return value
+
+
+def _span(value: object) -> Rule:
+    if not isinstance(value, str):
+        refuse('must be hours of the week in quotes, such as "Mo-Fr 09:00-17:00"')
+    try:
+        return rule(value.strip())
+    except ValueError as fault:
+        refuse(str(fault))
+
+
+def _day(value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value  # TOML has days of its own.
+    try:
+        return date.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        refuse('must be a day such as "2026-12-25"')
+
+
+def _country(value: object) -> str:
+    if not isinstance(value, str) or value not in phonenumbers.SUPPORTED_REGIONS:
+        known = phonenumbers.SUPPORTED_REGIONS
+        upper = str(value).upper()
+        meant = "GB" if upper == "UK" else upper if upper in known else ""
+        refuse('must be the code of a country, such as "US" or "FR"', meant=meant)
+    return value
+
+
+def _spoken(value: object) -> object:
+    if isinstance(value, str) and len(value) > _LONGEST_SAY_CHARS:
+        refuse(f"has more than {_LONGEST_SAY_CHARS} characters: nobody listens for so long")
+    return value
+
+
+_SPAN_SCHEMA = WithJsonSchema({"type": "string", "examples": ["Mo-Fr 09:00-17:00"]})
+_DAY_SCHEMA = WithJsonSchema({"type": "string", "format": "date"})
+_COUNTRY_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$", "examples": ["US"]})
+
+LineNumber = Annotated[str, BeforeValidator(_line)]
+Spoken = Annotated[Text, BeforeValidator(_spoken)]
+
+
+class Hours(Part):
+    """When somebody is there."""
+
+    timezone: Annotated[str, BeforeValidator(_time_zone), WithJsonSchema({"type": "string"})]
+    """Whose clock it is: a name such as Europe/Paris."""
+    open: Annotated[
+        tuple[Annotated[Rule, BeforeValidator(_span), _SPAN_SCHEMA], ...],
+        BeforeValidator(several),
+        Field(min_length=1),
+    ]
+    """Days and times, such as "Mo-Fr 09:00-17:00"; what goes on past midnight is two of them."""
+    closed: Annotated[
+        tuple[Annotated[date, BeforeValidator(_day), _DAY_SCHEMA], ...], BeforeValidator(several)
+    ] = ()
+    """Holidays, such as "2026-12-25"."""
+
+    @property
+    def opening(self) -> OpeningHours:
+        """As what decides."""
+        return OpeningHours(ZoneInfo(self.timezone), Week(self.open), frozenset(self.closed))
+
+
+class BeforeCall(Part):
+    """A program of yours that is asked who calls, while it rings."""
+
+    url: WebhookUrl
+    timeout_ms: Annotated[int, between("100ms", "7s"), DURATION_SCHEMA] = Field(
+        default=2_000, alias="timeout", json_schema_extra={"default": "2s"}
+    )
+    """Twilio gives up after 15 seconds, and the caller sooner."""
+    then: Literal["continue", "reject"] = "continue"
+    """What happens where it does not answer, or not as it should."""
+
+
+class Instead(Part):
+    """What a caller gets who is not answered by the agent."""
+
+    say: Spoken | None = None
+    then: Text = GOODBYE
+    """end_call, or the name of a target."""
+
+
+class Number(Part):
+    """A number of yours, and whom the agent answers there."""
+
+    label: Text | None = None
+    """What you call it."""
+    hours: Text | None = None
+    """The name of the hours in which it is answered. Left out: always."""
+    when_closed: Annotated[Instead, or_just("say", Instead)] | None = None
+    """Outside of them."""
+    max_concurrent: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """How many calls to it may be answered at once, by each process; beside
+    MAX_CONCURRENT_CALLS."""
+    when_full: Annotated[Instead, or_just("say", Instead)] | None = None
+    """What a caller too many gets. Left out: as MAX_CONCURRENT_CALLS has it."""
+    allow_countries: (
+        Annotated[
+            tuple[Annotated[str, BeforeValidator(_country), _COUNTRY_SCHEMA], ...],
+            BeforeValidator(several),
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    """Where callers may call from, by their number; withheld numbers are from nowhere. Left out:
+    from anywhere. Calls by SIP are not asked."""
+    before_call: Annotated[BeforeCall, or_just("url", BeforeCall)] | None = None
+
+
+def check(numbers: Mapping[str, Number], hours: Collection[str], targets: Collection[str]) -> None:
+    """Refuse numbers that speak of what is not there."""
+    for number, one in numbers.items():
+        if one.hours is not None and one.hours not in hours:
+            refuse(f'unknown hours "{one.hours}"', at=number, meant=_near(one.hours, hours))
+        if one.when_closed is not None and one.hours is None:
+            refuse("when_closed means nothing without hours", at=number)
+        for field, instead in (("when_closed", one.when_closed), ("when_full", one.when_full)):
+            if instead is not None:
+                _check_target(f"{field}.then", instead.then, targets, at=number)
+
+
+def _check_target(field: str, then: str, targets: Collection[str], *, at: str) -> None:
+    known = [*targets, GOODBYE]
+    if then in known:
+        return
+    if then in _SOON:
+        instead = f"write the name of a target, or {GOODBYE}"
+        refuse(f'{field}: "{then}" is not available yet: {instead}', at=at)
+    refuse(f'{field}: unknown target "{then}"', at=at, meant=_near(then, known))
+
+
+def _near(word: str, words: Collection[str]) -> str:
+    return next(iter(get_close_matches(word, words, n=1)), "")
