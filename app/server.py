@@ -20,7 +20,9 @@ from types import FrameType
 import structlog
 import uvicorn
 from fastapi.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.errors import OurFault
 from app.http.wire import BACKLOG, bounded
 from app.main import Switchboard
 from app.runtime.draining import Drain
@@ -87,10 +89,41 @@ class DrainingServer(uvicorn.Server):
         self.server_state.default_headers = self.config.encoded_headers
 
 
+class _Application:
+    """The application, whose start may be refused by what it needs, a database for instance: in
+    one sentence, where Starlette would tell the server a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        failed: list[Message] = []
+
+        async def told(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                failed.append(message)
+            else:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, told)
+        except OurFault as fault:
+            if failed:
+                print(fault, file=sys.stderr)
+                failed[:] = [{"type": "lifespan.startup.failed", "message": ""}]
+            raise
+        finally:
+            for message in failed:
+                await send(message)
+
+
 def configuration(settings: Settings, board: Switchboard) -> uvicorn.Config:
     """uvicorn's configuration for this switchboard."""
     return uvicorn.Config(
-        board.app,
+        _Application(board.app),
         host=settings.host,
         port=settings.port,
         ws=functools.partial(TakenOver, board.door.admit),  # type: ignore[arg-type]
@@ -134,7 +167,10 @@ def serve(settings: Settings, board: Switchboard, announce: Callable[[], None]) 
         settings.drain_seconds,
         shared=settings.several_processes,
     )
-    server.run(sockets=[listener])
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:
+        return False  # uvicorn's way to say that the start failed; why was told.
     return server.started and not server.broken
 
 

@@ -416,3 +416,29 @@ async def test_a_wrong_setting_is_a_sentence(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert output.decode().startswith("TWILIO_AUTH_TOKEN is missing")
     assert len(output.decode().splitlines()) == 1
+
+
+async def test_a_database_that_refuses_is_a_sentence(tmp_path: Path) -> None:
+    """What is wrong is known; where in our code it was found out helps nobody."""
+    (tmp_path / "agent.yaml").write_text(AGENT)
+    process = await started(
+        tmp_path,
+        openai_api_key="sk-local",
+        openai_base_url="http://127.0.0.1:9/v1",
+        twilio_account_sid=ACCOUNT,
+        twilio_auth_token=TOKEN,
+        public_url=PUBLIC_URL,
+        host="127.0.0.1",
+        port=free_port(),
+        agent_file="agent.yaml",
+        jobs="none",
+        database_url=f"postgresql://user:geheim@127.0.0.1:{free_port()}/x",
+    )
+
+    async with asyncio.timeout(60):
+        output, _ = await process.communicate()
+
+    assert process.returncode == 1
+    assert "which cannot be used (OperationalError): see that it runs" in output.decode()
+    assert "Traceback" not in output.decode()
+    assert "geheim" not in output.decode()
