@@ -184,7 +184,7 @@ def switchboard(
         me=instance,
     )
     signalling = Signalling(book, scripts)
-    people = SideCalls(carrier, scripts, spawn)
+    people = SideCalls(carrier, scripts, spawn, signalling.left_alone)
     durable = DurableJobs(_database(settings, data))
     bus = _bus(settings, instance)
     routing = Routing(

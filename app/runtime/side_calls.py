@@ -4,13 +4,14 @@ Each has an unguessable token in its URLs and tells the machine that asked for i
 what becomes of it; once. Twilio repeats, reorders and loses: a side call that was dropped, taken
 or never known answers the person politely and tells nobody.
 
-    wanted ──key──▶ taken ──the caller's call ends──▶ dropped
+    wanted ──key──▶ taken ──the caller's call ends, or the person leaves──▶ dropped
        └──declined, machine, over, nobody wants it any more──▶ dropped
 """
 
+import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -37,6 +38,8 @@ from app.runtime.scripts import NOT_WANTED, Scripts
 
 MOST_KEPT = 1_000
 """Side calls that are over are remembered for callbacks that come late; the oldest go first."""
+ALONE_S = 3.0
+"""From the end of the person's call to the word of how the caller's stay in the room ended."""
 STATUSES = ["ringing", "answered", "completed"]
 _MACHINES = frozenset({"machine", "fax"})
 
@@ -86,7 +89,11 @@ class News:
 class SideCalls:
     """The calls to people beside those of callers. Belongs to the loop."""
 
-    def __init__(self, carrier: Carrier, scripts: Scripts, spawn: Spawn) -> None:
+    def __init__(
+        self, carrier: Carrier, scripts: Scripts, spawn: Spawn, back: Callable[[LiveCall], str]
+    ) -> None:
+        """``back``: the document for a caller who sits alone in a room."""
+        self._back = back
         self._carrier = carrier
         self._scripts = scripts
         self._spawn = spawn
@@ -249,11 +256,39 @@ class SideCalls:
         elif side.state is State.WANTED and side.over:
             picked_up = status == "completed"
             self._over(side, "not_accepted" if picked_up else status.replace("-", "_"))
+        elif side.state is State.TAKEN and side.over:
+            side.state = State.DROPPED
+            loop = asyncio.get_running_loop()
+            loop.call_later(ALONE_S, self._look_into_room, side)
+
+    def _look_into_room(self, side: SideCall) -> None:
+        """Who leaves ends it for both. A caller who came later sits there alone, in silence."""
+        if _in_room(side):
+            self._spawn(contained(self._fetched(side), None), f"alone-{side.call.call_id}")
+
+    async def _fetched(self, side: SideCall) -> None:
+        """Twilio knows whether the caller is there at all; nothing is told of one who is not."""
+        call_sid = side.call.facts.call_sid
+        status = await self._carrier.call_status(call_sid)
+        if status == "in-progress" and _in_room(side):
+            await self._carrier.redirect(call_sid, self._back(side.call))
 
     def _over(self, side: SideCall, reason: str) -> None:
         side.state = State.DROPPED
         log.info("person_not_reached", reason=reason, call_id=side.call.call_id)
         side.feed(SideCallOver(side.wish.attempt, reason))
+
+
+def _in_room(side: SideCall) -> bool:
+    """The caller was sent there, has not come back, and is nobody else's."""
+    call = side.call
+    return (
+        call.dial is not None
+        and call.dial.room == side.room
+        and call.at_carrier
+        and call.report.ending is None
+        and not call.given_away
+    )
 
 
 class Asked:

@@ -293,6 +293,19 @@ class Signalling:
             why += f". {MESSAGE}"
         return self._book.invite(call, returning=why)
 
+    def left_alone(self, call: LiveCall) -> str:
+        """The person had left the room before the caller came: back to the agent."""
+        if call.dial is None:
+            return self._scripts.failure()
+        return self.dialled(
+            call.dial.token,
+            call_sid=call.facts.call_sid,
+            connected=False,
+            status="left",
+            talk_s=None,
+            call_over=False,
+        )
+
     def _put_through_to(self, call: LiveCall, target: str, say: str | None) -> str:
         """Another target takes the place of one that was not reached."""
         call.tell(call.now_ms(), "transfer.started", {"target": target, "mode": "cold"})

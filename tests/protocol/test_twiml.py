@@ -100,6 +100,33 @@ def test_a_transfer_without_a_caller_id_shows_the_callers_number() -> None:
     )
 
 
+def test_a_person_is_told_twice_and_takes_the_call_with_a_key() -> None:
+    """W38: what a model wrote stays text; a mailbox presses nothing and is hung up on."""
+    keys = (
+        '<Gather action="https://h.test/key" finishOnKey="" input="dtmf" method="POST"'
+        ' numDigits="1" timeout="8">'
+        '<Say>"]]&gt;&lt;Dial&gt;+19005551212&lt;/Dial&gt;&lt;!--&amp;amp;</Say>'
+        "<Say>Press star to take the call.</Say></Gather>"
+    )
+
+    told = twiml.whisper(say=HOSTILE, key="*", action_url="https://h.test/key")
+
+    assert told == f"{HEAD}<Response>{keys}{keys}<Hangup /></Response>"
+
+
+def test_two_meet_in_a_room_that_either_of_them_ends() -> None:
+    """In silence: the caller has just heard music, and the other comes in a second."""
+    room = (
+        '<Conference beep="false" endConferenceOnExit="true" startConferenceOnEnter="true"'
+        ' waitUrl="">room-1</Conference>'
+    )
+
+    assert twiml.join("room-1") == f"{HEAD}<Response><Dial>{room}</Dial></Response>"
+    assert twiml.join("room-1", action_url="https://h.test/r") == (
+        f'{HEAD}<Response><Dial action="https://h.test/r" method="POST">{room}</Dial></Response>'
+    )
+
+
 def test_the_short_documents() -> None:
     """Said to Twilio many times a day, so worth being exact about."""
     assert twiml.hangup() == f"{HEAD}<Response><Hangup /></Response>"

@@ -123,6 +123,15 @@ async def test_every_request_we_make_is_twilios_own(twilio: TwilioRest) -> None:
         status_callback=news,
     )
     status = await twilio.call_status(CALL_SID)
+    asked_first = {
+        "timeout": 20,
+        "status_callback": "https://h.test/status",
+        "status_callback_event": ["ringing", "answered", "completed"],
+        "machine_detection": "Enable",
+        "async_amd": "true",
+        "async_amd_status_callback": "https://h.test/machine",
+    }
+    await twilio.place("+33612345678", "+15005550006", "https://h.test/person", asked_first)
 
     assert status in {"queued", "ringing", "in-progress", "completed", "canceled"}
 

@@ -323,3 +323,24 @@ async def test_the_model_cannot_name_a_number(tmp_path: Path, target: str) -> No
         assert call.dialled == []
         await call.hang_up()
         await finish(s, call)
+
+
+async def test_another_target_may_take_the_place_of_one_that_is_not_there(tmp_path: Path) -> None:
+    """W41: the next telephone rings without a way back through the agent."""
+    document = AGENT.replace(
+        'on_failure: {say: "They are out. Goodbye.", then: end_call}',
+        'on_failure: {say: "I try another.", then: billing}',
+    )
+    leave = ToolUse("transfer_call", {"target": "nobody"})
+    script = Scenario([GREETING, Reply("I try.", 200, 660, tools=[leave])])
+    answers = {"+14155550199": DialOutcome("busy"), NUMBER: DialOutcome(talk_ms=50)}
+    async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=document) as s:
+        call = await ask(s, answers=answers)
+
+        record = await finish(s, call)
+
+        assert call.said == ["I try another."]
+        assert call.dialled == ["+14155550199", NUMBER]
+        told = [(one["target"], one["outcome"]) for one in record["transfers"]]
+        assert told == [("nobody", "busy"), ("billing", "connected")]
+        assert record["end_reason"] == "transferred"

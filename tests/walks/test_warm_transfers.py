@@ -10,6 +10,7 @@ from app.emulators.scenario import Reply, Scenario, ToolUse
 from app.emulators.twilio import DialOutcome
 from app.emulators.twilio_call import EmulatedCall
 from app.emulators.twilio_words import PickUp
+from app.runtime import side_calls
 from tests.audio.sound_files import sine_file
 from tests.http.test_records import ask as request
 from tests.waiting import until
@@ -230,3 +231,42 @@ async def test_the_operators_command_asks_the_person_too(folder: Path) -> None:
 
         assert status in (200, 202)
         assert record["end_reason"] == "transferred"
+
+
+async def test_a_caller_who_finds_nobody_in_the_room_comes_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever accepts may have hung up by the time the caller comes: no silence without an end."""
+    monkeypatch.setattr(side_calls, "ALONE_S", 0.1)
+    person_only = {"answers": lambda to: DialOutcome() if to == PERSON else None}
+    openai = script(BACK)
+    async with stage(openai, folder, agent=agent(), twilio=person_only) as s:
+        caller, person = await waiting(s)
+        await told(person)
+        await person.press("1")
+        await caller.until(lambda: bool(caller.conferences))
+        await person.hang_up()
+
+        back = await caller.stream_started(2)
+        await caller.until(lambda: heard_tone(back, BACK_HZ) >= 340)
+        await caller.hang_up()
+        record = await s.record(caller)
+
+        assert record["transfers"][0]["outcome"] == "left"
+        assert record["end_reason"] == "caller_hangup"
+
+
+async def test_nobody_who_is_asked_first_may_lead_to_another_number(folder: Path) -> None:
+    """W41: the switchboard stands behind the desk; the caller hears music until it rings."""
+    other = "+14155550199"
+    document = agent("then: pbx").replace(
+        "failure: {say", f'  pbx: {{description: All others., to: "{other}"}}\nfailure: {{say'
+    )
+    async with stage(script(), folder, agent=document, twilio=answers("busy")) as s:
+        caller, _ = await waiting(s)
+        await caller.ended()
+        record = await s.record(caller)
+
+        assert caller.dialled == [other]
+        told = [(one["target"], one["mode"], one["outcome"]) for one in record["transfers"]]
+        assert told == [("desk", "warm", "busy"), ("pbx", "cold", "connected")]
