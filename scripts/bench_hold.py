@@ -36,6 +36,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
+    if not 0 < given.held < given.calls:
+        parser.error("some of the calls have to be on hold, and some to talk")
     rounds: list[tuple[Figures, Figures]] = []
     try:
         with alone():
