@@ -53,6 +53,8 @@ A line of code about ... belongs in ...
     … while a tool works; while on hold              `app/call/meanwhile.py`, `app/call/hold.py`,
     … who puts the caller on hold                    `app/call/holding.py`
     interrupting: clear, truncate, mute              `app/call/barge_in.py`
+    … whether it may be; what only seems one         `app/call/attempts.py`,
+                                                     `app/audio/presence.py`
     how much was heard; echoes of cleared marks      `app/call/playout.py`
     one response at a time; what is audible          `app/call/responses.py`
     caller audio before the model is ready; gaps     `app/call/hearing.py`

@@ -62,7 +62,7 @@ def plan(
     return CallPlan(
         greeting=greeting.text if greeting else None,
         greeting_verbatim=greeting is None or greeting.mode == "verbatim",
-        greeting_shielded=greeting is not None and greeting.interruptible == "none",
+        greeting_shielded=greeting is not None and greeting.interruptible in {"none", "dtmf"},
         tools={
             name: ToolPlan(
                 random.choice(tool.say_while_running) if tool.say_while_running else None
@@ -77,10 +77,19 @@ def plan(
             if one.mode == "warm"
         },
         presets={name: _preset(preset) for name, preset in agent.dtmf.presets.items()},
-        keys_interrupt=agent.interruptible == "any",
+        **_interruptions(agent),
         sounds={name: SoundPlan(one.length_bytes, one.loop) for name, one in sounds.items()},
         may_hold=agent.hold_audio is not None,
     )
+
+
+def _interruptions(agent: Agent) -> dict[str, Any]:
+    return {
+        "interruptible": agent.interruptible,
+        "greeting_interruptible": agent.greeting.interruptible if agent.greeting else None,
+        "min_interruption_ms": agent.min_interruption_ms,
+        "echo_guard": agent.echo_guard,
+    }
 
 
 def _one_of(phrases: tuple[str, ...]) -> str | None:
@@ -89,6 +98,7 @@ def _one_of(phrases: tuple[str, ...]) -> str | None:
 
 def session(agent: Agent, tools: Registry, *, calls_back: bool = False) -> SessionConfig:
     """The Realtime session of this agent, tools included."""
+    by_server = CallPlan(**_interruptions(agent)).server_takes_turns
     return SessionConfig(
         model=agent.model,
         instructions=agent.instructions,
@@ -96,8 +106,8 @@ def session(agent: Agent, tools: Registry, *, calls_back: bool = False) -> Sessi
         speed=agent.voice.speed,
         turn_detection={
             **agent.turn_detection.model_dump(),
-            "create_response": True,
-            "interrupt_response": True,
+            "create_response": by_server,
+            "interrupt_response": by_server,
         },
         noise_reduction=agent.noise_reduction.model_dump() if agent.noise_reduction else None,
         transcription=_transcription(agent),

@@ -51,13 +51,17 @@ GOODBYE = "end_call"
 DEFAULT_VOICE = "marin"
 
 
+Interruptible = Literal["none", "dtmf", "speech", "any"]
+
+
 class Greeting(Part):
     """The first words of a call."""
 
     text: Text
     """What to say or, with mode: generate, how to greet."""
-    interruptible: Literal["none", "any"] = "any"
-    """none: the caller cannot cut the greeting short."""
+    interruptible: Interruptible | None = None
+    """What cuts it short; none: nothing, and what is said meanwhile is not heard. Left out: what
+    the agent is interrupted by."""
     mode: Literal["verbatim", "generate"] = "verbatim"
 
 
@@ -260,8 +264,15 @@ class Agent(Part):
     """What callers on hold hear. Left out: a soft tone, and the agent itself may not hold."""
     tools: Annotated[Mapping[ToolName, PythonTool], empty_if_none] = {}
     """What the model may call, by name."""
-    interruptible: Annotated[Literal["any", "speech"], soon("none", "dtmf")] = "any"
-    """speech: keys that are pressed while the agent speaks are ignored."""
+    interruptible: Interruptible = "any"
+    """What cuts the agent short. Without speech: the caller is heard, and answered afterwards;
+    without dtmf: keys that are pressed meanwhile are ignored."""
+    min_interruption_ms: Annotated[int, between("0s", "2s"), DURATION_SCHEMA, or_zero] = Field(
+        default=0, alias="min_interruption", json_schema_extra={"default": "0s"}
+    )
+    """So long the caller must be heard before the agent is cut short."""
+    echo_guard: bool = False
+    """true: noise, and the agent's own voice coming back, do not cut it short."""
     dtmf: Dtmf = Dtmf()
     """What callers can be asked to key in."""
     transfer_targets: Annotated[Mapping[TargetName, Target], empty_if_none] = {}

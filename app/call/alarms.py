@@ -51,6 +51,8 @@ class Alarm(Enum):
     """The greeting should be over by now, and the caller be heard."""
     NOISE = auto()
     """The caller has not paused for long: it may be noise."""
+    VOICE = auto()
+    """Somebody may be interrupting: how much voice is there by now?"""
     STOP = auto()
     """Twilio should have ended the stream by now."""
 

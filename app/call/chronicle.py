@@ -31,6 +31,7 @@ ORDERED: dict[type, str] = {
     e.HoldOrdered: "hold",
     e.UnholdOrdered: "unhold",
     e.DigitsOrdered: "dtmf.start",
+    e.ConfigureOrdered: "configure",
 }
 """What an operator calls these."""
 
@@ -101,7 +102,7 @@ class Chronicle:
                 self._marked(now_ms, event)
             case e.SpeechStopped():
                 self._unanswered = Latency(now_ms)
-            case e.SpeechStarted():
+            case e.SpeechStarted() | e.VoiceMeasured():
                 self._interrupted(now_ms, commands)
             case e.ResponseDone():
                 self._responded(now_ms, event)
@@ -121,6 +122,7 @@ class Chronicle:
                 | e.MessageOrdered()
                 | e.HoldOrdered()
                 | e.UnholdOrdered()
+                | e.ConfigureOrdered()
             ):
                 self._saw_order(now_ms, event)
             case e.DigitsOrdered():

@@ -62,6 +62,7 @@ class Connecting:
     def shield_due(self, _now_ms: int) -> list[c.Command]:
         """Whatever became of the greeting, the caller is heard from now on."""
         self._parts.hearing.unshield()
+        self._parts.attempts.greeting_over()
         return []
 
     def ready(self, event: e.ModelReady, now_ms: int) -> list[c.Command]:
@@ -101,7 +102,9 @@ class Connecting:
         parts.pulse.begins(now_ms)
         memories = conversation.remember(parts.plan.memories, parts.transcript.entries)
         seed = conversation.seed(memories, parts.plan.known if parts.greeted else ())
-        return seed + parts.hearing.model_ready()
+        begun = parts.attempts.line_begins()
+        parts.responses.taken_by(server=parts.attempts.server_takes_turns)
+        return begun + seed + parts.hearing.model_ready()
 
     def _opening(self) -> c.CreateResponse | None:
         if self._parts.leaving_message or self._answering.waits or self._parts.hold.silences:

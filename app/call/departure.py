@@ -199,6 +199,7 @@ class Departure:
         self.after_words(now_ms)
         if self._parts.greeted and not self._parts.leaving_message:
             self._parts.hearing.unshield()
+            self._parts.attempts.greeting_over()
         acts = self._parts.transfer.heard() + self._parts.farewell.heard()
         return self._parts.orders.heard() + self.leave(acts, now_ms)
 
@@ -224,6 +225,7 @@ class Departure:
         self._break_off()
         self._parts.barge_in.line_lost()
         self._parts.responses.line_lost()
+        self._parts.attempts.over()
         self._parts.tools.line_lost()
         self._parts.pulse.ends()
         self._parts.noise.paused()

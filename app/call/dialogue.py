@@ -6,6 +6,7 @@ do.
 """
 
 from app.call.answering import Answering
+from app.call.attempts import Attempt, Turn
 from app.call.connecting import Connecting
 from app.call.departure import Departure
 from app.call.failing import Remedy
@@ -15,7 +16,7 @@ from app.call.holding import HOLD_TOOL, Holding
 from app.call.model_link import Link
 from app.call.orders import SAY
 from app.call.parts import Parts, Phase
-from app.call.prompts import TRY_AGAIN
+from app.call.prompts import TRY_AGAIN, resumed
 from app.call.responses import Finished, Owed
 from app.call.transfer import TRANSFER_CALL, Putting
 from app.protocol import commands as c
@@ -57,7 +58,7 @@ class Dialogue:
             return [c.AddMessage("user", turn)]
         if self._parts.leaving_message:
             return []
-        out = self.key_interrupts(now_ms)
+        out = self.key_interrupts(now_ms) if self._parts.attempts.keys_may else []
         out.append(c.AddMessage("user", turn))
         return out + self._parts.responses.ask(c.CreateResponse(purpose), now_ms)
 
@@ -75,7 +76,7 @@ class Dialogue:
         return self._departure.if_line_idle(now_ms)
 
     def speech_started(self, _event: e.SpeechStarted, now_ms: int) -> list[c.Command]:
-        """The caller speaks: an interruption, unless the call is leaving."""
+        """The caller speaks: an interruption, unless the call is leaving or it may be none."""
         parts = self._parts
         self._answering.spoke()
         parts.hearing.speech_started(now_ms)
@@ -84,11 +85,27 @@ class Dialogue:
         parts.comfort.ends()
         if parts.leaving_soon:
             return []
+        attempt = parts.attempts.begins(now_ms, busy=parts.busy)
+        if attempt is Attempt.WITHHELD:
+            return []
+        if attempt is Attempt.TRYING:
+            return parts.attempts.look(now_ms)
+        return self._interrupted(now_ms)
+
+    def voice_due(self, now_ms: int) -> list[c.Command]:
+        """It has not been decided yet whether this is an interruption."""
+        return self._parts.attempts.look(now_ms)
+
+    def voice_measured(self, event: e.VoiceMeasured, now_ms: int) -> list[c.Command]:
+        """There is so much voice: an interruption, or not yet."""
+        if self._parts.leaving_soon or not self._parts.attempts.measured(event, now_ms):
+            return []
         return self._interrupted(now_ms)
 
     def _interrupted(self, now_ms: int, *, by_voice: bool = True) -> list[c.Command]:
         out = self._parts.barge_in.interrupt(now_ms, by_voice=by_voice)
         self._parts.hearing.unshield()
+        self._parts.attempts.greeting_over()
         if self._parts.farewell.interrupted():
             self._parts.responses.withdraw("goodbye")
             out.append(c.AddMessage("system", INTERRUPTED))
@@ -98,19 +115,30 @@ class Dialogue:
         """The caller paused."""
         self._parts.hearing.speech_stopped()
         self._parts.noise.paused()
+        self._parts.attempts.stopped()
         self._parts.responses.caller_stopped(now_ms)
         self._connecting.pause_begins(now_ms)
         return []
 
     def turn_committed(self, event: e.CallerTurnCommitted, now_ms: int) -> list[c.Command]:
-        """What the caller said is an item now; the model owes an answer."""
-        self._parts.hearing.speech_stopped()
-        self._parts.hearing.turn_committed(event.item_id, self._parts.playout.ever_sent)
-        self._parts.transcript.caller_turn(event.item_id, now_ms)
+        """What the caller said is an item now; the model owes an answer, unless it was nothing."""
+        parts = self._parts
+        parts.hearing.speech_stopped()
+        parts.hearing.turn_committed(event.item_id, parts.playout.ever_sent)
+        match parts.attempts.turn(event.item_id, busy=parts.busy):
+            case Turn.ECHO:
+                parts.hearing.turn_answered()
+                return [c.DeleteItem(event.item_id)]
+            case Turn.DOUBTFUL:
+                return []
+            case Turn.ANSWERED:
+                self._turn(event.item_id, now_ms)
+                parts.noise.caller_turn()
+                return parts.responses.turn_committed(now_ms)
+
+    def _turn(self, item_id: str, now_ms: int) -> None:
+        self._parts.transcript.caller_turn(item_id, now_ms)
         self._parts.tools.caller_turn()
-        self._parts.noise.caller_turn()
-        self._parts.responses.turn_committed(now_ms)
-        return []
 
     def noise_due(self, now_ms: int) -> list[c.Command]:
         """The caller has not paused for long: what never pauses is told so."""
@@ -123,14 +151,36 @@ class Dialogue:
         return parts.responses.ask(wanted, now_ms)
 
     def transcribed(self, event: e.CallerTranscribed, now_ms: int) -> list[c.Command]:
-        """The words of a caller's turn, for the transcript."""
-        self._parts.hearing.turn_known(event.item_id)
-        self._parts.transcript.caller_said(event.item_id, event.text, now_ms)
-        return []
+        """The words of a caller's turn, for the transcript; or none, where nobody spoke."""
+        parts, said = self._parts, bool(event.text.strip())
+        parts.hearing.turn_known(event.item_id)
+        if parts.attempts.echo(event.item_id):
+            return []
+        doubtful = parts.attempts.doubtful(event.item_id)
+        if doubtful and not said:
+            return [c.DeleteItem(event.item_id)]
+        out: list[c.Command] = []
+        if doubtful:
+            self._turn(event.item_id, now_ms)
+            out = parts.responses.answer_owed(now_ms)
+        parts.transcript.caller_said(event.item_id, event.text, now_ms)
+        if not said and parts.attempts.for_nothing(event.item_id):
+            return self._goes_on(event.item_id, now_ms)
+        return out
+
+    def _goes_on(self, item_id: str, now_ms: int) -> list[c.Command]:
+        """What cut the agent was nothing: the sentence is taken up where it stopped, unless
+        something else is heard by now."""
+        parts = self._parts
+        if parts.responses.active is None or parts.responses.spoke or not parts.live:
+            return []
+        out: list[c.Command] = [c.DeleteItem(item_id)]
+        out += parts.responses.mute(set(), by_voice=False)
+        return out + parts.responses.ask(resumed(parts.transcript.cut_off), now_ms)
 
     def response_started(self, event: e.ResponseStarted, now_ms: int) -> list[c.Command]:
         """The model begins to answer."""
-        yields = not self._parts.leaving_soon
+        yields = not (self._parts.leaving_soon or self._parts.attempts.withheld)
         out = self._parts.responses.started(event, now_ms, yields=yields)
         return out + self._answering.response_started(event)
 

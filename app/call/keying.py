@@ -57,7 +57,7 @@ class Keying:
     def _spoken_to(self, now_ms: int) -> bool:
         """Something is being played that keys do not cut."""
         playing = self._parts.playout.unheard_ms(now_ms) > 0 or not self._parts.playout.at_rest
-        return playing and not self._parts.plan.keys_interrupt
+        return playing and not self._parts.attempts.keys_may
 
     def turn_due(self, now_ms: int) -> list[c.Command]:
         """No further key was pressed."""

@@ -34,7 +34,7 @@ ENDS_OF_WORDS = (e.ResponseDone, e.MarkReturned, e.ToolDone, e.CallerTranscribed
 """After these nobody may have anything to say."""
 ENDS_OF_ORDERS = (
     *ENDS_OF_WORDS,
-    *(e.SpeechStarted, e.CallerDigit, e.CallerTyped),
+    *(e.SpeechStarted, e.VoiceMeasured, e.CallerDigit, e.CallerTyped),
     *(e.TransferAccepted, e.TransferRefused, e.SideCallOver, e.HangUpDone),
 )
 """After these an order of the operator's may be over, and the next one be begun."""
@@ -74,6 +74,7 @@ class CallMachine:
             **_side_handlers(self._reaching),
             e.TextReceived: self._texts.received,
             e.TextFailed: self._texts.failed,
+            e.VoiceMeasured: self._dialogue.voice_measured,
             **_order_handlers(self._obeying),
         }
         for kind in ENDS_OF_ORDERS:
@@ -130,6 +131,7 @@ class CallMachine:
             Alarm.PERSON: lambda now: self._reaching.due(now) + self._obeying.on(now),
             Alarm.SHIELD: self._connecting.shield_due,
             Alarm.NOISE: dialogue.noise_due,
+            Alarm.VOICE: dialogue.voice_due,
             Alarm.STOP: dialogue.stop_due,
             Alarm.ORDERED: self._obeying.say_overdue,
         }
@@ -268,6 +270,7 @@ def _order_handlers(obeying: Obeying) -> dict[type, Handler]:
         e.HoldOrdered: obeying.ordered,
         e.UnholdOrdered: obeying.ordered,
         e.DigitsOrdered: obeying.ordered,
+        e.ConfigureOrdered: obeying.ordered,
         e.TransferAccepted: obeying.transfer_accepted,
         e.HangUpDone: obeying.hang_up_done,
     }

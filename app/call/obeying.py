@@ -36,6 +36,7 @@ class Obeying:
             e.HoldOrdered: holding.hold_ordered,
             e.UnholdOrdered: holding.unhold_ordered,
             e.DigitsOrdered: keying.ordered,
+            e.ConfigureOrdered: self._configure,
         }
 
     def ordered(self, order: Order, now_ms: int) -> list[c.Command]:
@@ -57,7 +58,7 @@ class Obeying:
             dropped, order = self._parts.orders.turn()
             out += dropped
             if order is None:
-                return out
+                return out + self._settled(self._parts.attempts.settle())
             out += self._begin[type(order)](order, now_ms)
 
     def _refused(self, reason: str) -> list[c.Command]:
@@ -98,7 +99,17 @@ class Obeying:
             return self._refused("call_ending")
         if parts.link.state is not Link.READY:
             return self._refused("model_away")
-        return parts.responses.ask(parts.orders.says(order.text, now_ms), now_ms)
+        told = self._settled(parts.attempts.settle())
+        return told + parts.responses.ask(parts.orders.says(order.text, now_ms), now_ms)
+
+    def _configure(self, order: e.ConfigureOrdered, _now_ms: int) -> list[c.Command]:
+        told = self._parts.attempts.configure(order.interruptible, order.min_interruption_ms)
+        return self._settled(told) + self._parts.orders.done()
+
+    def _settled(self, told: list[c.Command]) -> list[c.Command]:
+        """Who takes turns from now on; a line that is still to come is told when it is there."""
+        self._parts.responses.taken_by(server=self._parts.attempts.server_takes_turns)
+        return told if self._parts.link.state is Link.READY else []
 
     def say_overdue(self, now_ms: int) -> list[c.Command]:
         """What was ordered should have been heard by now; as long as it is, it lasts."""

@@ -17,6 +17,7 @@ from app.call.prompts import verbatim
 from app.call.responses import Finished
 from app.protocol.commands import Command, CreateResponse, OrderDone
 from app.protocol.events import (
+    ConfigureOrdered,
     DigitsOrdered,
     HangUpOrdered,
     HoldOrdered,
@@ -34,6 +35,7 @@ Order = (
     | DigitsOrdered
     | HoldOrdered
     | UnholdOrdered
+    | ConfigureOrdered
 )
 
 SAY = "say"

@@ -7,6 +7,7 @@ and ``machine`` decide who hears of what, in which order.
 from enum import Enum, auto
 
 from app.call.alarms import Alarms
+from app.call.attempts import Attempts
 from app.call.background import Background
 from app.call.barge_in import BargeIn
 from app.call.comfort import Comfort
@@ -77,6 +78,8 @@ class Parts:
         self.transfer = TransferDesk(self.alarms, plan.targets, self.side)
         self.farewell = Farewell(self.alarms)
         self.orders = Orders(self.alarms)
+        self.attempts = Attempts(self.alarms, plan, self.orders)
+        self.responses.taken_by(server=plan.server_takes_turns)
         self.leaving = Leaving(self.alarms)
         self.digits = Digits(self.alarms)
         self.keypad = Keypad(self.alarms, plan.presets)
@@ -94,6 +97,11 @@ class Parts:
             and self.transfer.state in {Putting.REDIRECTING, Putting.UNCLEAR}
             and self.farewell.state is not Parting.HANGING_UP
         )
+
+    @property
+    def busy(self) -> bool:
+        """Something is being said, or about to be."""
+        return not self.playout.at_rest or self.responses.under_way
 
     @property
     def quiet(self) -> Quiet:

@@ -94,8 +94,15 @@ class CallPlan:
     """Those of them that are asked first, by name."""
     presets: Mapping[str, DigitsPreset] = field(default_factory=dict)
     """What the caller may be asked to key in, by name."""
-    keys_interrupt: bool = True
-    """False: keys that are pressed while something is being played are ignored."""
+    interruptible: str = "any"
+    """What cuts the agent: none, dtmf, speech or any. Keys that do not are ignored while something
+    is being played; what is said then is answered after it."""
+    greeting_interruptible: str | None = None
+    """The same of the greeting; None: like everything else."""
+    min_interruption_ms: int = 0
+    """So long the caller must be heard before the agent is cut."""
+    echo_guard: bool = False
+    """Noise, and the agent's own voice coming back, cut nothing."""
     has_keys: bool = True
     """False: the caller's line is no telephone, and has no keys as far as is known."""
     sounds: Mapping[str, SoundPlan] = field(default_factory=dict)
@@ -117,3 +124,10 @@ class CallPlan:
     None: the agent speaks at once."""
     message: str | None = None
     """What an answering machine is told, word for word; None: it is hung up on."""
+
+    @property
+    def server_takes_turns(self) -> bool:
+        """Nothing stands between the caller's voice and an interruption: the server interrupts
+        and answers by itself. Otherwise it tells of turns, and everything is asked for."""
+        by_voice = self.interruptible in {"any", "speech"}
+        return by_voice and not self.min_interruption_ms and not self.echo_guard

@@ -36,6 +36,8 @@ HEARD_MS = 1_000
 """From a turn that a new line is given to hear to the news that somebody speaks in it."""
 FIRM = frozenset({"greeting", "goodbye", "announce", "voicemail", "say"})
 """Purposes that no other response can fulfil."""
+TURN = CreateResponse("turn")
+"""The answer to a turn, where the server does not answer by itself."""
 OPENINGS = ("greeting", "returned")
 """Purposes of the first words of a stream."""
 _MUTED_KEPT = 16
@@ -78,6 +80,7 @@ class Responses:
         self._alarms = alarms
         self._patience = patience
         self._server_interrupts = server_interrupts
+        self._server_takes_turns = True
         self._gate = Gate.IDLE
         self._active: str | None = None
         self._purpose: str | None = None
@@ -96,10 +99,19 @@ class Responses:
         self._began_ms = 0
         self._last_sign_ms = 0
 
+    def taken_by(self, *, server: bool) -> None:
+        """Whether the server interrupts and answers by itself, or nobody but us does."""
+        self._server_takes_turns = server
+
     @property
     def idle(self) -> bool:
         """Nothing is being said and nothing waits to be."""
         return self._gate is Gate.IDLE and not self._waiting
+
+    @property
+    def under_way(self) -> bool:
+        """A response is in progress, or has been asked for."""
+        return self._gate is not Gate.IDLE
 
     @property
     def active(self) -> str | None:
@@ -191,13 +203,26 @@ class Responses:
         for purpose in OPENINGS:
             self.withdraw(purpose)
 
-    def turn_committed(self, now_ms: int) -> None:
-        """The server owes a response of its own."""
+    def turn_committed(self, now_ms: int) -> list[Command]:
+        """The server owes a response of its own, or is asked for one as soon as it may be."""
         self._caller_speaking = False
+        return self.answer_owed(now_ms)
+
+    def answer_owed(self, now_ms: int) -> list[Command]:
+        """The same of a turn that was taken for none; the caller may be speaking again."""
         self._turn_open = True
         self._patience.begins(now_ms)
+        if not self._server_takes_turns:
+            self._only_firm()
+            self._waiting.append(TURN)
+            return self._flush(now_ms)
         if self._gate is Gate.IDLE:
             self._alarms.set(Alarm.OWED, now_ms + OWED_MS)
+        return []
+
+    def _only_firm(self) -> None:
+        """An answer to what the caller said last answers what was asked for before, too."""
+        self._waiting = deque(w for w in self._waiting if w.purpose in FIRM)
 
     def started(self, event: ResponseStarted, now_ms: int, *, yields: bool = True) -> list[Command]:
         """A response is in progress, ours or the server's.
@@ -213,8 +238,8 @@ class Responses:
         self._began_ms = self._last_sign_ms = now_ms
         self._alarms.set(Alarm.OWED, now_ms + STALLED_MS)
         if self._purpose is None:
-            # It began after everything that was added before, so it answers that too.
-            self._waiting = deque(w for w in self._waiting if w.purpose in FIRM)
+            # It began after everything that was added before.
+            self._only_firm()
             return []
         self._answered = None if self._asked is _NOBODYS else self._asked
         if yields and self._caller_speaking:
@@ -231,7 +256,8 @@ class Responses:
         nothing of its own to answer then.
         """
         self._echoes = self._echoes or event.purpose is not None
-        forgotten = self._gate is Gate.ASKED and not self._turn_open and not self._echoes
+        theirs = self._turn_open and self._server_takes_turns
+        forgotten = self._gate is Gate.ASKED and not theirs and not self._echoes
         if event.purpose is None and forgotten and self._asked is not None:
             return self._asked.purpose
         return event.purpose
@@ -328,7 +354,8 @@ class Responses:
         if self._active is not None:
             response_ids = response_ids | {self._active}
             under_way = self._active not in self._muted
-            if under_way and not (by_voice and self._server_interrupts):
+            cancelled = by_voice and self._server_interrupts and self._server_takes_turns
+            if under_way and not cancelled:
                 out.append(CancelResponse(self._active))
         self._muted.extend(response_ids - set(self._muted))
         return out

@@ -157,6 +157,13 @@ class Transcript:
         cut = last is not None and last.broke_off and last.heard_ms is None
         return last.text.strip() if cut and last is not None else ""
 
+    @property
+    def cut_off(self) -> str:
+        """What was heard of the agent's last words, if the caller cut them."""
+        said = [x for x in self.entries[-LATEST:] if x.voice is Voice.AGENT]
+        cut = bool(said) and said[-1].heard_ms is not None
+        return said[-1].text.strip() if cut else ""
+
     def broke_off(self, response_id: str) -> None:
         """The line went while this was being said; what was sent of it will be heard."""
         for spoken in self._agents.values():

@@ -1,16 +1,18 @@
 """Commands of the operator's to a live call, in whatever process it lives."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Body, Depends, HTTPException, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.errors import CallerFault, CarrierFault, OurFault, StoreFault
 from app.http.problems import described
 from app.runtime.commanding import Commanding, Wish
 
 MOST_COMMANDS = 16
+LONGEST_MINIMUM_MS = 2_000
+Interruptible = Literal["none", "dtmf", "speech", "any"]
 _STATUSES = {
     "unknown": 404,
     **dict.fromkeys(("too_long", "too_much"), 413),
@@ -55,6 +57,8 @@ class SayCommand(_Command):
     type: Literal["say"]
     text: Annotated[str, Field(min_length=1, max_length=2_000)]
     """Word for word."""
+    interruptible: Interruptible | None = None
+    """What cuts it short; absent: what the agent is interrupted by."""
 
 
 class AddMessageCommand(_Command):
@@ -89,6 +93,36 @@ class UnholdCommand(_Command):
     type: Literal["unhold"]
 
 
+class ConfigureCommand(_Command):
+    """What cuts the agent short, for the rest of the call. What is absent stays as it is."""
+
+    type: Literal["configure"]
+    interruptible: Interruptible | None = None
+    min_interruption: Annotated[str, Field(pattern=r"^([0-9]{1,4}ms|[0-2]s)$")] | None = None
+    """So long the caller must be heard: 250ms, up to 2s."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.interruptible is None and self.min_interruption is None:
+            raise ValueError("write interruptible or min_interruption")
+        if self._min_ms > LONGEST_MINIMUM_MS:
+            raise ValueError("min_interruption must be from 0ms to 2s")
+        return self
+
+    @property
+    def _min_ms(self) -> int:
+        text = self.min_interruption or "0s"
+        return int(text[:-2]) if text.endswith("ms") else 1000 * int(text[:-1])
+
+    def _fields(self) -> dict[str, str]:
+        given: dict[str, str] = {}
+        if self.interruptible is not None:
+            given["interruptible"] = self.interruptible
+        if self.min_interruption is not None:
+            given["min_interruption_ms"] = str(self._min_ms)
+        return given
+
+
 Command = Annotated[
     EndCallCommand
     | TransferCommand
@@ -96,7 +130,8 @@ Command = Annotated[
     | AddMessageCommand
     | DtmfStartCommand
     | HoldCommand
-    | UnholdCommand,
+    | UnholdCommand
+    | ConfigureCommand,
     Field(discriminator="type"),
 ]
 

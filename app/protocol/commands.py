@@ -52,6 +52,11 @@ class PlaySound:
     length_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class MeasureVoice:
+    """Ask how much voice there is on the caller's line; answered by VoiceMeasured."""
+
+
 @dataclass(slots=True)
 class AppendAudio:
     """Let the model hear caller audio. Not frozen: fifty a second a call."""
@@ -92,6 +97,20 @@ class TruncateItem:
     item_id: str
     content_index: int
     audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteItem:
+    """Make the model forget an item: a turn in which nobody spoke."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTurnTaking:
+    """Whether the server interrupts and answers by itself, or only tells of the caller's turns."""
+
+    by_server: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +309,8 @@ ToModel = (
     | CreateResponse
     | CancelResponse
     | TruncateItem
+    | DeleteItem
+    | SetTurnTaking
     | AddMessage
     | AddToolCall
     | AddToolOutput
@@ -299,6 +320,7 @@ Effect = (
     PlayComfort
     | SetSound
     | PlaySound
+    | MeasureVoice
     | OpenModel
     | CloseModel
     | OpenSpare

@@ -161,6 +161,17 @@ class SpeechStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceMeasured:
+    """How much of what the caller's line brought last is a voice, and theirs: the answer to
+    ``MeasureVoice``."""
+
+    voice_ms: int
+    """Of a voice that is still heard, from its beginning; 0 where there is none."""
+    echo_ms: int = 0
+    """Within the last half second, of the agent's own voice coming back."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechStopped:
     """The model's voice activity detection heard the caller end."""
 
@@ -387,6 +398,20 @@ class SayOrdered:
     command_id: str
     text: str
     after: str = ""
+    interruptible: str = ""
+    """none, dtmf, speech or any; empty: like whatever the agent says."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigureOrdered:
+    """The operator wants callers to interrupt differently for the rest of the call."""
+
+    command_id: str
+    after: str = ""
+    interruptible: str = ""
+    """none, dtmf, speech or any; empty: as it was."""
+    min_interruption_ms: int | None = None
+    """None: as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,6 +502,7 @@ Event = (
     | SwapOrdered
     | ModelAlive
     | SpeechStarted
+    | VoiceMeasured
     | SpeechStopped
     | CallerTurnCommitted
     | CallerTranscribed
@@ -500,6 +526,7 @@ Event = (
     | HangUpOrdered
     | TransferOrdered
     | SayOrdered
+    | ConfigureOrdered
     | MessageOrdered
     | TextReceived
     | TextFailed

@@ -92,9 +92,14 @@ def write(command: c.ToModel) -> str:
     return _WRITERS[type(command)](command)
 
 
-def writer(dialect: Dialect) -> Callable[[c.ToModel], str]:
-    """``write``, or what stands in its place; empty text is what that server is not told."""
+def writer(dialect: Dialect, config: SessionConfig | None = None) -> Callable[[c.ToModel], str]:
+    """``write``, or what stands in its place; empty text is what that server is not told.
+
+    ``config`` is what the line was set up with: without it nobody can say how turns are found.
+    """
     writers = dict(_WRITERS)
+    if config is not None:
+        writers[c.SetTurnTaking] = partial(_turn_taking, config, dialect)
     if not dialect.tool_choice:
         writers[c.CreateResponse] = partial(_create_response, can_choose=False)
     if not dialect.cancel:
@@ -147,6 +152,19 @@ def _truncate(command: c.TruncateItem) -> str:
             "audio_end_ms": command.audio_end_ms,
         }
     )
+
+
+def _delete(command: c.DeleteItem) -> str:
+    return _dump({"type": "conversation.item.delete", "item_id": command.item_id})
+
+
+def _turn_taking(config: SessionConfig, dialect: Dialect, command: c.SetTurnTaking) -> str:
+    """The whole object once more: of what is left out nobody says that it stays."""
+    taken = {"create_response": command.by_server, "interrupt_response": command.by_server}
+    detection = {"turn_detection": _detection(config, dialect) | taken}
+    session: dict[str, Any] = {"type": "realtime"}
+    session |= detection if dialect.top_level else {"audio": {"input": detection}}
+    return _dump({"type": "session.update", "event_id": "turns", "session": session})
 
 
 def _message(command: c.AddMessage) -> str:
@@ -205,6 +223,8 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     c.CreateResponse: _create_response,
     c.CancelResponse: _cancel,
     c.TruncateItem: _truncate,
+    c.DeleteItem: _delete,
+    c.SetTurnTaking: _nothing,
     c.AddMessage: _message,
     c.AddToolCall: _tool_call,
     c.AddToolOutput: _tool_output,

@@ -22,6 +22,7 @@ import structlog
 
 from app.errors import CallerFault, CarrierFault, OurFault, PatchlineFault
 from app.protocol.events import (
+    ConfigureOrdered,
     DigitsOrdered,
     Event,
     HangUpOrdered,
@@ -69,7 +70,7 @@ class Wish:
     """One command, as the operator wrote it."""
 
     type: str
-    """end_call, transfer, say, add_message, dtmf.start, hold or unhold."""
+    """end_call, transfer, say, add_message, dtmf.start, hold, unhold or configure."""
     fields: Mapping[str, str] = field(default_factory=dict)
     command_id: str = field(default_factory=lambda: f"cmd_{secrets.token_hex(12)}")
 
@@ -121,8 +122,16 @@ def _event(wish: Wish, after: str) -> Event:
         "dtmf.start": DigitsOrdered,
         "hold": HoldOrdered,
         "unhold": UnholdOrdered,
+        "configure": _configure,
     }
     return make[wish.type](command_id=wish.command_id, after=after, **wish.fields)
+
+
+def _configure(command_id: str, after: str, **fields: str) -> Event:
+    least = fields.get("min_interruption_ms")
+    return ConfigureOrdered(
+        command_id, after, fields.get("interruptible", ""), None if least is None else int(least)
+    )
 
 
 class Commanding:

@@ -84,7 +84,11 @@ class Order:
 
     def outset(self) -> dict[str, Any]:
         """In what the plan of this call differs from that of a call that came in."""
-        outset: dict[str, Any] = {"message": self.message, "greeting_shielded": False}
+        outset: dict[str, Any] = {
+            "message": self.message,
+            "greeting_shielded": False,
+            "greeting_interruptible": None,
+        }
         if not self.agent_first:
             outset["speaks_after_ms"] = SILENCE_MS
         if self.greeting is not None:

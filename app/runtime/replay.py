@@ -82,6 +82,8 @@ def _made(plan: dict[str, Any]) -> CallPlan:
     plan["sounds"] = {name: SoundPlan(**sound) for name, sound in sounds.items()}
     warm = plan.get("warm", {})
     plan["warm"] = {name: WarmPlan(**one) for name, one in warm.items()}
+    if not plan.pop("keys_interrupt", True):  # Its name until 2026-11.
+        plan["interruptible"] = "speech"
     plan["known"] = tuple(plan.get("known", ()))
     plan["memories"] = tuple(Memory(**memory) for memory in plan["memories"])
     return CallPlan(**plan)

@@ -14,6 +14,7 @@ from typing import Any, get_args
 import structlog
 
 from app.audio.mixing import Mixer, Sound
+from app.audio.presence import Presence
 from app.audio.tones import COMFORT_TONE
 from app.call.chronicle import Chronicle, Tell
 from app.call.machine import CallMachine
@@ -34,6 +35,7 @@ from app.protocol.events import (
     SpeechStarted,
     SpeechText,
     StreamStarted,
+    VoiceMeasured,
 )
 from app.runtime.effects import ABANDONED, Beside, Effects
 from app.runtime.flight_log import BEGIN, WAKE, FlightLog
@@ -101,6 +103,9 @@ class Runner:
         self._sounding = False
         """Something is heard behind the speech."""
         self._append: Callable[[str], None] = _nowhere
+        self._guards = plan.echo_guard
+        self._presence = None if plan.server_takes_turns else Presence()
+        """The caller's sound, where it has to be measured."""
         flight.take_passed = self.machine.take_passed
         flight.private_key = lambda: self.machine.private_key
         flight.private_turn = lambda: self.machine.private_turn
@@ -111,6 +116,7 @@ class Runner:
             c.PlayComfort: self._comfort,
             c.SetSound: self._set_sound,
             c.PlaySound: self._play_sound,
+            c.MeasureVoice: self._measure,
             c.CallerHeld: _nowhere,
             c.CallerReleased: _nowhere,
             c.OrderDone: _nowhere,
@@ -172,7 +178,7 @@ class Runner:
         """The caller's line has come; its events follow by ``feed``."""
         self._caller = caller
         self.has_stream = True
-        self._hands |= {c.PlayAudio: caller.send, c.SendMark: caller.send}
+        self._hands |= {c.PlayAudio: self._send_audio, c.SendMark: caller.send}
         self.feed(StreamStarted(stream_sid))
 
     def feed(self, event: Event) -> None:
@@ -189,7 +195,7 @@ class Runner:
             if len(commands) > 1:  # silence for what was missing before the frame
                 self._chronicle.saw(now_ms, event, commands)
             return
-        if event.__class__ is SpeechStarted:
+        if event.__class__ is SpeechStarted or event.__class__ is VoiceMeasured:
             self._fed_at_us = monotonic_ns() // 1000
         commands = self.machine.handle(event, now_ms)
         for command in commands:
@@ -211,7 +217,7 @@ class Runner:
     def _measured(self, event: Event) -> None:
         if event.__class__ is MarkReturned:
             self._tell_turn()
-        elif event.__class__ is SpeechStarted:
+        elif event.__class__ is SpeechStarted or event.__class__ is VoiceMeasured:
             self._fed_at_us = None  # It interrupted nothing; a key that does is another matter.
 
     def _tell_turn(self) -> None:
@@ -253,17 +259,56 @@ class Runner:
         """From now on speech is mixed, or goes straight to the caller again."""
         self._sounding = self._mixer.cue(command.name, command.at_bytes)
         if self._caller is not None:
-            self._hands[c.PlayAudio] = self._play_mixed if self._sounding else self._caller.send
+            self._hands[c.PlayAudio] = self._play_mixed if self._sounding else self._send_audio
+
+    @property
+    def _send_audio(self) -> Callable[[c.PlayAudio], None]:
+        """The way of audio to the caller; past whoever measures, where somebody does."""
+        if self._caller is None:
+            return _nowhere
+        return self._send_noted if self._guards else self._caller.send
+
+    def _send_noted(self, command: c.PlayAudio) -> None:
+        if self._caller is not None and self._presence is not None:
+            self._presence.sent(command.payload_b64, command.length_bytes, self._clock())
+            self._caller.send(command)
+
+    def _measure(self, _command: c.MeasureVoice) -> None:
+        """Told a tick later, because the answer that asked for it is still being carried out."""
+        if self._presence is None:
+            self._presence = Presence()  # Only now somebody wants to know: what came is not kept.
+            self._listen()
+        found = self._presence.measure(self._clock())
+        measured = VoiceMeasured(found.voice_ms, found.echo_ms)
+        asyncio.get_running_loop().call_soon(self._measured_voice, measured)
+
+    def _measured_voice(self, measured: VoiceMeasured) -> None:
+        if not self._over.is_set():
+            self.feed(measured)
+
+    def _listen(self) -> None:
+        """Caller audio goes to the model line, and past whoever measures."""
+        model, presence = self._model, self._presence
+        if model is None or presence is None:
+            return
+        append, keep = model.append, presence.heard
+
+        def noted(payload_b64: str) -> None:
+            keep(payload_b64)
+            append(payload_b64)
+
+        self._append = noted
+        self._hands[c.AppendAudio] = lambda command: noted(command.payload_b64)
 
     def _play_mixed(self, command: c.PlayAudio) -> None:
         if self._caller is not None:
             mixed = self._mixer.under(command.payload_b64, command.length_bytes)
-            self._caller.send(c.PlayAudio(mixed, command.length_bytes))
+            self._send_audio(c.PlayAudio(mixed, command.length_bytes))
 
     def _play_sound(self, command: c.PlaySound) -> None:
         if self._caller is not None:
             payload = self._mixer.alone(command.length_bytes)
-            self._caller.send(c.PlayAudio(payload, command.length_bytes))
+            self._send_audio(c.PlayAudio(payload, command.length_bytes))
 
     def _comfort(self, _command: c.PlayComfort) -> None:
         self._play_mixed(COMFORT)
@@ -272,6 +317,8 @@ class Runner:
         if self._caller is None:
             return
         self._caller.send(command)
+        if self._presence is not None:
+            self._presence.cleared(self._clock())
         if self._fed_at_us is None:
             return
         reaction_us = monotonic_ns() // 1000 - self._fed_at_us
@@ -308,6 +355,7 @@ class Runner:
         self._model = line
         self._append = line.append
         self._hands |= dict.fromkeys(_TO_MODEL, line.send)
+        self._listen()
         line.feed = self.feed
 
     def _open_spare(self, command: c.OpenSpare) -> None:

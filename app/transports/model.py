@@ -130,7 +130,7 @@ class ModelLine(WSListener):
         self._config = config
         self._dialect = dialect
         self._parse = reader(dialect)
-        self._text_of = writer(dialect)
+        self._text_of = writer(dialect, config)
         self.feed = feed
         """Where events go; may be replaced."""
         self._state = Setup.CONNECTING

@@ -34,7 +34,7 @@ def test_five_lines_are_an_agent(agent_file: Path) -> None:
 
     assert agent.instructions.startswith("You answer the phone for Contoso Dental.")
     assert agent.greeting == Greeting(text="Hello, Contoso Dental. How can I help?")
-    assert (agent.greeting.interruptible, agent.greeting.mode) == ("any", "verbatim")
+    assert (agent.greeting.interruptible, agent.greeting.mode) == (None, "verbatim")
     assert agent.model == "gpt-realtime-2.1"
     assert agent.voice == Voice(name="marin", speed=1.0)
     assert agent.turn_detection == ServerVad(
@@ -224,7 +224,8 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
         ("instructions: x\ngreeting:\n  mode: generate\n", "2 greeting.text: is missing"),
         (
             "instructions: x\ngreeting:\n  text: y\n  interruptible: nome\n",
-            '4 greeting.interruptible: must be "none" or "any" (did you mean "none"?)',
+            '4 greeting.interruptible: must be "none", "dtmf", "speech" or "any" '
+            '(did you mean "none"?)',
         ),
         ("instructions: x\ngreeting: [y]\n", "2 greeting: must be a table of fields"),
         (

@@ -6,7 +6,7 @@ import pytest
 
 from app.agents.load import check_file, load_agent
 from app.assembly import plan, session
-from app.call.plan import DigitsPreset
+from app.call.plan import CallPlan, DigitsPreset
 from app.tools.registry import Registry
 
 WRITTEN = """
@@ -44,7 +44,7 @@ def test_presets_become_what_the_call_goes_by(tmp_path: Path) -> None:
         "menu": DigitsPreset(num_digits=1, choices={"1": "a new claim", "0": "a person"}),
         "account": DigitsPreset(min_digits=4, max_digits=9, finish_on_key="*"),
     }
-    assert plan(agent).keys_interrupt
+    assert plan(agent).interruptible == "any"
 
 
 def test_the_model_is_told_what_it_can_ask_for(tmp_path: Path) -> None:
@@ -129,11 +129,58 @@ def test_what_cannot_be_complete_is_named_at_load(
     assert any(problem in one for one in problems), problems
 
 
-def test_keys_can_be_kept_from_interrupting(tmp_path: Path) -> None:
-    """W25: ``interruptible: speech``; what concerns speech comes later, and says so."""
+@pytest.mark.parametrize(
+    ("written", "expected", "by_server"),
+    [
+        ("interruptible: any", CallPlan(), True),
+        ("interruptible: speech", CallPlan(interruptible="speech"), True),
+        ("interruptible: dtmf", CallPlan(interruptible="dtmf"), False),
+        ("interruptible: none", CallPlan(interruptible="none"), False),
+        ("min_interruption: 250ms", CallPlan(min_interruption_ms=250), False),
+        ("min_interruption: 0", CallPlan(), True),
+        ("echo_guard: true", CallPlan(echo_guard=True), False),
+    ],
+)
+def test_what_interrupts_is_the_operators_choice(
+    tmp_path: Path, written: str, expected: CallPlan, by_server: bool
+) -> None:
+    """W23-W26, S7: where anything stands in the way the server only tells of turns."""
     file = tmp_path / "agent.yaml"
-    file.write_text("instructions: x\ninterruptible: speech\n", encoding="utf-8")
-    assert not plan(load_agent(file)).keys_interrupt
+    file.write_text(f"instructions: x\n{written}\n", encoding="utf-8")
+    agent = load_agent(file)
 
-    file.write_text("instructions: x\ninterruptible: none\n", encoding="utf-8")
-    assert "not available yet" in str(check_file(file)[0])
+    assert plan(agent) == expected
+    detection = session(agent, Registry()).turn_detection
+    assert (detection["create_response"], detection["interrupt_response"]) == (by_server,) * 2
+
+
+@pytest.mark.parametrize(
+    ("written", "shielded", "interruptible"),
+    [("none", True, "none"), ("dtmf", True, "dtmf"), ("speech", False, "speech")],
+)
+def test_the_greeting_has_its_own_choice(
+    tmp_path: Path, written: str, shielded: bool, interruptible: str
+) -> None:
+    """W23-W26: what is said into a greeting that speech does not cut is not heard."""
+    file = tmp_path / "agent.yaml"
+    greeting = f"greeting: {{text: Hello, interruptible: {written}}}"
+    file.write_text(f"instructions: x\n{greeting}\n", encoding="utf-8")
+    made = plan(load_agent(file))
+
+    assert made.greeting_shielded is shielded
+    assert made.greeting_interruptible == interruptible
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("interruptible: some", "must be"),
+        ("min_interruption: 3s", "must be from 0s to 2s"),
+        ("min_interruption: 250", "must be a duration with its unit"),
+    ],
+)
+def test_a_choice_that_is_none_is_told(tmp_path: Path, written: str, problem: str) -> None:
+    """S7, W23-W26: before a port opens."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(f"instructions: x\n{written}\n", encoding="utf-8")
+    assert problem in str(check_file(file)[0])

@@ -252,7 +252,7 @@ def test_a_line_on_which_a_key_was_pressed_has_keys() -> None:
 
 def test_keys_during_playback_are_ignored_where_they_must_not_interrupt() -> None:
     """W25: no ``clear``, and the digit is absent from the collection."""
-    plan = CallPlan(presets={"number": DigitsPreset(num_digits=2)}, keys_interrupt=False)
+    plan = CallPlan(presets={"number": DigitsPreset(num_digits=2)}, interruptible="speech")
     machine = on_the_phone(plan)
     machine.handle(started(), 0)
     names = say(machine, 1_000, 0)

@@ -7,6 +7,7 @@ before the first was answered is a machine that lost count, unless the first is 
 
 from collections import deque
 
+from app.call.plan import CallPlan
 from app.call.responses import OWED_MS
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -19,7 +20,9 @@ COLLISION = "conversation_already_has_active_response"
 class StrictServer:
     """One model line after another. ``pending`` are events on their way to the machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, plan: CallPlan) -> None:
+        self._at_first = self.takes_turns = plan.server_takes_turns
+        """It interrupts and answers by itself."""
         self.pending: deque[e.Event] = deque()
         self.active: str | None = None
         self.asked: deque[int] = deque()
@@ -41,6 +44,7 @@ class StrictServer:
             case _ if self.dumb:
                 pass
             case c.OpenModel():
+                self.takes_turns = self._at_first
                 self.pending.append(e.ModelReady(f"sess_{self._responses}"))
             case c.CloseModel():
                 self.cut()
@@ -48,6 +52,9 @@ class StrictServer:
                 self._beside(command)
             case c.CreateResponse():
                 self._create(command, now_ms)
+            case c.SetTurnTaking():
+                assert self.open, "an update of a line that is not open"
+                self.takes_turns = command.by_server
             case c.AskAlive():
                 if self.open:
                     self.pending.append(e.ModelAlive())
@@ -66,6 +73,7 @@ class StrictServer:
             assert self.spare, "a switch to a spare line that is not there"
             self.cut()
             self.spare, self.open = False, True
+            self.takes_turns = self._at_first
 
     def _create(self, command: c.CreateResponse, now_ms: int) -> None:
         assert self.open, "a response was asked for on a line that is not open"
@@ -125,7 +133,7 @@ class StrictServer:
         if not self.open:
             return
         self.pending.append(e.SpeechStarted("U"))
-        if interrupts:
+        if interrupts and self.takes_turns:
             self._end("cancelled", "turn_detected")
 
     def turn(self, n: int, *, answers: bool) -> None:
@@ -133,8 +141,13 @@ class StrictServer:
         if not self.open:
             return
         self.pending += [e.SpeechStopped("U"), e.CallerTurnCommitted(f"U{n}")]
-        if answers and self.active is None:
+        if answers and self.takes_turns and self.active is None:
             self._begin(None)
+
+    def transcribe(self, n: int, text: str) -> None:
+        """The words of a turn."""
+        if self.open:
+            self.pending.append(e.CallerTranscribed(f"U{n}", text))
 
     def pause(self) -> None:
         """The caller has stopped, and what they said was nothing."""

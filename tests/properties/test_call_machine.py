@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.audio.tones import COMFORT_TONE
+from app.call.attempts import LEAST_MS
 from app.call.background import LEAD_MS, PIECE_MS
 from app.call.machine import CallMachine
 from app.call.noise import AT_FIRST_MS
@@ -50,7 +51,10 @@ PLANS = st.builds(
     tools=st.just({"look_up": ToolPlan(), "slow": ToolPlan("One moment.")}),
     targets=st.just(("billing",)),
     presets=st.sampled_from([{}, {"pin": PIN}]),
-    keys_interrupt=st.booleans(),
+    interruptible=st.sampled_from(["any", "any", "speech", "dtmf", "none"]),
+    greeting_interruptible=st.sampled_from([None, None, "none", "dtmf", "speech"]),
+    min_interruption_ms=st.sampled_from([0, 0, 250]),
+    echo_guard=st.booleans(),
     sounds=st.sampled_from(SOUNDS),
     may_hold=st.booleans(),
     server_interrupts=st.booleans(),
@@ -102,8 +106,10 @@ class Call:
     """A machine between the strict server and the telephone, with its invariants checked."""
 
     def __init__(self, plan: CallPlan) -> None:
+        self.plan = plan
         self.machine = CallMachine(plan)
-        self.server = StrictServer()
+        self.server = StrictServer(plan)
+        self.measured = 0
         self.telephone = Telephone()
         self.now_ms = 0
         self.ends = 0
@@ -131,19 +137,40 @@ class Call:
             self.speaking = heard and isinstance(event, e.SpeechStarted)
             self.since_ms = self.now_ms
         self._listen(event)
+        parts = self.machine._parts
+        over, trying, may_cut = parts.leaving_soon, parts.attempts.trying, self._may_cut(event)
         commands = self.machine.handle(event, self.now_ms)
+        assert may_cut or not self._truncations(commands), "truncated for no interruption"
+        spoke = isinstance(event, e.SpeechStarted) or (
+            isinstance(event, e.VoiceMeasured) and trying
+        )
+        if spoke and not over and not parts.attempts.withheld:
+            self.spoken_over |= self.begun
+            self.wished["end_call"] = False
         if isinstance(event, e.SpeechAudio) and self.speaking:
-            put_through = self.machine._parts.transfer.under_way
-            assert put_through or not commands, "something is said into the caller's sentence"
+            heard_on = parts.transfer.under_way or parts.attempts.withheld
+            assert heard_on or not commands, "something is said into the caller's sentence"
         self.obey(commands)
+
+    def _may_cut(self, event: e.Event) -> bool:
+        """Whether something may be truncated in answer to this event, by what the plan says."""
+        plan = self.plan
+        choices = {plan.interruptible, plan.greeting and plan.greeting_interruptible}
+        by_voice, by_keys = choices & {"any", "speech"}, choices & {"any", "dtmf"}
+        least_ms = max(LEAST_MS, plan.min_interruption_ms)
+        match event:
+            case e.SpeechStarted():
+                return bool(by_voice) and not (plan.min_interruption_ms or plan.echo_guard)
+            case e.VoiceMeasured():
+                trying = self.machine._parts.attempts.trying
+                return bool(by_voice) and event.voice_ms >= least_ms and trying
+            case _:
+                return bool(by_keys)  # Keys pressed in silence may become a turn later.
 
     def _listen(self, event: e.Event) -> None:
         """Keep the model's wishes to let the caller go, as the caller lets them stand."""
         if isinstance(event, e.ResponseStarted):
             self.begun.add(event.response_id)
-        elif isinstance(event, e.SpeechStarted) and not self.machine._parts.leaving_soon:
-            self.spoken_over |= self.begun
-            self.wished["end_call"] = False
         elif isinstance(event, e.ToolCalled) and event.name in self.wished:
             self.wished[event.name] |= event.response_id not in self.spoken_over
 
@@ -194,6 +221,10 @@ class Call:
             case c.AddToolOutput():
                 self.outputs[command.tool_call_id] += 1
                 assert self.outputs[command.tool_call_id] == 1, "a second output for a call"
+            case c.MeasureVoice():
+                self.measured += 1
+                voice_ms, echo_ms = (0, 60, 120, 260, 400)[self.measured % 5], self.measured % 2
+                self.rest.append(e.VoiceMeasured(voice_ms, 100 * echo_ms))
             case c.RunTool():
                 self.running.append(command.tool_call_id)
             case c.Transfer():
@@ -295,6 +326,7 @@ def what_happens(luck: Random) -> Step:
         (0.4, lambda call: call.server.refuse()),
         (0.3, lose_line),
         (0.5, lambda call: call.feed(e.SwapOrdered("voice"))),
+        (2, lambda call: call.server.transcribe(n, "Yes." if yes else "")),
         (1, lambda call: call.feed(e.HoldOrdered("H", "Look it up." if yes else ""))),
         (1, lambda call: call.feed(e.UnholdOrdered("U"))),
         (0.2, lose_spare),

@@ -237,6 +237,22 @@ def test_what_a_server_cannot_do_is_not_asked_of_it() -> None:
 
 
 @pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
+def test_who_takes_turns_is_told_where_turn_detection_stands(dialect: Dialect) -> None:
+    """W23: the whole object as the line was set up with it, in the dialect's place for it."""
+    detection = {"type": "server_vad", "threshold": 0.7, "create_response": True}
+    config = SessionConfig(model="m", instructions="", turn_detection=detection)
+
+    text = writer(dialect, config)(c.SetTurnTaking(by_server=False))
+
+    told = orjson.loads(text)["session"]
+    told = told if dialect.top_level else told["audio"]["input"]
+    assert told["turn_detection"] == detection | {
+        "create_response": False,
+        "interrupt_response": False,
+    }
+
+
+@pytest.mark.parametrize("dialect", ALL, ids=lambda d: d.name)
 def test_every_command_is_written_in_every_dialect(dialect: Dialect) -> None:
     """What is not said is empty text, never an exception in the middle of a call."""
     for kind, command in SAMPLES.items():
@@ -252,6 +268,8 @@ SAMPLES: dict[type, c.ToModel] = {
         c.CreateResponse("greeting"),
         c.CancelResponse("r"),
         c.TruncateItem("i", 0, 0),
+        c.DeleteItem("i"),
+        c.SetTurnTaking(by_server=False),
         c.AddMessage("user", "Hello."),
         c.AddToolCall("c", "look_up", "{}"),
         c.AddToolOutput("c", "42"),

@@ -81,6 +81,7 @@ WRITTEN: list[tuple[c.ToModel, dict[str, Any]]] = [
             "audio_end_ms": 1_500,
         },
     ),
+    (c.DeleteItem("item_u1"), {"type": "conversation.item.delete", "item_id": "item_u1"}),
     (
         c.AddMessage("user", "Hello."),
         {
@@ -137,7 +138,8 @@ def test_every_command_is_one_message(command: c.ToModel, message: dict[str, Any
 
 def test_every_command_to_the_model_is_written() -> None:
     """A command without a writer would be an exception in the middle of a call."""
-    written = {type(command) for command, _ in WRITTEN} | {c.AppendSilence}
+    written = {type(command) for command, _ in WRITTEN}
+    written |= {c.AppendSilence, c.SetTurnTaking}  # The latter needs the line's setup.
 
     assert written == set(get_args(c.ToModel))
 
