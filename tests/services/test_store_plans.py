@@ -47,6 +47,9 @@ async def second_page(engine: AsyncEngine) -> None:
         (second_page, "SEARCH calls USING INDEX ix_calls_created_at (created_at<?)"),
         (lambda engine: Calls(engine).list(Filters(status="ended")), "ix_calls_created_at"),
         (lambda engine: Calls(engine).list(Filters(status="live")), "ix_calls_status_lease_until"),
+        (lambda engine: Calls(engine).list(Filters(end_reason="x")), "end_reason_created_at (end"),
+        (lambda engine: Calls(engine).list(Filters(number="+1")), "from_number_created_at (from"),
+        (lambda engine: Calls(engine).list(Filters(number="+1")), "to_number_created_at (to"),
     ],
 )
 async def test_an_index_answers(sqlite_url: str, question: Question, by: str) -> None:
@@ -57,3 +60,14 @@ async def test_an_index_answers(sqlite_url: str, question: Question, by: str) ->
             writer.opened(a_call(f"call_{number}", created_at=created_at))
 
     assert by in await plan(sqlite_url, question)
+
+
+@pytest.mark.parametrize("filters", [Filters(end_reason="busy"), Filters(number="+1")])
+async def test_a_page_of_many_is_not_sorted_from_all(sqlite_url: str, filters: Filters) -> None:
+    """Most calls end in the same way, and come in on the same line of the operator's."""
+    found = await plan(sqlite_url, lambda engine: Calls(engine).list(filters))
+
+    # The pages of the two sides of a number are put together, and no more.
+    sorted_ = found.count("USE TEMP B-TREE FOR ORDER BY")
+    assert sorted_ == (1 if filters.number else 0), found
+    assert "MULTI-INDEX OR" not in found

@@ -135,25 +135,21 @@ class Calls:
         self, filters: Filters | None = None, cursor: str | None = None, limit: int = PAGE
     ) -> Page:
         """A page of calls without their records, and without erased ones. Raises CursorFault."""
-        order = (calls.c.created_at, calls.c.call_id)
-        wanted = (
-            sa.select(*(_NOTHING.label("record") if c is calls.c.record else c for c in calls.c))
-            .where(sa.not_(calls.c.erased), *_conditions(filters or Filters()))
-            .order_by(*(column.desc() for column in order))
-            .limit(limit + 1)
-        )
-        if cursor is not None:
-            created_at, call_id = _read_cursor(cursor)
-            # Written out, because SQLite would compare a pair without the column's type.
-            # The first condition says nothing new, and begins where the page does: without it
-            # all newer calls were read, 170 ms behind 100,000 of them on SQLite (2026-11).
-            wanted = wanted.where(
-                calls.c.created_at <= created_at,
-                sa.or_(
-                    calls.c.created_at < created_at,
-                    sa.and_(calls.c.created_at == created_at, calls.c.call_id < call_id),
-                ),
-            )
+        filters = filters or Filters()
+        asked = [sa.not_(calls.c.erased), *_conditions(filters), *_behind(cursor)]
+        columns = [_NOTHING.label("record") if c is calls.c.record else c for c in calls.c]
+        wanted = _newest(sa.select(*columns).where(*asked), limit + 1)
+        if filters.number is not None:
+            # Each side by its own index, newest first: asked with OR, SQLite sorts all calls of
+            # the number, 416 ms for 100,000 of the operator's own line (2026-11).
+            number = clean(filters.number)
+            pages = [
+                _newest(sa.select(calls.c.call_id).where(*asked, side == number), limit + 1)
+                for side in (calls.c.from_number, calls.c.to_number)
+            ]
+            either = sa.union(*(sa.select(page.subquery()) for page in pages))
+            ours = sa.select(*columns).where(calls.c.call_id.in_(either))
+            wanted = _newest(ours, limit + 1)
         async with self._engine.connect() as connection:
             found = [call_row(row) for row in await connection.execute(wanted)]
         more = len(found) > limit
@@ -279,7 +275,29 @@ def call_row(row: sa.Row[Any]) -> CallRow:
     return CallRow(**row._mapping)
 
 
+def _newest(wanted: sa.Select[Any], limit: int) -> sa.Select[Any]:
+    return wanted.order_by(calls.c.created_at.desc(), calls.c.call_id.desc()).limit(limit)
+
+
+def _behind(cursor: str | None) -> list[sa.ColumnElement[bool]]:
+    """Calls behind the page that ended so. Raises CursorFault."""
+    if cursor is None:
+        return []
+    created_at, call_id = _read_cursor(cursor)
+    # Written out, because SQLite would compare a pair without the column's type.
+    # The first condition says nothing new, and begins where the page does: without it
+    # all newer calls were read, 170 ms behind 100,000 of them on SQLite (2026-11).
+    return [
+        calls.c.created_at <= created_at,
+        sa.or_(
+            calls.c.created_at < created_at,
+            sa.and_(calls.c.created_at == created_at, calls.c.call_id < call_id),
+        ),
+    ]
+
+
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
+    """All but ``number``, which is two questions."""
     c = calls.c
     asked: list[tuple[Any, Any]] = [
         (filters.from_number, lambda value: c.from_number == clean(value)),
@@ -290,10 +308,6 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
         (filters.status, _in_status),
         (filters.config_version, lambda value: c.config_version == clean(value)),
         (filters.conversation_id, lambda value: c.conversation_id == clean(value)),
-        (
-            filters.number,
-            lambda value: sa.or_(c.from_number == clean(value), c.to_number == clean(value)),
-        ),
     ]
     return [condition(value) for value, condition in asked if value is not None]
 

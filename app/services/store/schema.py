@@ -100,7 +100,7 @@ calls = sa.Table(
     sa.Column("from_number", sa.Text),
     sa.Column("to_number", sa.Text),
     sa.Column("status", sa.Text, nullable=False),
-    sa.Column("end_reason", sa.Text, index=True),
+    sa.Column("end_reason", sa.Text),
     sa.Column("created_at", Instant, nullable=False, index=True),
     sa.Column("answered_at", Instant),
     sa.Column("ended_at", Instant),
@@ -118,6 +118,7 @@ calls = sa.Table(
     sa.Index(None, "status", "lease_until"),
     sa.Index(None, "from_number", "created_at"),
     sa.Index(None, "to_number", "created_at"),
+    sa.Index(None, "end_reason", "created_at"),
     sa.Index(
         NOT_FOLLOWED_UP_INDEX,
         "ended_at",
