@@ -5,6 +5,7 @@ wrong; who may be called when is judged by the jobs, and shows in the call's sta
 are refused.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from app.runtime.orders import Order
 from app.runtime.outbound import Outbound
 
 LONGEST_WAIT_S = 60
+LONGEST_AHEAD_S = 365 * 86_400
 _E164 = r"^\+[1-9]\d{6,14}$"
 Record = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 """The record of a call by its id, wherever it lives; None where there is none."""
@@ -70,7 +72,7 @@ class NewCall(_Asked):
     """By how an attempt ended."""
     ring_timeout_s: int | None = Field(default=None, ge=5, le=600)
     schedule_at: AwareDatetime | None = None
-    """Not before; absent: at once."""
+    """Not before; a time in the next 365 days. Absent: at once."""
 
     def order(self, dial_from: str) -> Order:
         """What it means."""
@@ -123,6 +125,10 @@ class Desk:
             raise HTTPException(
                 422, "from is missing: name a number of your account or set DIAL_FROM"
             )
+        at = asked.schedule_at
+        if at is not None and at.timestamp() > time.time() + LONGEST_AHEAD_S:
+            # What nobody could live to see is a mistake, and would wait for ever.
+            raise HTTPException(422, "schedule_at must be a time in the next 365 days")
         try:
             return await self._outbound.place(asked.order(dial_from), key)
         except CallerFault as fault:

@@ -325,6 +325,7 @@ async def test_the_same_key_is_the_same_call(tmp_path: Path) -> None:
         ({"machine": {"messsage": "hello"}}, "machine.messsage"),
         ({"retry": {"completed": {"times": 1, "after_s": 1}}}, "retry"),
         ({"schedule_at": "2030-01-01T10:00:00"}, "schedule_at"),
+        ({"schedule_at": "9999-12-31T23:59:59Z"}, "in the next 365 days"),
         ({"to": FROM}, "own_number"),
         ({"custom_data": {"half a pair": "\ud800"}}, "custom_data"),
         ({"custom_data": {"integer": 2**70}}, "custom_data"),
