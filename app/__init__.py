@@ -149,6 +149,7 @@ A line of code about ... belongs in ...
     a text message: sent, watched, received          `app/runtime/texting.py`,
                                                      `app/tools/texts.py`,
                                                      `app/http/messages.py`
+    … a code that is sent and keyed in               `app/runtime/verification.py`
     … what Twilio says of it                         `app/protocol/twilio_messages.py`
     … when the agent speaks of it; in the record     `app/call/texts.py`, `app/call/sms.py`
     … who wants none                                 `app/services/store/opt_outs.py`

@@ -15,7 +15,7 @@ from app.agents.numbers import ANY, Number
 from app.agents.numbers import GOODBYE as ENDS
 from app.agents.numbers import Instead as Wanted
 from app.agents.targets import Target
-from app.agents.texting import Sms
+from app.agents.texting import Sms, Verification
 from app.audio.mixing import Sound
 from app.call.plan import CallPlan, DigitsPreset, SoundPlan, ToolPlan, WarmPlan
 from app.call.reception import Instead, LinePlan, Lines, Lookup
@@ -27,6 +27,8 @@ from app.tools import builtin
 from app.tools.python_tools import load_handler
 from app.tools.registry import Registry
 
+MESSAGE_COMES_MS = 60_000
+"""So long the caller may wait for the message with the code, and look for it."""
 _NO_SOUNDS: Mapping[str, Sound] = {}
 
 
@@ -59,6 +61,8 @@ def plan(
         built_in[builtin.SET_REMINDER] = ToolPlan()
     if agent.sms is not None:
         built_in[builtin.SEND_SMS] = ToolPlan()
+    if agent.verification is not None:
+        built_in[builtin.VERIFY_CODE] = ToolPlan()
     return CallPlan(
         greeting=greeting.text if greeting else None,
         greeting_verbatim=greeting is None or greeting.mode == "verbatim",
@@ -76,7 +80,7 @@ def plan(
             for name, one in agent.targets.items()
             if one.mode == "warm"
         },
-        presets={name: _preset(preset) for name, preset in agent.dtmf.presets.items()},
+        presets=_presets(agent),
         **_interruptions(agent),
         sounds={name: SoundPlan(one.length_bytes, one.loop) for name, one in sounds.items()},
         may_hold=agent.hold_audio is not None,
@@ -115,12 +119,13 @@ def session(agent: Agent, tools: Registry, *, calls_back: bool = False) -> Sessi
             *tools.schemas(),
             *builtin.builtin_schemas(
                 _descriptions(agent.targets),
-                _wanted(agent.dtmf),
+                _wanted(agent.dtmf) | _code_wanted(agent.verification),
                 summarised=any(one.mode == "warm" for one in agent.targets.values()),
                 calls_back=calls_back,
                 holds=agent.hold_audio is not None,
                 reminds=agent.reminders,
                 texts=_texting(agent.sms),
+                verifies=agent.verification is not None,
             ),
         ),
         reasoning=agent.reasoning.model_dump() if agent.reasoning else None,
@@ -170,6 +175,24 @@ def _how(preset: DtmfPreset) -> str:
         "secret" if preset.sensitive else "",
     )
     return ", ".join(filter(None, told))
+
+
+def _code_wanted(verification: Verification | None) -> dict[str, str]:
+    if verification is None:
+        return {}
+    how = f"the code that verify_code has sent, {verification.digits} digits, secret"
+    return {builtin.CODE_PRESET: how}
+
+
+def _presets(agent: Agent) -> dict[str, DigitsPreset]:
+    presets = {name: _preset(preset) for name, preset in agent.dtmf.presets.items()}
+    if agent.verification is not None:
+        presets[builtin.CODE_PRESET] = DigitsPreset(
+            num_digits=agent.verification.digits,
+            first_digit_timeout_ms=MESSAGE_COMES_MS,
+            sensitive=True,
+        )
+    return presets
 
 
 def _preset(preset: DtmfPreset) -> DigitsPreset:

@@ -61,12 +61,13 @@ from app.runtime.runner import Runner
 from app.runtime.side_calls import SideCalls
 from app.runtime.signalling import Signalling
 from app.runtime.texting import Allowed, Texting
+from app.runtime.verification import Codes, Verification
 from app.services.no_bus import NoBus
 from app.services.store.archive import Archive
 from app.services.store.database import database_url, lasting
 from app.services.twilio_rest import TwilioRest
 from app.settings import Settings, SettingsFault
-from app.tools.builtin import SCHEDULE_CALLBACK, SEND_SMS, SET_REMINDER
+from app.tools.builtin import SCHEDULE_CALLBACK, SEND_SMS, SET_REMINDER, VERIFY_CODE
 from app.tools.registry import CallFacts, Registry
 from app.transports.caller import CallerLine
 from app.transports.model import Endpoint
@@ -417,6 +418,7 @@ def _built_in(
         SET_REMINDER: reminders.run,
         SCHEDULE_CALLBACK: callbacks.run,
         SEND_SMS: texting.run,
+        VERIFY_CODE: Verification(_codes(agent), texting.send).run,
     }
 
 
@@ -433,6 +435,14 @@ def _texts(agent: Agent) -> Allowed | None:
         per_call=sms.per_call,
         as_caller_text=sms.as_caller_text,
     )
+
+
+def _codes(agent: Agent) -> Codes:
+    """What the document says of codes."""
+    given = agent.verification
+    if given is None:
+        return Codes()
+    return Codes(given.digits, given.text, given.expires_ms, given.attempts)
 
 
 def _texted(settings: Settings) -> Callable[[str], str | None]:

@@ -141,6 +141,7 @@ def test_every_built_in_tool_is_documented_with_its_arguments() -> None:
         summarised=True,
         reminds=True,
         texts=Texting(("caller", "desk"), {"map": ""}),
+        verifies=True,
     )
     built = {
         schema["name"]: [
@@ -172,6 +173,7 @@ def test_every_field_of_the_agent_document_is_documented() -> None:
         ("call-back field", ["callbacks"]),
         ("preset field", ["dtmf", "presets", "pin"]),
         ("text field", ["sms"]),
+        ("code field", ["verification"]),
         ("number field", ["numbers", "line"]),
         ("hours field", ["hours", "office"]),
         ("before_call field", ["numbers", "line", "before_call"]),
@@ -182,7 +184,13 @@ def test_every_field_of_a_table_is_documented_with_its_default(
 ) -> None:
     """Whether something must be written is the first question about it."""
     kinds = {"desk": "Target", "find": "PythonTool", "failure": "Failure", "0": "Webhook"}
-    kinds |= {"analysis": "Analysis", "callbacks": "Callbacks", "pin": "DtmfPreset", "sms": "Sms"}
+    kinds |= {
+        "analysis": "Analysis",
+        "callbacks": "Callbacks",
+        "pin": "DtmfPreset",
+        "sms": "Sms",
+        "verification": "Verification",
+    }
     kinds |= {"line": "Number", "office": "Hours", "before_call": "BeforeCall"}
     definition = kinds[str(path[-1])]
     table = schema()["$defs"][definition]

@@ -18,7 +18,7 @@ from app.agents.numbers import Hours, LineNumber, Number, check
 from app.agents.part import Part
 from app.agents.sounds import TONES, Ambience, HoldAudio, Use, ambience, hold
 from app.agents.targets import CALLER, TAKE_MESSAGE, Target, check_chains, refuse_overlong
-from app.agents.texting import Sms
+from app.agents.texting import CODE_PRESET, Sms, Verification
 from app.agents.texting import check as check_texting
 from app.agents.values import (
     DURATION_SCHEMA,
@@ -293,6 +293,9 @@ class Agent(Part):
     """Which of the forms is checked when a call is over; needs analysis."""
     sms: Annotated[Sms, or_just("from", Sms)] | None = Field(default=None, validate_default=True)
     """Whether the agent may send text messages, by the tool send_sms; null: it may not."""
+    verification: Verification | None = Field(default=None, validate_default=True)
+    """Whether the agent may have callers prove their number, by the tool verify_code; null: it may
+    not."""
     webhooks: Annotated[tuple[Webhook, ...], none_if_none] = ()
     """Programs of yours that are told what happens."""
     hours: Annotated[Mapping[FieldName, Hours], empty_if_none] = {}
@@ -348,6 +351,17 @@ class Agent(Part):
         ]
         if takes and not value:
             refuse(f"must be true: messages for {takes[0]} are noted as reminders")
+        return value
+
+    @field_validator("verification")
+    @classmethod
+    def _can_be_sent(cls, value: Verification | None, info: ValidationInfo) -> Verification | None:
+        if value is None or not {"sms", "dtmf"} <= info.data.keys():
+            return value
+        if info.data["sms"] is None:
+            refuse("sends a text message: add sms")
+        if CODE_PRESET in info.data["dtmf"].presets:
+            refuse(f"has a preset of its own named {CODE_PRESET}: call yours something else")
         return value
 
     @field_validator("sms")

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import phonenumbers
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from app.agents.part import Part
 from app.agents.values import (
+    DURATION_SCHEMA,
     PresetName,
     Text,
     WebhookUrl,
+    between,
     empty_if_none,
     phone_number,
     refuse,
@@ -25,6 +27,10 @@ from app.agents.values import (
 LINE = "line"
 """As a sender: the number of ours that the call is on."""
 CALLER = "caller"
+CODE = "{{code}}"
+CODE_PRESET = "verification_code"
+"""What the code is keyed in by; no preset of the operator's may be called that then."""
+_MOST_TEXT = 140
 _SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
 _LANDLINE = phonenumbers.PhoneNumberType.FIXED_LINE
 
@@ -71,6 +77,31 @@ class Sms(Part):
     as_caller_text: bool = False
     """true: a message that comes is put to the agent as the caller's own words; false: marked
     [SMS]."""
+
+
+class Verification(Part):
+    """Finding out whether a caller has the telephone whose number they show: the tool verify_code
+    sends them a code, which they key in. Needs sms."""
+
+    digits: int = Field(default=6, ge=4, le=10)
+    """How long the code is."""
+    text: Text = "Your code is {{code}}."
+    """What is sent; {{code}} stands where the code is."""
+    expires_ms: Annotated[int, between("1m", "30m"), DURATION_SCHEMA] = Field(
+        default=600_000, alias="expires", json_schema_extra={"default": "10m"}
+    )
+    """How long it is good for."""
+    attempts: int = Field(default=3, ge=1, le=5)
+    """How often it may be keyed in; after that a new one must be sent, three times at most."""
+
+    @field_validator("text")
+    @classmethod
+    def _has_the_code(cls, value: str) -> str:
+        if value.count(CODE) != 1:
+            refuse(f"must have {CODE} in it, once")
+        if len(value) > _MOST_TEXT:
+            refuse(f"is longer than the {_MOST_TEXT} characters of one message: shorten it")
+        return value
 
 
 def check(sms: Sms, targets: Mapping[str, str]) -> None:

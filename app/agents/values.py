@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 BUILT_INS = frozenset(
     {"end_call", "transfer_call", "schedule_callback", "set_reminder", "collect_dtmf", "hold"}
-    | {"send_sms"}
+    | {"send_sms", "verify_code"}
 )
 """Tools every agent may have without defining them."""
 

@@ -17,8 +17,11 @@ SET_REMINDER = "set_reminder"
 COLLECT_DTMF = "collect_dtmf"
 HOLD = "hold"
 SEND_SMS = "send_sms"
+VERIFY_CODE = "verify_code"
+CODE_PRESET = "verification_code"
 RESERVED_NAMES = frozenset(
     {END_CALL, TRANSFER_CALL, SET_REMINDER, SCHEDULE_CALLBACK, COLLECT_DTMF, HOLD, SEND_SMS}
+    | {VERIFY_CODE}
 )
 
 _REASON = {"type": "string", "description": "Why, in a few words; the caller does not hear it."}
@@ -51,6 +54,7 @@ def builtin_schemas(
     holds: bool = False,
     reminds: bool = False,
     texts: Texting | None = None,
+    verifies: bool = False,
 ) -> list[dict[str, Any]]:
     """The built-ins in Realtime's shape: transfer_call only if there is somebody to call.
 
@@ -58,7 +62,7 @@ def builtin_schemas(
     be empty. ``presets`` are what the caller can be asked to key in, by name, with what the model
     has to know of them: without any there is no collect_dtmf. ``summarised``: somebody is asked
     before the caller is put through, and told what it is about. ``calls_back``: the operator
-    allows call-backs. ``texts``: it allows text messages.
+    allows call-backs. ``texts``: it allows text messages. ``verifies``: and codes.
     """
     offered = [_end_call()]
     if targets:
@@ -73,6 +77,8 @@ def builtin_schemas(
         offered.append(_hold())
     if texts is not None:
         offered.append(_send_sms(texts))
+    if verifies:
+        offered.append(_verify_code())
     return offered
 
 
@@ -190,6 +196,25 @@ def _schedule_callback() -> dict[str, Any]:
                 },
             },
             "required": ["reason"],
+            "additionalProperties": False,
+        },
+    }
+
+
+def _verify_code() -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": VERIFY_CODE,
+        "description": (
+            "Find out whether the caller has the telephone whose number they show. First send: a"
+            f" code goes to it as a text message. Then have it keyed in by {COLLECT_DTMF} with the"
+            f" preset {CODE_PRESET}, and then check. You never learn the code: do not ask for it"
+            " to be said, and take nobody for verified before you are told so."
+        ),
+        "parameters": {
+            "type": "object",
+            "properties": {"step": {"type": "string", "enum": ["send", "check"]}},
+            "required": ["step"],
             "additionalProperties": False,
         },
     }

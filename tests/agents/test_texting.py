@@ -6,6 +6,8 @@ import pytest
 
 from app.agents.load import load_document
 from app.agents.problems import AgentFault
+from app.agents.texting import Sms
+from app.assembly import plan
 
 HEAD = """
 instructions: Be kind.
@@ -16,26 +18,64 @@ transfer_targets:
 """
 
 
-def loaded(folder: Path, sms: str):  # type: ignore[no-untyped-def]
-    """The document with this ``sms``."""
+def loaded(folder: Path, sms: str) -> Sms | None:
+    """What the document with this ``sms`` comes to."""
     file = folder / "agent.yaml"
     file.write_text(HEAD + f"sms: {sms}\n")
-    return load_document(file).agent
+    return load_document(file).agent.sms
 
 
 def test_the_shortest_form_names_the_sender(tmp_path: Path) -> None:
     """W70: the number the call is on, unless another is written."""
-    assert loaded(tmp_path, "line").sms.from_ == "line"
-    assert loaded(tmp_path, '"+14155550123"').sms.from_ == "+14155550123"
-    assert loaded(tmp_path, "{}").sms.to == ("caller",)
-    assert loaded(tmp_path, "null").sms is None
+    assert loaded(tmp_path, "line") == loaded(tmp_path, "{}") == Sms()
+    assert loaded(tmp_path, '"+14155550123"') == Sms(**{"from": "+14155550123"})
+    assert loaded(tmp_path, "null") is None
 
 
 def test_recipients_are_the_caller_and_targets(tmp_path: Path) -> None:
     """W71: nobody else, whatever the model writes."""
-    sms = loaded(tmp_path, "{to: [caller, desk], from: MG" + "0" * 32 + "}").sms
+    sms = loaded(tmp_path, "{to: [caller, desk], from: MG" + "0" * 32 + "}")
 
+    assert sms is not None
     assert (sms.to, sms.from_) == (("caller", "desk"), "MG" + "0" * 32)
+
+
+def test_a_code_has_a_preset_of_its_own(tmp_path: Path) -> None:
+    """W2: the model asks for it by that name, with so many digits."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(HEAD + "sms: line\nverification: {digits: 4, expires: 5m}\n")
+
+    agent = load_document(file).agent
+
+    assert agent.verification is not None
+    assert agent.verification.expires_ms == 300_000
+    preset = plan(agent).presets["verification_code"]
+    assert (preset.num_digits, preset.sensitive) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("verification: {}", "add sms"),
+        ("sms: line\nverification: {text: Your code}", "{{code}} in it"),
+        ("sms: line\nverification: {text: '{{code}} {{code}}'}", "once"),
+        ("sms: line\nverification: {digits: 3}", "at least 4"),
+        ("sms: line\nverification: {attempts: 6}", "at most 5"),
+        (
+            "sms: line\ndtmf: {presets: {verification_code: {num_digits: 4}}}\nverification: {}",
+            "call yours something else",
+        ),
+    ],
+)
+def test_a_code_that_could_not_work_does_not_load(tmp_path: Path, lines: str, words: str) -> None:
+    """W2: told with file, line and fix."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(HEAD + lines + "\n")
+
+    with pytest.raises(AgentFault) as caught:
+        load_document(file)
+
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,18 @@ def test_the_schemas_are_stable() -> None:
         reminds=True,
         holds=True,
         texts=Texting(("caller", "Billing"), {"map": "The way", "menu": ""}),
+        verifies=True,
     )
-    end_call, transfer_call, collect_dtmf, callback, reminder, hold, text = offered
+    end_call, transfer_call, collect_dtmf, callback, reminder, hold, text, code = offered
 
     assert {one["name"] for one in offered} == RESERVED_NAMES
     assert list(hold["parameters"]["properties"]) == ["reason"]
     assert text["parameters"]["properties"]["to"]["enum"] == ["caller", "Billing"]
     assert text["parameters"]["properties"]["media"]["enum"] == ["map", "menu"]
     assert text["parameters"]["required"] == ["text"]
+    assert code["parameters"]["properties"] == {
+        "step": {"type": "string", "enum": ["send", "check"]}
+    }
     assert "schedule_callback" not in {one["name"] for one in builtin_schemas(TARGETS)}
     assert collect_dtmf["parameters"] == {
         "type": "object",
