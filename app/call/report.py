@@ -70,6 +70,8 @@ class Transferred:
     talk_s: int | None = None
     token_digest: str = ""
     """What the URL of its result is known by."""
+    room: str = ""
+    """Where the person waits, who was asked first."""
     mode: str = "cold"
     leg_sid: str | None = None
     """The CallSid of the call to the person, where they were asked first."""
@@ -391,6 +393,7 @@ class Report:
     def _transfer_dialling(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         if self.transfers:
             self.transfers[-1].token_digest = told["token_digest"]
+            self.transfers[-1].room = told.get("room", "")
 
     def _transfer_answered(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         """REST's word on the latest transfer; a dial result may have come before it."""

@@ -52,8 +52,11 @@ class PhoneBook:
     """How long an extension without a phone rings, where nobody may be expected to come."""
 
     def called_at(self, number: str) -> Extension:
-        """Whom a call of the agent's rings: the person at their number, else the caller."""
-        return self.person if number == self.person.number else self.caller
+        """Whom a call of the agent's rings: the person at their number, and while the caller is on
+        the telephone, who is asked whether they take the call; else the caller."""
+        known = number == self.person.number or number in (self.persons_numbers or ())
+        talking = self.caller.phone is not None and not self.caller.phone.free
+        return self.person if known or talking else self.caller
 
     def reached_by(self, destination: str) -> Extension | None:
         """Whom a <Dial> rings: the person, or nobody."""

@@ -154,7 +154,8 @@ class Book:
         self._calls[call.facts.call_sid] = call
         transfers = call.report.transfers
         if transfers and transfers[-1].open and transfers[-1].token_digest:
-            self.dials.restore(call, transfers[-1].target, transfers[-1].token_digest)
+            last = transfers[-1]
+            self.dials.restore(call, last.target, last.token_digest, last.room)
             self.dials.await_result(call, self.end)
         else:
             self.cut_off(call)

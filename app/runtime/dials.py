@@ -49,13 +49,13 @@ class Dials:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         call.dial = Dial(target, token, digest_of(token), room)
         self._open[call.dial.digest] = call
-        told = {"target": target, "token_digest": call.dial.digest}
+        told = {"target": target, "token_digest": call.dial.digest, "room": room}
         call.tell(call.now_ms(), "transfer.dialling", told)
         return call.dial
 
-    def restore(self, call: LiveCall, target: str, digest: str) -> None:
+    def restore(self, call: LiveCall, target: str, digest: str, room: str = "") -> None:
         """A transfer that another process began; its token is known by the digest alone."""
-        call.dial = Dial(target, "", digest)
+        call.dial = Dial(target, "", digest, room)
         self._open[digest] = call
 
     def await_result(self, call: LiveCall, give_up: Callable[[LiveCall, str], None]) -> None:

@@ -197,7 +197,7 @@ class Signalling:
     def _transfer_again(self, call: LiveCall, dial: Dial) -> str:
         """The document that puts the caller through, with a token that is known here."""
         return self._scripts.transfer(
-            dial if dial.token else self._book.dials.draw(call, dial.target)
+            dial if dial.token else self._book.dials.draw(call, dial.target, dial.room)
         )
 
     def _why_over(self, call_sid: str) -> str | None:

@@ -122,6 +122,35 @@ def test_a_transfer_is_told_from_its_wish_to_its_end() -> None:
     assert report.transfers == [Transferred("billing", 100, "connected", 61)]
 
 
+def test_a_person_who_is_asked_first_is_told_from_the_call_to_them_to_the_end_of_the_talk() -> None:
+    """Another process must find the room where the two are, and the record the leg."""
+    report = Witnessed()
+    report.saw(100, e.MarkReturned("g0:1"), [c.PlaceSideCall("desk", 1, "Ada waits.")])
+    report.saw(200, e.SideCallPlaced(1, "desk", "CA2"), [])
+    assert (report.transfers[0].outcome, report.transfers[0].leg_sid) == ("ringing", "CA2")
+    report.saw(300, e.SideCallAccepted(1), [c.Join("desk", 1)])
+    report.told(310, "transfer.dialling", {"target": "desk", "token_digest": "d", "room": "r"})
+    assert (report.transfers[0].outcome, report.transfers[0].open) == ("accepted", True)
+    report.saw(400, e.TransferAccepted(), [])
+    assert (report.transfers[0].outcome, report.transfers[0].room) == ("joined", "r")
+
+    report.transfer_ended("connected", 61)
+    known = Transferred("desk", 100, "connected", 61, "d", "r", "warm", "CA2")
+    assert report.transfers == [known]
+
+
+def test_a_person_who_was_not_reached_is_an_attempt_of_its_own() -> None:
+    """The next target is another one; news of the call that come late change no outcome."""
+    report = Witnessed()
+    report.saw(100, None, [c.PlaceSideCall("desk", 1, "")])
+    failed = [c.NotReached("desk", "busy", "billing"), c.Transfer("billing")]
+    report.saw(200, e.SideCallOver(1, "busy"), failed)
+    report.saw(300, e.TransferAccepted(), [])
+
+    told = [(one.target, one.mode, one.outcome) for one in report.transfers]
+    assert told == [("desk", "warm", "busy"), ("billing", "cold", "ringing")]
+
+
 def test_a_refused_transfer_says_why() -> None:
     """REST's answer is the outcome."""
     report = Witnessed()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.audio.tones import tone
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Reply, Scenario, ToolUse
 from app.emulators.twilio import DialOutcome
@@ -14,8 +15,9 @@ from app.runtime import side_calls
 from tests.audio.sound_files import sine_file
 from tests.http.test_records import ask as request
 from tests.waiting import until
-from tests.walks.stage import GREETING, Stage, heard_tone, stage
+from tests.walks.stage import GREETING, VOICE, Stage, heard_tone, stage
 from tests.walks.steps import ask
+from tests.walks.telephone import TICKET, telephone
 
 MUSIC_HZ, THROUGH_HZ, BACK_HZ = 1_000, 660, 880
 PERSON = "+14155550123"
@@ -270,3 +272,37 @@ async def test_nobody_who_is_asked_first_may_lead_to_another_number(folder: Path
         assert caller.dialled == [other]
         told = [(one["target"], one["mode"], one["outcome"]) for one in record["transfers"]]
         assert told == [("desk", "warm", "busy"), ("pbx", "cold", "connected")]
+
+
+async def test_caller_and_person_hear_each_other_in_the_room_and_nobody_before(
+    folder: Path,
+) -> None:
+    """Two telephones: music, then a voice; the person hears nothing of the agent, nor of music."""
+    local = {"ticket": TICKET, "unattended_ms": 300}
+    async with (
+        stage(script(), folder, agent=agent(), local=local) as s,
+        telephone(s.local) as phone,
+        telephone(s.local, "person") as person,
+    ):
+        sid = await phone.dial()
+        await phone.hears(440, 140)
+        phone.speak(VOICE)
+        await person.got("ring")
+        await phone.hears(MUSIC_HZ, 200)
+        await person.send("answer")
+        await person.until(lambda: any(SUMMARY in str(one) for one in person.messages))
+        await person.press("1")
+        await phone.until(lambda: bool(s.twilio.calls[sid].conferences))
+        person.speak(tone(1400, 600))
+        await phone.hears(1400, 300)
+        phone.speak(tone(1200, 600))
+        await person.hears(1200, 300)
+        await person.send("hangup")
+        await phone.got("hungup")
+        await s.twilio.calls[sid].ended()
+        record = await s.record(s.twilio.calls[sid])
+
+        assert person.heard(THROUGH_HZ) == person.heard(MUSIC_HZ) == 0
+        (transfer,) = record["transfers"]
+        assert (transfer["mode"], transfer["outcome"]) == ("warm", "connected")
+        assert record["end_reason"] == "transferred"
