@@ -303,6 +303,13 @@ class Hangar:
         """Remove every log of a call that is over; what comes later is not written any more."""
         await asyncio.wrap_future(self._thread.submit(self._remove_all, call_id))
 
+    async def calls(self) -> list[str]:
+        """The calls that there are logs of, by their ids."""
+        return await asyncio.wrap_future(self._thread.submit(self._calls))
+
+    def _calls(self) -> list[str]:
+        return sorted({path.stem.rpartition("-")[0] for path in self._folder.glob("*.jsonl")})
+
     async def expire(self, older_than_s: float) -> None:
         """Remove the logs that were not written to since then, in seconds since 1970."""
         await asyncio.wrap_future(self._thread.submit(self._remove, "*", older_than_s))

@@ -1,6 +1,7 @@
 """How long calls are kept: what is older is deleted, with the flight logs of that time.
 
-Idempotency keys go after their day in any case.
+Idempotency keys go after their day in any case, and so do the flight logs of calls that were
+erased by a process that does not see our folder.
 
 Once an hour, in small portions with other work between them, so that no lock is held for long.
 Every process does so; two at the same portion pass each other by.
@@ -30,6 +31,7 @@ async def keep_for(days: int | None, archive: Archive, hangar: Hangar) -> None:
     """
     while True:
         await _expire_keys(archive)
+        await forget_erased(archive, hangar)
         if days is not None:
             await expire(datetime.now(UTC) - timedelta(days=days), archive, hangar)
         await asyncio.sleep(EVERY_S)
@@ -40,6 +42,17 @@ async def _expire_keys(archive: Archive) -> None:
         await archive.keys.expire()
     except OurFault as fault:
         log.warning("keys_not_expired", reason=fault.reason)
+
+
+async def forget_erased(archive: Archive, hangar: Hangar) -> None:
+    """Remove the flight logs of calls that were erased on another machine than they lived on."""
+    known = await hangar.calls()
+    try:
+        for at in range(0, len(known), PORTION):
+            for call_id in await archive.erased(known[at : at + PORTION]):
+                await hangar.forget(call_id)
+    except StoreFault:
+        log.warning("erasure_interrupted")
 
 
 async def expire(before: datetime, archive: Archive, hangar: Hangar) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.runtime.flight_log import Hangar
-from app.runtime.retention import expire
+from app.runtime.retention import expire, keep_for
 from app.services.store.archive import Archive
 from app.services.store.migrate import migrate
 from tests.services.stored import MOMENT, a_call, said
@@ -66,6 +66,31 @@ async def test_a_database_that_is_gone_is_for_the_next_time(tmp_path: Path) -> N
     hangar.close()
     await archive._engine.dispose()
     assert names(tmp_path / "flights") == []
+
+
+async def test_a_call_that_was_erased_elsewhere_is_forgotten_here(tmp_path: Path) -> None:
+    """Its flight logs are on the machine that it lived on, and say what was said."""
+    archive, hangar = Archive(f"sqlite:///{tmp_path}/store.db"), Hangar(tmp_path / "flights")
+    hangar.open()
+    for name in ("call_1-1", "call_1-2", "call_2-1"):
+        hangar.write(name, b"x")
+    async with archive.opened():
+        writing = asyncio.create_task(archive.writer.run())
+        for call_id in ("call_1", "call_2"):
+            archive.writer.opened(a_call(call_id))
+            archive.writer.closed(call_id, "done", MOMENT, {})
+        assert await archive.writer.close(5)
+        await writing
+        await archive.erase("call_1")
+        looking = asyncio.create_task(keep_for(None, archive, hangar))
+        try:
+            async with asyncio.timeout(60):
+                while len(names(tmp_path / "flights")) > 1:  # noqa: ASYNC110 - a thread's doing
+                    await asyncio.sleep(0.01)
+        finally:
+            looking.cancel()
+    hangar.close()
+    assert names(tmp_path / "flights") == ["call_2-1.jsonl"]
 
 
 async def test_what_was_erased_is_not_written_again(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The store of one process: brought up to date, written while it lives, emptied at its end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -166,6 +166,11 @@ class Archive:
         await self.writer.flush(call_id, FRESH_S)
         with _reachable():
             return await self.calls.erase(call_id)
+
+    async def erased(self, call_ids: Sequence[str]) -> Sequence[str]:
+        """Those of these calls that were erased."""
+        with _reachable():
+            return await self.calls.erased(call_ids)
 
     async def unwanted(self, number: str) -> bool:
         """Whether a number is on the do-not-call list."""

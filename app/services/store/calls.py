@@ -175,6 +175,12 @@ class Calls:
             )
         return _count(found) > 0
 
+    async def erased(self, call_ids: Sequence[str]) -> Sequence[str]:
+        """Those of these calls that were erased; some hundred may be asked about at once."""
+        wanted = sa.select(calls.c.call_id).where(calls.c.call_id.in_(call_ids), calls.c.erased)
+        async with self._engine.connect() as connection:
+            return (await connection.execute(wanted)).scalars().all()
+
     async def expire(self, older_than: datetime, limit: int = EXPIRE_BATCH) -> int:
         """Delete calls that ended before, or whose own time is over; returns how many.
 
