@@ -204,24 +204,39 @@ def migrate() -> None:
 @cli.command()
 def doctor(
     realtime_url: Annotated[
-        str, typer.Option(help="A Realtime server, which is shown OPENAI_API_KEY.")
+        str, typer.Option(help="Try out this Realtime server instead; it is shown OPENAI_API_KEY.")
     ] = "",
-    model: Annotated[str, typer.Option(help="Its model; empty: the agent document's.")] = "",
+    model: Annotated[
+        str, typer.Option(help="Try out this model there; empty: the agent document's.")
+    ] = "",
+    fix: Annotated[bool, typer.Option("--fix", help="Lead the account's numbers here.")] = False,
 ) -> None:
-    """Find out what a Realtime server can do, and which REALTIME_DIALECT fits it."""
+    """Find out what keeps calls from coming in, or what a Realtime server can do."""
     from rich.console import Console  # noqa: PLC0415 - keeps the other commands quick
-
-    from app import doctor as doctors  # noqa: PLC0415
 
     try:
         settings = load_settings()
-        name = model or load_document(settings.agent_file).agent.model
+        agent = load_document(settings.agent_file, sounds=False).agent
     except (SettingsFault, AgentFault) as fault:
         print(fault, file=sys.stderr)
         raise typer.Exit(1) from None
+    if not (realtime_url or model):
+        from datetime import UTC, datetime  # noqa: PLC0415
+
+        from app import line_doctor  # noqa: PLC0415
+
+        today = datetime.now(UTC).date()
+        found = asyncio.run(line_doctor.consult(settings, agent, fix=fix, today=today))
+        if not line_doctor.show(found, Console()):
+            raise typer.Exit(1)
+        return
+    from app import doctor as doctors  # noqa: PLC0415
+
     key = settings.openai_api_key
     work = doctors.examine(
-        realtime_url or settings.openai_base_url, key.get_secret_value() if key else None, name
+        realtime_url or settings.openai_base_url,
+        key.get_secret_value() if key else None,
+        model or agent.model,
     )
     tried = asyncio.run(doctors.attended(work, Console(stderr=True)))
     if not doctors.show(tried, Console()):

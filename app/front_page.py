@@ -21,15 +21,16 @@ def front_page(
 ) -> Checklist:
     """The checklist of what the operator set; ``model`` is the agent document's."""
     return Checklist(
-        _place(settings, model),
-        Checks(_parties(settings, model, instance)),
+        place_of(settings, model),
+        Checks(parties_of(settings, model, instance)),
         phone=phone,
         calls=calls,
         at_once=at_once,
     )
 
 
-def _place(settings: Settings, model: str) -> Place:
+def place_of(settings: Settings, model: str) -> Place:
+    """What the operator set, as far as it may be shown."""
     return Place(
         port=settings.port,
         model=model,
@@ -42,7 +43,7 @@ def _place(settings: Settings, model: str) -> Place:
     )
 
 
-def _parties(settings: Settings, model: str, instance: str) -> Parties:
+def parties_of(settings: Settings, model: str, instance: str) -> Parties:
     key, tokens = settings.openai_api_key, settings.twilio_auth_tokens
     user, secret = settings.rest_credentials
     return Parties(

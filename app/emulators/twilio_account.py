@@ -4,8 +4,8 @@ The shapes are Twilio's, of its OpenAPI document, with the fields it always send
 what its owner set in the console; the emulator rings none of them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.emulators.twilio_words import new_sid
@@ -23,6 +23,41 @@ class OwnedNumber:
     voice_fallback_url: str = ""
     voice_application_sid: str = ""
     trunk_sid: str = ""
+    status_callback: str = ""
+    voice_method: str = "POST"
+    voice_fallback_method: str = "POST"
+    status_callback_method: str = "POST"
+    sid: str = field(default_factory=lambda: new_sid("PN"))
+
+
+_WRITABLE = {
+    "VoiceUrl": "voice_url",
+    "VoiceMethod": "voice_method",
+    "VoiceFallbackUrl": "voice_fallback_url",
+    "VoiceFallbackMethod": "voice_fallback_method",
+    "StatusCallback": "status_callback",
+    "StatusCallbackMethod": "status_callback_method",
+}
+
+
+def rewired(number: OwnedNumber, form: Mapping[str, str]) -> OwnedNumber:
+    """The number as a form of the API changes it; what the form does not name stays."""
+    return replace(number, **{_WRITABLE[name]: form[name] for name in form if name in _WRITABLE})
+
+
+def permission_resource(country: str, *, allowed: bool) -> dict[str, Any]:
+    """Of a country: whether ordinary numbers may be called; risky ones never may."""
+    return {
+        "iso_code": country,
+        "name": country,
+        "continent": "EUROPE",
+        "country_codes": ["+33"],
+        "low_risk_numbers_enabled": allowed,
+        "high_risk_special_numbers_enabled": False,
+        "high_risk_tollfraud_numbers_enabled": False,
+        "url": f"https://voice.twilio.com/v1/DialingPermissions/Countries/{country}",
+        "links": {},
+    }
 
 
 def account_resource(sid: str, *, status: str, kind: str) -> dict[str, Any]:
@@ -52,7 +87,7 @@ def number_page(
     shown = numbers[page * size : (page + 1) * size]
     more = len(numbers) > (page + 1) * size
     return {
-        "incoming_phone_numbers": [_number(account_sid, one) for one in shown],
+        "incoming_phone_numbers": [number_resource(account_sid, one) for one in shown],
         "page": page,
         "page_size": size,
         "start": page * size,
@@ -64,8 +99,9 @@ def number_page(
     }
 
 
-def _number(account_sid: str, one: OwnedNumber) -> dict[str, Any]:
-    sid = new_sid("PN")
+def number_resource(account_sid: str, one: OwnedNumber) -> dict[str, Any]:
+    """One number, as it is answered."""
+    sid = one.sid
     return {
         "sid": sid,
         "account_sid": account_sid,
@@ -78,14 +114,14 @@ def _number(account_sid: str, one: OwnedNumber) -> dict[str, Any]:
         "date_created": _SINCE,
         "date_updated": _SINCE,
         "voice_url": one.voice_url,
-        "voice_method": "POST",
+        "voice_method": one.voice_method,
         "voice_fallback_url": one.voice_fallback_url,
-        "voice_fallback_method": "POST",
+        "voice_fallback_method": one.voice_fallback_method,
         "voice_caller_id_lookup": False,
         "voice_receive_mode": "voice",
         "voice_application_sid": one.voice_application_sid,
         "trunk_sid": one.trunk_sid or None,
-        "status_callback": "",
-        "status_callback_method": "POST",
+        "status_callback": one.status_callback,
+        "status_callback_method": one.status_callback_method,
         "uri": f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers/{sid}.json",
     }

@@ -20,7 +20,14 @@ from typing import Any
 from aiohttp import web
 
 from app.emulators import twilio_detection
-from app.emulators.twilio_account import OwnedNumber, account_resource, number_page
+from app.emulators.twilio_account import (
+    OwnedNumber,
+    account_resource,
+    number_page,
+    number_resource,
+    permission_resource,
+    rewired,
+)
 from app.emulators.twilio_call import (
     CallbackWish,
     EmulatedCall,
@@ -91,6 +98,8 @@ class Desk:
     account_status: str = "active"
     account_type: str = "Full"
     numbers: list[OwnedNumber] = field(default_factory=list)
+    dialing_countries: set[str] = field(default_factory=lambda: {"US", "CA"})
+    """Where ordinary numbers may be called."""
     opted_out: set[str] = field(default_factory=set)
     """Numbers that sent STOP: messages to them fail with 21610."""
     failures: list[Failure] = field(default_factory=list)
@@ -136,6 +145,9 @@ def rest_application(desk: Desk) -> web.Application:
     root = "/2010-04-01/Accounts/{account}"
     application.router.add_get(f"{root}.json", api.fetch_account)
     application.router.add_get(f"{root}/IncomingPhoneNumbers.json", api.list_numbers)
+    application.router.add_post(f"{root}/IncomingPhoneNumbers/{{number}}.json", api.update_number)
+    permissions = "/v1/DialingPermissions/Countries/{country}"
+    application.router.add_get(permissions, api.fetch_permission)
     application.router.add_post(f"{root}/Calls.json", api.create_call)
     application.router.add_get(f"{root}/Calls.json", api.list_calls)
     application.router.add_get(f"{root}/Calls/{{call}}.json", api.fetch_call)
@@ -189,7 +201,8 @@ class _Api:
         known = {self._desk.account_sid: self._desk.auth_token, **self._desk.api_keys}
         if kind.lower() != "basic" or known.get(user) != secret:
             raise TwilioProblem(401, 20003)
-        if request.match_info.get("account") != self._desk.account_sid:
+        account = request.match_info.get("account", self._desk.account_sid)
+        if account != self._desk.account_sid:
             raise TwilioProblem(404, 20404)
 
     async def fetch_account(self, _request: web.Request) -> web.Response:
@@ -204,6 +217,22 @@ class _Api:
         return web.json_response(
             number_page(self._desk.account_sid, self._desk.numbers, page=page, size=size or 50)
         )
+
+    async def update_number(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        desk = self._desk
+        for place, number in enumerate(desk.numbers):
+            if number.sid == request.match_info["number"]:
+                if any(not is_absolute(form[name]) for name in form if name.endswith("Url")):
+                    raise TwilioProblem(400, 21502, "Voice Url is not valid")
+                desk.numbers[place] = rewired(number, form)
+                return web.json_response(number_resource(desk.account_sid, desk.numbers[place]))
+        raise TwilioProblem(404, 20404)
+
+    async def fetch_permission(self, request: web.Request) -> web.Response:
+        country = request.match_info["country"]
+        allowed = country in self._desk.dialing_countries
+        return web.json_response(permission_resource(country, allowed=allowed))
 
     async def create_call(self, request: web.Request) -> web.Response:
         form = await request.post()

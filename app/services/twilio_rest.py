@@ -37,6 +37,7 @@ _WORTH_ANOTHER_TRY = _WITHOUT_EFFECT | {"connection_lost", "server_error"}
 _NO_REGION = {"TWILIO_REGION": "", "TWILIO_EDGE": ""}
 """The library reads these two from the environment and then rewrites our base URL's host."""
 
+_TWILIO = "https://api.twilio.com"
 _library: Any = rest
 """twilio-python is not typed; what it sends is judged by Prism (tests/services/test_prism.py)."""
 
@@ -78,7 +79,7 @@ class TwilioRest:
         account_sid: str,
         username: str,
         password: str,
-        base_url: str = "https://api.twilio.com",
+        base_url: str = _TWILIO,
         patience: Patience = Patience(),
         threads: int = 8,
     ) -> None:
@@ -92,6 +93,10 @@ class TwilioRest:
             username, password, account_sid, http_client=self._http, environment=_NO_REGION
         )
         client.api.base_url = base_url.rstrip("/")
+        if client.api.base_url != _TWILIO:
+            # Somebody stands in for Twilio: for its other products, too.
+            client.voice.base_url = client.api.base_url
+        self._client = client
         self._closed = False
         self._calls = client.api.v2010.account.calls
         self._messages = client.api.v2010.account.messages

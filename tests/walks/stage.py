@@ -49,6 +49,8 @@ ACCOUNT = "AC" + "0" * 32
 TOKEN = "12345"
 API_KEY = "operator-key-of-the-tests"
 PUBLIC_URL = "https://phone.contoso.test"
+HERE = "here"
+"""As a public address: where the server really listens."""
 
 AGENT = """
 instructions: You answer the phone for the tests.
@@ -212,6 +214,8 @@ async def stage(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
+    if settings.get("public_url") == HERE:
+        settings["public_url"] = f"http://127.0.0.1:{port}"
     document = folder / "agent.yaml"
     document.write_text(agent)
     carrier = _carrier(f"http://127.0.0.1:{port}", twilio, local)
