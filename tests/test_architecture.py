@@ -75,7 +75,14 @@ MAY_IMPORT = {
     "doctor_visit": {"audio", "protocol", "transports.transcode"},
     "show": set[str](),
     "records": {"settings"},
-    "server": {"main", "http.wire", "runtime.draining", "settings", "transports.takeover"},
+    "server": {
+        "errors",
+        "main",
+        "http.wire",
+        "runtime.draining",
+        "settings",
+        "transports.takeover",
+    },
     "jobs_child": {"companions", "settings"},
     "__main__": {
         "jobs.database",
