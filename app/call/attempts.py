@@ -19,6 +19,7 @@ from enum import Enum, auto
 from app.call.alarms import Alarm, Alarms
 from app.call.orders import Orders
 from app.call.plan import CallPlan
+from app.call.playout import Playout
 from app.protocol.commands import Command, MeasureVoice, SetTurnTaking
 from app.protocol.events import SayOrdered, VoiceMeasured
 
@@ -55,8 +56,9 @@ class Turn(Enum):
 class Attempts:
     """The attempts to interrupt of one stream."""
 
-    def __init__(self, alarms: Alarms, plan: CallPlan, orders: Orders) -> None:
+    def __init__(self, alarms: Alarms, plan: CallPlan, orders: Orders, playout: Playout) -> None:
         self._alarms = alarms
+        self._playout = playout
         self._plan = plan
         self._orders = orders
         self._general = plan.interruptible
@@ -77,8 +79,12 @@ class Attempts:
 
     @property
     def _message(self) -> str:
-        said = self._orders.current
-        return said.interruptible if isinstance(said, SayOrdered) else ""
+        said, heard_in = self._orders.current, self._orders.said_in
+        if not isinstance(said, SayOrdered) or (
+            heard_in and heard_in not in self._playout.responses
+        ):
+            return ""  # What is still played came behind it.
+        return said.interruptible
 
     @property
     def _now(self) -> str:

@@ -57,6 +57,8 @@ class Orders:
         self._spoken = Spoken.NONE
         self._wanted: CreateResponse | None = None
         self.current: Order | None = None
+        self.said_in = ""
+        """The response that has said what was ordered last, once all of it has come."""
 
     def take(self, order: Order) -> list[Command]:
         """An order came; what is refused for its number is told at once."""
@@ -98,7 +100,7 @@ class Orders:
         return [] if order is None else self._over(order, state, reason)
 
     def _silent(self) -> None:
-        self._spoken = Spoken.NONE
+        self._spoken, self.said_in = Spoken.NONE, ""
         self._alarms.clear(Alarm.ORDERED)
 
     def says(self, text: str, now_ms: int) -> CreateResponse:
@@ -122,6 +124,7 @@ class Orders:
             return self.done("failed", "interrupted")
         if response.spoke:
             self._spoken = Spoken.SAID
+            self.said_in = response.response_id
         return []
 
     def interrupted(self) -> list[Command]:

@@ -78,7 +78,7 @@ class Parts:
         self.transfer = TransferDesk(self.alarms, plan.targets, self.side)
         self.farewell = Farewell(self.alarms)
         self.orders = Orders(self.alarms)
-        self.attempts = Attempts(self.alarms, plan, self.orders)
+        self.attempts = Attempts(self.alarms, plan, self.orders, self.playout)
         self.responses.taken_by(server=plan.server_takes_turns)
         self.leaving = Leaving(self.alarms)
         self.digits = Digits(self.alarms)

@@ -244,6 +244,23 @@ def test_a_message_may_be_kept_from_being_cut() -> None:
     ]
 
 
+def test_what_is_said_behind_a_message_is_cut_like_anything_else() -> None:
+    """W23, W24: the answer to a caller who spoke over the message is not part of it."""
+    machine = on_the_phone(CallPlan())
+    machine.handle(e.SayOrdered("S", "A moment.", interruptible="none"), 0)
+    machine.handle(started(purpose="say"), 10)
+    (name,) = say(machine, 100, 10)
+    machine.handle(done(), 20)
+    machine.handle(CALLER, 30)
+    machine.handle(SILENT, 60)
+    assert machine.handle(TURN, 60) == [NEXT]
+    machine.handle(started("R2", "turn"), 70)
+    say(machine, 1_000, 80, item_id="B", response_id="R2")
+
+    assert c.SetTurnTaking(by_server=True) in machine.handle(e.MarkReturned(name), 110)
+    assert c.TruncateItem("B", 0, 190) in machine.handle(e.SpeechStarted("U2"), 300)
+
+
 def test_the_rest_of_a_call_may_be_configured() -> None:
     """W23-W26 by command: also for a line that takes the place of this one."""
     machine = on_the_phone(CallPlan())

@@ -110,6 +110,8 @@ class Call:
         self.machine = CallMachine(plan)
         self.server = StrictServer(plan)
         self.measured = 0
+        self.ordered: set[str] = set()
+        """What the operator has wished to cut the agent, beside the plan."""
         self.telephone = Telephone()
         self.now_ms = 0
         self.ends = 0
@@ -136,6 +138,8 @@ class Call:
             heard = self.streaming and not self.machine._parts.transfer.under_way
             self.speaking = heard and isinstance(event, e.SpeechStarted)
             self.since_ms = self.now_ms
+        if isinstance(event, e.ConfigureOrdered):
+            self.ordered.add(event.interruptible)
         self._listen(event)
         parts = self.machine._parts
         over, trying, may_cut = parts.leaving_soon, parts.attempts.trying, self._may_cut(event)
@@ -155,7 +159,7 @@ class Call:
     def _may_cut(self, event: e.Event) -> bool:
         """Whether something may be truncated in answer to this event, by what the plan says."""
         plan = self.plan
-        choices = {plan.interruptible, plan.greeting and plan.greeting_interruptible}
+        choices = self.ordered | {plan.interruptible, plan.greeting and plan.greeting_interruptible}
         by_voice, by_keys = choices & {"any", "speech"}, choices & {"any", "dtmf"}
         least_ms = max(LEAST_MS, plan.min_interruption_ms)
         match event:
@@ -305,6 +309,7 @@ def what_happens(luck: Random) -> Step:
     status = luck.choices(["completed", "failed", "incomplete"], [10, 1, 1])[0]
     tool = luck.choices(TOOLS, [6, 3, 1, 1, 1, 1, 3])[0]
     leave = luck.choice(["end_call", "transfer_call"])
+    cuts = luck.choice(["none", "dtmf", "speech", "any"])
     gap_ms, digit = luck.choice([0, 0, 5, 400]), luck.choice("12#")
     soon_ms, late_ms = luck.randrange(1, 500), luck.randrange(500, 12_000)
     likely: list[tuple[float, Step]] = [
@@ -326,6 +331,7 @@ def what_happens(luck: Random) -> Step:
         (0.4, lambda call: call.server.refuse()),
         (0.3, lose_line),
         (0.5, lambda call: call.feed(e.SwapOrdered("voice"))),
+        (0.3, lambda call: call.feed(e.ConfigureOrdered("C", interruptible=cuts))),
         (2, lambda call: call.server.transcribe(n, "Yes." if yes else "")),
         (1, lambda call: call.feed(e.HoldOrdered("H", "Look it up." if yes else ""))),
         (1, lambda call: call.feed(e.UnholdOrdered("U"))),
