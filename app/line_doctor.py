@@ -47,9 +47,10 @@ class Finding:
     fix: str = ""
 
 
-def wiring(origin: str) -> dict[str, str]:
-    """Where a number must lead, by the names of Twilio's API."""
-    return {
+def wiring(origin: str, *, texts: bool) -> dict[str, str]:
+    """Where a number must lead, by the names of Twilio's API; ``texts``: messages, too."""
+    messages = {"sms_url": f"{origin}/incoming-message", "sms_method": "POST"}
+    return (messages if texts else {}) | {
         "voice_url": f"{origin}/incoming-call",
         "voice_method": "POST",
         "voice_fallback_url": f"{origin}/twilio/fallback",
@@ -61,7 +62,8 @@ def wiring(origin: str) -> dict[str, str]:
 
 def amiss(number: OwnedNumber, wanted: Mapping[str, str]) -> dict[str, str]:
     """What has to be written for a number to lead here; empty where nothing has."""
-    return {name: url for name, url in wanted.items() if number.urls.get(name, "") != url}
+    able = {name: url for name, url in wanted.items() if number.sms or not name.startswith("sms_")}
+    return {name: url for name, url in able.items() if number.urls.get(name, "") != url}
 
 
 def shutdown(model: str, today: date) -> Finding:
@@ -164,7 +166,8 @@ async def _at_twilio(
     )
     try:
         numbers = await twilio.owned()
-        found = [await _number(twilio, one, settings.public_url or "", fix=fix) for one in numbers]
+        wanted = wiring(settings.public_url or "", texts=agent.sms is not None)
+        found = [await _number(twilio, one, wanted, fix=fix) for one in numbers]
         if not numbers:
             found.append(Finding("numbers", "todo", "There is no number.", "Buy one with voice."))
         found += _written(agent, numbers)
@@ -175,7 +178,9 @@ async def _at_twilio(
         twilio.close()
 
 
-async def _number(twilio: TwilioNumbers, number: OwnedNumber, origin: str, *, fix: bool) -> Finding:
+async def _number(
+    twilio: TwilioNumbers, number: OwnedNumber, wanted: Mapping[str, str], *, fix: bool
+) -> Finding:
     """Where a number leads; led here, if that is wanted."""
     what = _shown(number.number)
     if not number.voice:
@@ -183,7 +188,7 @@ async def _number(twilio: TwilioNumbers, number: OwnedNumber, origin: str, *, fi
     if number.elsewhere:
         told = "An application or a trunk has its calls."
         return Finding(what, "todo", told, "Take it from there in the console, if it is ours.")
-    wrong = amiss(number, wiring(origin))
+    wrong = amiss(number, wanted)
     if not wrong:
         return Finding(what, "ok", "It leads here.")
     if fix:

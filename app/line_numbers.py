@@ -63,7 +63,7 @@ class TwilioNumbers(TwilioRest):
 
 URL_FIELDS = (
     *("voice_url", "voice_method", "voice_fallback_url", "voice_fallback_method"),
-    *("status_callback", "status_callback_method"),
+    *("status_callback", "status_callback_method", "sms_url", "sms_method"),
 )
 
 

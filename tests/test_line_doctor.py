@@ -84,6 +84,21 @@ async def test_numbers_are_led_here_once_and_a_second_run_changes_nothing(tmp_pa
         )
 
 
+async def test_a_line_with_text_messages_has_them_led_here_too(tmp_path: Path) -> None:
+    """L5: all three of our addresses, and none where the agent reads no messages."""
+    async with stage(
+        RealtimeEmulator(Receptionist), tmp_path, public_url=HERE, agent=f"{AGENT}sms: line\n"
+    ) as s:
+        s.twilio.desk.numbers[:] = [OwnedNumber(FIRST)]
+
+        await visited(s, fix=True)
+        again = await visited(s, fix=True)
+
+        ((_, form),) = written(s)
+        assert form["SmsUrl"] == f"{s.url}/incoming-message"
+        assert again["+14 ••• 23"].state == "ok"
+
+
 async def test_what_belongs_to_somebody_else_is_not_touched(tmp_path: Path) -> None:
     """A trunk, an application: their calls would not come here whatever the URL says."""
     async with stage(RealtimeEmulator(Receptionist), tmp_path, public_url=HERE) as s:

@@ -27,6 +27,8 @@ class OwnedNumber:
     voice_method: str = "POST"
     voice_fallback_method: str = "POST"
     status_callback_method: str = "POST"
+    sms_url: str = ""
+    sms_method: str = "POST"
     sid: str = field(default_factory=lambda: new_sid("PN"))
 
 
@@ -37,6 +39,8 @@ _WRITABLE = {
     "VoiceFallbackMethod": "voice_fallback_method",
     "StatusCallback": "status_callback",
     "StatusCallbackMethod": "status_callback_method",
+    "SmsUrl": "sms_url",
+    "SmsMethod": "sms_method",
 }
 
 
@@ -122,6 +126,8 @@ def number_resource(account_sid: str, one: OwnedNumber) -> dict[str, Any]:
         "voice_application_sid": one.voice_application_sid,
         "trunk_sid": one.trunk_sid or None,
         "status_callback": one.status_callback,
+        "sms_url": one.sms_url,
+        "sms_method": one.sms_method,
         "status_callback_method": one.status_callback_method,
         "uri": f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers/{sid}.json",
     }
