@@ -17,13 +17,13 @@ from app.agents.source import Source, Where
 
 _LATER = re.compile(
     r"""
-    agent | agents | accept_key | analysis | approval |
+    agent | agents | analysis | approval |
     callbacks | connect_message | defaults | drain_grace | form | forms | guardrails
     | handoff_description | handoffs | headers | history | hooks | hours |
     knowledge | languages | max_tool_rounds | min_interruption | model_fallback |
-    outbound | parameters | privacy | recording | reject_machines | result_limit |
+    outbound | parameters | privacy | recording | result_limit |
     resume_grace | retries | save | session | timeouts | variables | version |
-    webhooks | whisper
+    webhooks
     """,
     re.VERBOSE,
 )

@@ -154,7 +154,7 @@ def test_the_short_documents() -> None:
     ],
 )
 def test_every_kind_of_destination_gets_its_noun(destination: str, noun: str, text: str) -> None:
-    """A SIP address inside ``<Number>`` is a call to nobody."""
+    """L27, the forms there are: a SIP address inside ``<Number>`` is a call to nobody."""
     assert twiml.destination_noun(destination) == (noun, text)
 
 
