@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.emulators.openai_responses import ResponsesDesk
+from app.services.store.database import open_engine
+from app.services.store.opt_outs import OptOuts
 from tests.call.test_analysis import answer
 from tests.jobs.calls import CALLER, LINE, a_call
 from tests.jobs.conftest import House
@@ -71,6 +73,22 @@ async def test_who_cannot_or_must_not_be_written_to_is_not(
     """A caller with a premium number would be paid for it."""
     file = agent_file(tmp_path, {"url": receiver.url, "events": "sms.sent"}, analysis=WISH)
     await a_call(house.address, caller=caller)
+    async with ResponsesDesk(KEY, [answer(sms=TEXT)]) as desk:
+        await house.start(**settings(desk, file))
+        await house.done("postcall:call_1")
+        await receiver.hears("sms.sent")
+
+    assert house.exchange.messages == []
+    assert receiver.told("sms.sent")[0]["data"]["status"] == "not_sent"
+
+
+async def test_who_sent_stop_gets_none(house: House, receiver: Receiver, tmp_path: Path) -> None:
+    """STOP during a call holds for the message after it, too."""
+    file = agent_file(tmp_path, {"url": receiver.url, "events": "sms.sent"}, analysis=WISH)
+    await a_call(house.address)
+    engine = open_engine(house.address)
+    await OptOuts(engine).add(CALLER)
+    await engine.dispose()
     async with ResponsesDesk(KEY, [answer(sms=TEXT)]) as desk:
         await house.start(**settings(desk, file))
         await house.done("postcall:call_1")
