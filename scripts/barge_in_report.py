@@ -241,11 +241,13 @@ def report(name: str, plan: CallPlan, every: int) -> list[str]:
             times.setdefault(what, []).append(late)
     for what, lates in times.items():
         known = sorted(ms for ms in lates if ms is not None and ms >= 0)
+        early = sum(ms is not None and ms < 0 for ms in lates)
         in_time = sum(ms <= 300 for ms in known)
         p95 = known[int(0.95 * (len(known) - 1))] if known else 0
         out.append(
             f"  {what:24} {len(known):3} of {len(lates)} cut; p50 {median(known or [0]):.0f} ms, "
             f"p95 {p95} ms; within 300 ms {in_time / len(lates):.1%}"
+            + (f"; {early} cut before they spoke" if early else "")
         )
     if spent:
         out.append(
