@@ -209,7 +209,7 @@ A line of code about ... belongs in ...
     what takes the place of a missing account        `app/standins.py`, `app/companions.py`
     a command to type                                `app/__main__.py`
     what keeps calls from coming in, and the fix     `app/line_doctor.py`,
-    … the account's numbers                          `app/line_numbers.py`
+    … the account's numbers                          `app/line_numbers.py`, `app/http/numbers.py`
     what a Realtime server can do                    `app/doctor.py`, `app/doctor_visit.py`
     drawing a call, finding its record               `app/show.py`, `app/records.py`
     the local model's ears, wits and voice           `app/local/ports.py`

@@ -19,10 +19,9 @@ from app.errors import CarrierFault
 from app.front_page import parties_of, place_of
 from app.http import steps
 from app.http.advice import State
-from app.line_numbers import OwnedNumber, TwilioNumbers
+from app.line_numbers import OwnedNumber, TwilioNumbers, amiss, at_twilio, wiring
 from app.protocol.twilio_signature import seal
 from app.services.checks import Checks
-from app.services.twilio_rest import Patience
 from app.settings import Settings
 
 SHUTDOWN = {
@@ -47,25 +46,6 @@ class Finding:
     fix: str = ""
 
 
-def wiring(origin: str, *, texts: bool) -> dict[str, str]:
-    """Where a number must lead, by the names of Twilio's API; ``texts``: messages, too."""
-    messages = {"sms_url": f"{origin}/incoming-message", "sms_method": "POST"}
-    return (messages if texts else {}) | {
-        "voice_url": f"{origin}/incoming-call",
-        "voice_method": "POST",
-        "voice_fallback_url": f"{origin}/twilio/fallback",
-        "voice_fallback_method": "POST",
-        "status_callback": f"{origin}/twilio/call-status",
-        "status_callback_method": "POST",
-    }
-
-
-def amiss(number: OwnedNumber, wanted: Mapping[str, str]) -> dict[str, str]:
-    """What has to be written for a number to lead here; empty where nothing has."""
-    able = {name: url for name, url in wanted.items() if number.sms or not name.startswith("sms_")}
-    return {name: url for name, url in able.items() if number.urls.get(name, "") != url}
-
-
 def shutdown(model: str, today: date) -> Finding:
     """Whether the model is about to be turned off."""
     ends = SHUTDOWN.get(model)
@@ -84,7 +64,7 @@ async def consult(settings: Settings, agent: Agent, *, fix: bool, today: date) -
         token = settings.twilio_auth_tokens[0].get_secret_value()
         found += await probes(settings.public_url, token)
     if settings.twilio_account_sid and settings.public_url:
-        found += await _at_twilio(settings, agent, settings.twilio_account_sid, fix=fix)
+        found += await _at_twilio(settings, agent, fix=fix)
     return found
 
 
@@ -153,17 +133,8 @@ def _judged(what: str, status: int, wanted: int) -> Finding:
     return Finding(what, "failed", f"HTTP {status} where {wanted} should come.", _LEAD)
 
 
-async def _at_twilio(
-    settings: Settings, agent: Agent, account_sid: str, *, fix: bool
-) -> list[Finding]:
-    user, secret = settings.rest_credentials
-    twilio = TwilioNumbers(
-        account_sid=account_sid,
-        username=user,
-        password=secret,
-        base_url=settings.twilio_api_url,
-        patience=Patience(total_s=20),
-    )
+async def _at_twilio(settings: Settings, agent: Agent, *, fix: bool) -> list[Finding]:
+    twilio = at_twilio(settings)
     try:
         numbers = await twilio.owned()
         wanted = wiring(settings.public_url or "", texts=agent.sms is not None)

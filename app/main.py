@@ -13,7 +13,7 @@ import structlog
 from fastapi import FastAPI
 from phonenumbers import SUPPORTED_REGIONS
 
-from app import assembly
+from app import assembly, line_numbers
 from app.agents.document import Agent
 from app.agents.document import Callbacks as AllowedCallbacks
 from app.agents.load import AgentDocument, load_document
@@ -22,7 +22,18 @@ from app.before_call import asker
 from app.call.plan import CallPlan
 from app.errors import CarrierFault
 from app.front_page import front_page
-from app.http import api, commands, messages, pages, problems, reading, records, voice, webhooks
+from app.http import (
+    api,
+    commands,
+    messages,
+    numbers,
+    pages,
+    problems,
+    reading,
+    records,
+    voice,
+    webhooks,
+)
 from app.http.call_center_ai import routes as seed_routes
 from app.http.guard import TwilioGuard, operator
 from app.http.home import Home
@@ -278,6 +289,7 @@ def switchboard(
     _include_twilio(app, routing, dialling, texting, TwilioGuard(origin, signing))
     _include_ordering(app, dialling, archive, settings, operator(key))
     app.include_router(webhooks.routes(jobs or durable, operator(key)))
+    app.include_router(numbers.routes(line_numbers.listing(settings, agent), operator(key)))
     app.include_router(pages.routes(phone, settings.host))
     app.include_router(reading.routes(book, pages.of_local_line(phone, settings.host)))
     if (operators or settings).local_line and not pages.answers_at_home(settings.host):

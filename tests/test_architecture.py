@@ -50,6 +50,7 @@ MAY_IMPORT = {
     },
     "main": {
         "before_call",
+        "line_numbers",
         "lifetime",
         "jobs.client",
         "jobs.destinations",
@@ -67,7 +68,7 @@ MAY_IMPORT = {
     "companions": set[str](),
     "standins": {"companions", "http.pages", "settings"},
     "doctor": {"addresses", "doctor_visit", "protocol"},
-    "line_numbers": {"services.twilio_rest"},
+    "line_numbers": {"agents", "errors", "services.twilio_rest", "settings"},
     "line_doctor": {
         *("agents", "front_page", "line_numbers", "http.steps", "http.advice", "protocol"),
         *("services", "settings", "errors"),

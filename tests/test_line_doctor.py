@@ -190,3 +190,30 @@ def test_only_what_is_wrong_fails() -> None:
     assert show([Finding("a", "ok", "x"), Finding("b", "todo", "y", "do z")], console)
     assert not show([Finding("c", "failed", "w", "mend v")], console)
     assert "mend v" in text.getvalue()
+
+
+async def test_the_operator_is_told_of_the_accounts_numbers(tmp_path: Path) -> None:
+    """L32: two of them, what they can do, and the mis-wired one flagged."""
+    agent = f'{AGENT}numbers: {{"{FIRST}": {{label: Claims}}}}\n'
+    async with stage(RealtimeEmulator(Receptionist), tmp_path, public_url=HERE, agent=agent) as s:
+        well = OwnedNumber(
+            FIRST,
+            f"{s.url}/incoming-call",
+            f"{s.url}/twilio/fallback",
+            status_callback=f"{s.url}/twilio/call-status",
+        )
+        s.twilio.desk.numbers[:] = [well, OwnedNumber(SECOND)]
+
+        first, second = (await s.get("/v1/numbers"))["numbers"]
+
+        assert first == {
+            "number": FIRST,
+            "label": "Claims",
+            "voice": True,
+            "sms": True,
+            "mms": False,
+            "leads_here": True,
+            "amiss": [],
+        }
+        assert (second["number"], second["leads_here"]) == (SECOND, False)
+        assert second["amiss"] == ["status_callback", "voice_fallback_url", "voice_url"]
