@@ -86,6 +86,7 @@ async def test_what_was_added_survives_a_correction(sqlite_url: str) -> None:
         "end_reason": "transferred",
         "custom_data": {"b": 1, "c": [2]},
         "analysis": {"short": "x"},
+        "form": None,
     }
 
 
