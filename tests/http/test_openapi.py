@@ -90,7 +90,9 @@ async def test_every_operation_has_a_tag_a_summary_and_its_refusals(s: Stage) ->
             assert {"400", "403", "413", "503"} <= set(operation["responses"])
             done = operation["responses"].get("200", {"content": {"text/xml": {}}})
             assert "text/xml" in done["content"]
-            assert ("204" in operation["responses"]) is name.endswith(("-status", "/status", "/amd", "/machine"))
+            assert ("204" in operation["responses"]) is name.endswith(
+                ("-status", "/status", "/amd", "/machine")
+            )
 
 
 async def test_a_live_record_is_as_described(s: Stage) -> None:
