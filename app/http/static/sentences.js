@@ -51,6 +51,8 @@ export const ENDINGS = {
   busy: "Whoever was called was talking to somebody else.",
   no_answer: "Nobody picked up.",
   rejected: "This number may not be called.",
+  closed_hours: "The line is closed at this hour, and you were told so.",
+  blocked: "This number takes no calls from where you call.",
   canceled: "The call was taken back before anybody picked up.",
   dial_failed: "The call could not be placed.",
   transfer_failed: "Nobody answered where you were to be put through, so the call ended.",
