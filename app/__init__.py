@@ -155,6 +155,7 @@ A line of code about ... belongs in ...
     … who wants none                                 `app/services/store/opt_outs.py`
     a call-back that the agent promises              `app/runtime/callbacks.py`,
                                                      `app/tools/callback.py`
+    … what both promise is noted, hung up or not     `app/runtime/promises.py`
     what the operator may do with a live call        `app/http/commands.py`
     … how an order reaches it, once or not at all    `app/runtime/commanding.py`
     a call that nobody holds: asked for, fetched     `app/runtime/custody.py`,

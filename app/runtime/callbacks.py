@@ -6,30 +6,26 @@ again when the call is due. Rule: what was promised is placed also when the call
 meanwhile; a second wish moves the first.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
 
-from app.errors import CallerFault, OurFault
 from app.jobs.port import Retry
 from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
 from app.runtime.live_call import LiveCall
 from app.runtime.orders import Order
 from app.runtime.outbound import OUTBOUND, Outbound
+from app.runtime.promises import Spawn, promised
 from app.services.store.archive import Archive
 from app.services.store.calls import Filters
-from app.tools.callback import Callback, Refused, arranged, asked, refused, spoken
+from app.tools.callback import Callback, Refused, arranged, asked, spoken
 
 AGAIN_S = 900
 """From an attempt that reached nobody to the next."""
-NOTED_S = 10
-"""How long the caller waits for the database."""
 SCHEDULED = "callback.scheduled"
 _FEW = 20
 
@@ -44,8 +40,6 @@ _WHY = {
 _NOT_CALLED = "This number is not called from here."
 _DO_NOT_CALL = "This number is on the list of those that must not be called."
 _ALREADY = "A call-back to this number is already arranged; it stays as it is."
-_NOT_NOTED = "It could not be noted just now. Say so, and offer another way."
-_UNSURE = "It is not certain that it was noted. Say so, and offer another way as well."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +64,7 @@ class Callbacks:
         outbound: Outbound,
         archive: Archive,
         callees: Callees,
-        spawn: Callable[[Coroutine[Any, Any, None], str], None],
+        spawn: Spawn,
         *,
         within: timedelta,
         attempts: int,
@@ -84,30 +78,12 @@ class Callbacks:
         self._attempts = attempts
 
     async def run(self, call: LiveCall, wish: RunTool) -> ToolDone:
-        """Arrange it, and tell the model what became of it. Cancelling abandons the answer, not
-        the order."""
-        told: asyncio.Future[tuple[str, bool]] = asyncio.get_running_loop().create_future()
-        self._spawn(self._tell(call, wish, told), f"callback-{call.call_id}")
-        try:
-            async with asyncio.timeout(NOTED_S):
-                output, ok = await asyncio.shield(told)
-        except TimeoutError:
-            output, ok = refused(_UNSURE), False
-        return ToolDone(wish.tool_call_id, output, ok=ok)
+        """Arrange it, and tell the model what became of it (``promised``)."""
+        work = self._told(call, wish)
+        return await promised(work, wish, self._spawn, what="callback", call_id=call.call_id)
 
-    async def _tell(
-        self, call: LiveCall, wish: RunTool, told: asyncio.Future[tuple[str, bool]]
-    ) -> None:
-        output, ok = refused(_NOT_NOTED), False
-        try:
-            output, ok = arranged(await self._arranged(call, wish)), True
-        except Refused as why:
-            output = refused(str(why))
-        except (CallerFault, OurFault) as fault:
-            log.warning("callback_not_placed", reason=fault.reason, call_id=call.call_id)
-        finally:
-            if not told.done():
-                told.set_result((output, ok))
+    async def _told(self, call: LiveCall, wish: RunTool) -> str:
+        return arranged(await self._arranged(call, wish))
 
     async def _arranged(self, call: LiveCall, wish: RunTool) -> Callback:
         ours, theirs = _ends(call)

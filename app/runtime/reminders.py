@@ -5,33 +5,28 @@ of the earlier one. Rule: that one is due is a job, which tells the operator's p
 else: what the agent itself is to do later is a call-back.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 import structlog
 
-from app.errors import CallerFault, OurFault
 from app.jobs.port import Jobs, Remind
 from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
 from app.runtime.live_call import LiveCall
 from app.runtime.outbound import OUTBOUND
+from app.runtime.promises import Spawn, promised
 from app.services.store.archive import Archive
-from app.tools.callback import Refused, due, refused, spoken
+from app.tools.callback import Refused, due, spoken
 
 CREATED = "reminder.created"
 DUE = "reminder.due"
 WITHIN = timedelta(days=366)
-NOTED_S = 10
-"""How long the caller waits for the database."""
 _MOST = 20
 """Of one call."""
-_NOT_NOTED = "It could not be noted just now. Say so."
 _TOO_MANY = "There are too many reminders for this call already."
 
 log = structlog.get_logger("reminders")
@@ -45,7 +40,7 @@ class Reminders:
         archive: Archive,
         jobs: Jobs,
         zones: Callable[[str], Sequence[ZoneInfo]],
-        spawn: Callable[[Coroutine[Any, Any, None], str], None],
+        spawn: Spawn,
         *,
         tells: bool,
     ) -> None:
@@ -57,29 +52,9 @@ class Reminders:
         self._tells = tells
 
     async def run(self, call: LiveCall, wish: RunTool) -> ToolDone:
-        """Note it, and tell the model. Cancelling abandons the answer, not the reminder."""
-        told: asyncio.Future[tuple[str, bool]] = asyncio.get_running_loop().create_future()
-        self._spawn(self._tell(call, wish.arguments, told), f"reminder-{call.call_id}")
-        try:
-            async with asyncio.timeout(NOTED_S):
-                output, ok = await asyncio.shield(told)
-        except TimeoutError:
-            output, ok = refused(_NOT_NOTED), False
-        return ToolDone(wish.tool_call_id, output, ok=ok)
-
-    async def _tell(
-        self, call: LiveCall, arguments: str, told: asyncio.Future[tuple[str, bool]]
-    ) -> None:
-        output, ok = refused(_NOT_NOTED), False
-        try:
-            output, ok = await self._noted(call, arguments), True
-        except Refused as why:
-            output = refused(str(why))
-        except (CallerFault, OurFault) as fault:
-            log.warning("reminder_not_noted", reason=fault.reason, call_id=call.call_id)
-        finally:
-            if not told.done():
-                told.set_result((output, ok))
+        """Note it, and tell the model (``promised``)."""
+        work = self._noted(call, wish.arguments)
+        return await promised(work, wish, self._spawn, what="reminder", call_id=call.call_id)
 
     async def _noted(self, call: LiveCall, arguments: str) -> str:
         facts = call.facts
