@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import needs
+
 ROOT = Path(__file__).parents[1]
 SHELL_SCRIPTS = [
     *(ROOT / "scripts" / name for name in ("setup", "start", "test", "demo", "check")),
@@ -82,7 +84,7 @@ def test_scripts_can_be_run_as_they_were_cloned(script: Path) -> None:
     assert script.read_text().startswith("#!")
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+@needs("shellcheck", there=shutil.which("shellcheck") is not None)
 @pytest.mark.parametrize("script", SHELL_SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_clean_shell(script: Path) -> None:
     """They run on shells we do not have."""

@@ -1,11 +1,8 @@
 """The whole way of an order, with the jobs in a process of their own, as in production."""
 
 import asyncio
-import os
 import sqlite3
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,43 +10,12 @@ from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Scenario
 from app.emulators.twilio import DialOutcome
 from tests.waiting import until
-from tests.walks.stage import ACCOUNT, PUBLIC_URL, TOKEN, VOICE, Stage, heard_tone, stage
+from tests.walks.jobs_beside import working
+from tests.walks.stage import VOICE, Stage, heard_tone, stage
 from tests.walks.test_outbound import ANSWER, FROM, TO, ended, order, placed
 
 UNWANTED = "+12125559999"
 ROOT = Path(__file__).parents[2]
-
-
-@asynccontextmanager
-async def working(s: Stage) -> AsyncIterator[None]:
-    """The jobs process, at work on the stage's database."""
-    settings = {
-        "DATABASE_URL": f"sqlite:///{s.folder}/data/patchline.db",
-        "TWILIO_ACCOUNT_SID": ACCOUNT,
-        "TWILIO_AUTH_TOKEN": TOKEN,
-        "TWILIO_API_URL": s.twilio.api_url,
-        "PUBLIC_URL": PUBLIC_URL,
-        "DIAL_COUNTRIES": "US",
-        "CALLING_HOURS": "Mo-Su 00:00-24:00",
-        "CALLS_PER_SECOND": "20",
-        "LOG_LEVEL": "warning",
-    }
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.jobs.worker"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-        env=kept | settings,
-    )
-    try:
-        assert process.stdout is not None
-        assert (await asyncio.wait_for(process.stdout.readline(), 60)).startswith(b"{")
-        yield
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        await asyncio.wait_for(process.wait(), 60)
 
 
 async def taken(s: Stage) -> dict[str, Any]:
@@ -80,7 +46,7 @@ async def test_an_order_goes_through_the_jobs_and_back(tmp_path: Path) -> None:
     async with stage(openai, tmp_path, twilio=twilio, **given) as s:
         # In a thread: a lock of the server's is given back by this loop.
         await asyncio.to_thread(note_unwanted, tmp_path / "data" / "patchline.db")
-        async with working(s):
+        async with working(f"sqlite:///{s.folder}/data/patchline.db", s.twilio.api_url):
             queued = await taken(s)
             await until(lambda: bool(s.twilio.calls), 60)
             call = await placed(s)

@@ -4,8 +4,6 @@ The processes share a PostgreSQL; each of Twilio's requests comes to the one tha
 """
 
 import asyncio
-import os
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +18,8 @@ from app.emulators.twilio_call import EmulatedCall
 from app.services.store.calls import AFTERWARDS
 from tests.services.conftest import postgres_url  # noqa: F401 - a fixture
 from tests.waiting import until
-from tests.walks.stage import ACCOUNT, API_KEY, PUBLIC_URL, TOKEN, VOICE
+from tests.walks.jobs_beside import working
+from tests.walks.stage import API_KEY, VOICE
 from tests.walks.test_reentry import Pair, pair
 
 ROOT = Path(__file__).parents[2]
@@ -30,38 +29,6 @@ ELSEWHERE, BETWEEN, TWICE, DEAD = (f"+1212555123{number}" for number in range(4)
 RINGS = DialOutcome(ring_ms=1_000)
 BUSY = "+12125551239"
 ONCE = ("call.created", "call.ringing", "call.answered", "call.stream_started", "call.ended")
-
-
-@asynccontextmanager
-async def working(p: Pair, database_url: str) -> AsyncIterator[None]:
-    """The jobs process, at work on the pair's database."""
-    settings = {
-        "DATABASE_URL": database_url,
-        "TWILIO_ACCOUNT_SID": ACCOUNT,
-        "TWILIO_AUTH_TOKEN": TOKEN,
-        "TWILIO_API_URL": p.twilio.api_url,
-        "PUBLIC_URL": PUBLIC_URL,
-        "DIAL_COUNTRIES": "US",
-        "CALLING_HOURS": "Mo-Su 00:00-24:00",
-        "CALLS_PER_SECOND": "20",
-        "LOG_LEVEL": "warning",
-    }
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.jobs.worker"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-        env=kept | settings,
-    )
-    try:
-        assert process.stdout is not None
-        assert (await asyncio.wait_for(process.stdout.readline(), 60)).startswith(b"{")
-        yield
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        await asyncio.wait_for(process.wait(), 30)
 
 
 @asynccontextmanager
@@ -75,7 +42,7 @@ async def two(folder: Path, database_url: str) -> AsyncIterator[tuple[Pair, int,
     async with pair(folder, **settings) as p:
         answers = dict.fromkeys((ELSEWHERE, BETWEEN, TWICE, DEAD), RINGS)
         p.twilio.answers = {**answers, BUSY: DialOutcome("busy", ring_ms=200)}
-        async with working(p, database_url):
+        async with working(database_url, p.twilio.api_url):
             first, second = await asyncio.gather(p.start(), p.start())
             yield p, first, second
 

@@ -20,6 +20,7 @@ from app.audio.tones import strength, tone
 from app.emulators.realtime import ABRUPT, Faults, RealtimeEmulator
 from app.emulators.scenario import Receptionist, Reply, Scenario, ToolUse
 from app.protocol.units import FRAME_BYTES
+from tests.needs import needs
 from tests.waiting import until
 from tests.walks.stage import ACCOUNT, API_KEY, Stage, stage
 from tests.walks.telephone import telephone
@@ -358,10 +359,8 @@ async def test_an_agent_that_cannot_be_served_is_told_by_the_server(tmp_path: Pa
     assert "agent.yaml:1" in done.err
 
 
-@pytest.mark.skipif(
-    find_spec("pocketsphinx") is None or shutil.which("flite") is None,
-    reason="the local model's ears, or a voice it understands, are not here",
-)
+@needs("pocketsphinx", there=find_spec("pocketsphinx") is not None)
+@needs("flite", there=shutil.which("flite") is not None)
 async def test_a_conversation_without_any_account(tmp_path: Path) -> None:
     """Nothing but this machine: words are said, understood, answered and heard."""
     (tmp_path / "agent.yaml").write_text(
