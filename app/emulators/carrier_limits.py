@@ -9,7 +9,6 @@ from xml.etree.ElementTree import Element
 
 _VERBS = {
     "Enqueue": "nobody waits at a queue",
-    "Leave": "there is no queue to leave",
     "Record": "nothing is recorded",
     "Refer": "the call stays here",
 }
@@ -34,9 +33,14 @@ _ATTRIBUTES = {
 }
 
 
+_DONE_WITH = {"Enqueue": "waitUrl"}
+"""Attributes with which there is something to do all the same: whoever waits hears it."""
+
+
 def not_simulated(verb: Element, known: frozenset[str]) -> Iterator[str]:
     """A sentence for each part of ``verb`` that is not done; ``known`` are verbs that are run."""
-    if verb.tag not in known or verb.tag in _VERBS:
+    done = bool(verb.get(_DONE_WITH.get(verb.tag, "")))
+    if verb.tag not in known or (verb.tag in _VERBS and not done):
         yield _sentence(f"<{verb.tag}>", _VERBS.get(verb.tag, "it is passed over"))
     for element in verb.iter():
         if element is not verb and (why := _NOUNS.get((verb.tag, element.tag))) is not None:

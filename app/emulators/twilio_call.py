@@ -107,6 +107,8 @@ class EmulatedCall:
     answered_by: str | None = None
     """What answering machine detection found; None where nobody asked, or not yet."""
     ring_limit_ms = RING_LIMIT_MS
+    queue: str | None = None
+    """In which the caller waits."""
     on_star: Callable[[], object] | None = None
     """What the star key does while put through; None: it is heard over there."""
 

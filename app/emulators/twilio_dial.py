@@ -1,4 +1,4 @@
-"""<Dial>, <Refer> and <Enqueue>: the verbs that bring in somebody else.
+"""<Dial> and <Refer>: the verbs that bring in somebody else.
 
 Nobody is really called: a person's phone rings where there is one, and other destinations
 behave as the test said they would. Rule: what the
@@ -7,7 +7,6 @@ answered and was never connected reports ``completed``: only ``DialBridged`` say
 """
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from app.emulators.carrier_dial import PersonsPhone
 from app.emulators.carrier_room import Member
 from app.emulators.phone import Phone
 from app.emulators.twilio_call import EmulatedCall, Fetch
-from app.emulators.twilio_run import Ended, Run, Step, number
+from app.emulators.twilio_run import Ended, Run, Step, number, talk
 from app.emulators.twilio_twiml import Document, parse, words_of
 from app.emulators.twilio_words import DialOutcome, Violation, monotonic_ms, new_sid
 
@@ -117,7 +116,7 @@ class _Actor:
 
     async def talk(self) -> None:
         """Until the time is over or the test lets it hang up."""
-        await _talk(self._run, self._outcome)
+        await talk(self._run, self._outcome)
 
     def leave(self, by: str = "", reason: str = "") -> None:
         """It holds nothing."""
@@ -170,25 +169,6 @@ async def refer(run: Run, verb: Element) -> Step:
     return Ended("refer")
 
 
-async def enqueue(run: Run, verb: Element) -> Step:
-    """Put the caller on hold; only an outcome for ``queue:name`` brings somebody."""
-    name = verb.get("workflowSid") or words_of(verb)
-    run.call.enqueued.append(words_of(verb))
-    run.call.far_end_left.clear()
-    run.call.pulse.beat()
-    ids = {"QueueSid": new_sid("QU"), "QueueTime": "0"}
-    run.owe_action(verb, {"QueueResult": "hangup", **ids})
-    outcome = run.outcome(f"queue:{name}")
-    if outcome is None:
-        await run.stay()
-        return None
-    await run.take(outcome.ring_ms)
-    if outcome.kind == "bridged":
-        await _talk(run, outcome)
-    result = {"bridged": "bridged", "failed": "error", "canceled": "queue-full"}
-    return run.action(verb, {"QueueResult": result.get(outcome.kind, "leave"), **ids})
-
-
 async def _confer(run: Run, verb: Element, conference: Element) -> Step:
     name = words_of(conference)
     run.call.conferences.append(name)
@@ -203,7 +183,7 @@ async def _confer(run: Run, verb: Element, conference: Element) -> Step:
     if outcome is None:
         await run.stay()
         return None
-    await _talk(run, outcome)
+    await talk(run, outcome)
     return run.action(verb, extra)
 
 
@@ -244,14 +224,6 @@ def _result(outcome: DialOutcome, child_sid: str) -> dict[str, str]:
     if outcome.sip_response_code is not None:
         result["DialSipResponseCode"] = str(outcome.sip_response_code)
     return result
-
-
-async def _talk(run: Run, outcome: DialOutcome) -> None:
-    """Until the far end hangs up, or the time is over."""
-    limit_s = None if outcome.talk_ms is None else outcome.talk_ms / 1000
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(limit_s):
-            await run.call.far_end_left.wait()
 
 
 async def _screen(run: Run, noun: Element, outcome: DialOutcome, child_sid: str) -> DialOutcome:

@@ -5,6 +5,7 @@ document takes over (a source), or the call is over (Ended).
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from app.emulators.carrier_room import Rooms
 from app.emulators.phone_book import PhoneBook
 from app.emulators.twilio_call import EmulatedCall, Fetch, Source
 from app.emulators.twilio_media import EmulatedStream
+from app.emulators.twilio_queues import Queues
 from app.emulators.twilio_tasks import OwnedTasks
 from app.emulators.twilio_twiml import is_absolute
 from app.emulators.twilio_webhooks import TWIML_TYPES, Webhooks
@@ -46,6 +48,7 @@ class Carrier:
     """The telephones people hold; None: whoever is called behaves as ``answers`` say."""
     rooms: Rooms = field(default_factory=Rooms)
     """Where those telephones meet."""
+    queues: Queues = field(default_factory=Queues)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,10 @@ class Run:
         finally:
             for stream in leg.streams:
                 stream.abort()
+
+    async def meanwhile(self, source: Source) -> Ended:
+        """Run documents on the caller's own leg while a verb goes on; safe to cancel."""
+        return await self._interpret(Run(self.call, self.carrier, self._interpret), source)
 
     def resolve(self, url: str) -> str | None:
         """The absolute form of a URL; None for a relative one in TwiML that has no address."""
@@ -216,6 +223,14 @@ class Run:
         if delay_ms > 0:
             await self.take(delay_ms)
         await work
+
+
+async def talk(run: Run, outcome: DialOutcome) -> None:
+    """Until the far end hangs up, or the time is over."""
+    limit_s = None if outcome.talk_ms is None else outcome.talk_ms / 1000
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await run.call.far_end_left.wait()
 
 
 def http_method(text: str | None) -> Literal["GET", "POST"]:

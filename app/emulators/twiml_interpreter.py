@@ -12,7 +12,8 @@ from xml.etree.ElementTree import Element
 from app.emulators.carrier_limits import not_simulated
 from app.emulators.phone_sounds import busy, keys
 from app.emulators.twilio_call import Fetch, Inline, Source
-from app.emulators.twilio_dial import dial, enqueue, refer
+from app.emulators.twilio_dial import dial, refer
+from app.emulators.twilio_enqueue import enqueue
 from app.emulators.twilio_media import EmulatedStream
 from app.emulators.twilio_run import Ended, Run, Step, http_method, number, repeats
 from app.emulators.twilio_sound import sound_of
@@ -113,8 +114,9 @@ async def _perform(run: Run, page: Document) -> Step:
             _answer(run)
         remember(run.call.executed, verb.tag)
         run.call.pulse.beat()
+        owed = run.call.pending_action
         step = await act(run, verb)
-        run.call.pending_action = None
+        run.call.pending_action = owed  # By the queue that this document is heard in, if any.
         if step is not None:
             return step
     return None
@@ -246,6 +248,10 @@ async def _start(run: Run, verb: Element) -> Step:
     return None
 
 
+async def _leave(run: Run, _verb: Element) -> Step:
+    return None if run.call.queue is None else Ended("leave")
+
+
 async def _only_note(_run: Run, _verb: Element) -> Step:
     return None
 
@@ -316,7 +322,7 @@ _VERBS: dict[str, Callable[[Run, Element], Awaitable[Step]]] = {
     "Enqueue": enqueue,
     "Gather": _gather,
     "Hangup": _hangup,
-    "Leave": _only_note,
+    "Leave": _leave,
     "Pause": _pause,
     "Play": _play,
     "Record": _record,

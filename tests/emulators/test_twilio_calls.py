@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from app.emulators.twilio import DialOutcome, Pace
+from app.emulators.twilio_call import Inline, Redirected
 from tests.emulators.tiny_server import CONNECT, telephone
 
 TARGET = "+15005550011"
@@ -243,6 +244,52 @@ async def test_an_enqueued_caller_waits_until_somebody_comes() -> None:
         assert waiting.enqueued == ['{"a":1}']
         assert waiting.status == "in-progress"
         assert server.forms("/after")[0]["QueueResult"] == "bridged"
+
+
+QUEUE = (
+    '<Response><Enqueue waitUrl="/wait" action="/after">full</Enqueue><Say>behind</Say></Response>'
+)
+
+
+async def test_who_waits_hears_where_they_stand_again_and_again() -> None:
+    """The document is asked for anew each time, until REST has something else for the caller."""
+    async with telephone(QUEUE) as (twilio, server):
+        server.answers["/wait"] = "<Response><Say>wait</Say></Response>"
+        first, second = await twilio.call(), await twilio.call()
+        await second.until(lambda: len(second.said) > 1)
+        places = [form["QueuePosition"] for form in server.forms("/wait")]
+        first.order(Redirected(Inline("<Response><Say>now</Say><Hangup/></Response>"), 0))
+        await first.ended()
+        heard = len(second.said)
+        await second.until(lambda: len(second.said) > heard + 1)
+        await second.hang_up()
+        await second.ended()
+
+        assert first.said[-1] == "now"
+        assert "2" in places
+        assert server.forms("/wait")[-1]["QueuePosition"] == "1"
+        assert [form["QueueResult"] for form in server.forms("/after")] == ["hangup"]
+        assert second.ended_by == "caller"
+
+
+async def test_what_is_heard_while_waiting_may_end_the_wait() -> None:
+    """<Leave> goes on behind the queue, <Hangup> ends the call; a queue may be full."""
+    async with telephone(QUEUE) as (twilio, server):
+        server.answers["/wait"] = "<Response><Leave/></Response>"
+        server.answers["/after"] = "<Response><Say>after</Say></Response>"
+        left = await twilio.call()
+        await left.ended()
+        server.answers["/wait"] = "<Response><Hangup/></Response>"
+        ended = await twilio.call()
+        by = await ended.ended()
+        server.answers["/incoming-call"] = QUEUE.replace("<Enqueue", '<Enqueue maxQueueSize="0"')
+        too_many = await twilio.call()
+        await too_many.ended()
+
+        assert left.said == too_many.said == ["after"]
+        assert by == "hangup"
+        told = [form["QueueResult"] for form in server.forms("/after")]
+        assert told == ["leave", "queue-full"]
 
 
 @pytest.mark.parametrize(
