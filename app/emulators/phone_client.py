@@ -82,10 +82,6 @@ class ClientCall:
         """A key of the phone."""
         self._send("dtmf", dtmf={"digit": digit})
 
-    async def text(self, body: str) -> None:
-        """Send the agent a text message."""
-        self._send("text", body=body)
-
     async def hang_up(self) -> None:
         """Put the receiver down. Safe to repeat."""
         if not self._over.is_set():

@@ -61,15 +61,7 @@ class Pause:
     interrupts_after_ms: int | None = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A text message to the agent's number."""
-
-    text: str
-    interrupts_after_ms: int | None = None
-
-
-Step: TypeAlias = Say | Play | Press | Pause | Write
+Step: TypeAlias = Say | Play | Press | Pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +102,6 @@ class PhoneCall(Leg, Protocol):
 
     async def ended(self) -> str:
         """Who ended it, once it is over."""
-        ...
-
-    async def text(self, body: str) -> None:
-        """Send the agent's number a text message from this phone's."""
         ...
 
 
@@ -255,10 +243,6 @@ class ScriptedPhone:
                     await self._wait(lambda: False, _KEY_MS)
             case Pause(length_ms):
                 await self._wait(lambda: False, length_ms)
-            case Write(text):
-                self.tell("line", text=text)
-                if self._leg is not None:
-                    await self._leg.text(text)
 
     async def _speak(self, mulaw: bytes) -> None:
         self._mouth.say(mulaw)
