@@ -35,7 +35,8 @@ A line of code about ... belongs in ...
     what Twilio's socket says                        `app/protocol/twilio_stream.py`
     what Twilio's webhooks say, what is signed       `app/protocol/twilio_webhooks.py`,
                                                      `app/protocol/twilio_signature.py`
-    what we answer Twilio with                       `app/protocol/twiml.py`
+    what we answer Twilio with                       `app/protocol/twiml.py`,
+    … headers of a SIP address                       `app/protocol/sip_headers.py`
     what the Realtime socket says, and is told       `app/protocol/realtime_server_events.py`,
                                                      `app/protocol/realtime_client_events.py`
     in what other servers differ                     `app/protocol/dialect.py`,

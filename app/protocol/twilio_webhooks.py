@@ -157,13 +157,22 @@ class StreamEnded:
     status: str
 
 
+_TAKEN_FROM_QUEUE = frozenset(
+    {"bridged", "bridging-in-process", "redirected", "redirected-from-bridged"}
+)
+"""Somebody took the caller: TaskRouter and operators' programs do so by redirecting the call."""
+_REFERRED = frozenset({"in-progress", "completed"})
+
+
 @dataclass(frozen=True, slots=True)
 class DialResult:
-    """The ``action`` of ``<Dial>``: how the attempt to reach somebody ended."""
+    """The ``action`` of ``<Dial>``, ``<Enqueue>`` or ``<Refer>``: how the attempt to reach
+    somebody ended."""
 
     call_sid: str
     status: str
-    """completed, answered, busy, no-answer, failed or canceled."""
+    """completed, answered, busy, no-answer, failed or canceled; of a queue leave, queue-full,
+    error, hangup and others; of a REFER in-progress where it went well."""
     bridged: bool | None = None
     """Whether the two ever spoke; None when Twilio did not say."""
     child_sid: str | None = None
@@ -247,8 +256,14 @@ def parse_stream_ended(form: FormPairs) -> StreamEnded:
 
 
 def parse_dial_result(form: FormPairs) -> DialResult:
-    """Read the action of ``<Dial>``. Raises MalformedForm without CallSid or DialCallStatus."""
+    """Read the action of ``<Dial>``, ``<Enqueue>`` or ``<Refer>``. Raises MalformedForm without
+    CallSid or an outcome."""
     fields = _fields(form)
+    if fields.get("QueueResult"):
+        result = fields["QueueResult"]
+        return DialResult(_sid(fields, "CallSid"), result, bridged=result in _TAKEN_FROM_QUEUE)
+    if fields.get("ReferCallStatus"):
+        return _refer_result(fields)
     return DialResult(
         call_sid=_sid(fields, "CallSid"),
         status=_word(fields, "DialCallStatus"),
@@ -256,6 +271,16 @@ def parse_dial_result(form: FormPairs) -> DialResult:
         child_sid=_optional_sid(fields, "DialCallSid"),
         duration_s=_whole(fields, "DialCallDuration"),
         sip_response_code=_whole(fields, "DialSipResponseCode"),
+    )
+
+
+def _refer_result(fields: Mapping[str, str]) -> DialResult:
+    """What the other side made of a REFER; what counts is the last NOTIFY."""
+    status = fields["ReferCallStatus"]
+    notified = _whole(fields, "NotifySipResponseCode")
+    answer = notified if notified is not None else _whole(fields, "ReferSipResponseCode")
+    return DialResult(
+        _sid(fields, "CallSid"), status, bridged=status in _REFERRED, sip_response_code=answer
     )
 
 

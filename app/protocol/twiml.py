@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from twilio.twiml import voice_response
 
+from app.protocol.sip_headers import MOST_HEADER_CHARS
+
 REST_LIMIT_CHARS = 4000
 """Longest document that fits into the ``Twiml`` field of a REST request; a webhook's reply
 may have 64 kB."""
@@ -62,11 +64,18 @@ def destination_noun(destination: str) -> tuple[Noun, str]:
     number = destination.removeprefix("tel:").translate(_VISUAL_SEPARATORS)
     if _E164.fullmatch(number) and destination.startswith(("+", "tel:")):
         return "number", number
-    if len(destination) <= _MAX_SIP_CHARS and _SIP.fullmatch(destination):
+    if is_sip(destination):
         return "sip", destination
     if client := _CLIENT.fullmatch(destination):
         return "client", client["name"]
     raise ValueError("a destination is +E.164, tel:+E.164, sip:user@host or client:name")
+
+
+def is_sip(destination: str) -> bool:
+    """Whether this is a SIP address that Twilio takes, with what is behind its ``?``."""
+    address, _, headers = destination.partition("?")
+    fits = len(address) <= _MAX_SIP_CHARS and len(headers) <= MOST_HEADER_CHARS
+    return fits and _SIP.fullmatch(destination) is not None
 
 
 def connect_stream(
@@ -131,6 +140,47 @@ def dial(
         caller_id=caller_id,
     )
     _add_noun(verb, to)
+    response.append(verb)
+    return str(response)
+
+
+def enqueue(
+    *,
+    queue: str = "",
+    workflow: str = "",
+    task: str = "",
+    action_url: str,
+    wait_url: str | None = None,
+    say: str | None = None,
+) -> str:
+    """Let the caller wait for whoever takes the next one; Twilio reports how it went.
+
+    Either ``queue``, a name, or ``workflow``, the SID of TaskRouter's, with ``task``, the JSON of
+    its attributes. ``wait_url`` is asked for what the caller hears meanwhile; None: Twilio's music.
+    Not ``<Dial><Queue>``, which would fetch somebody who waits there already.
+    """
+    response = _builders.VoiceResponse()
+    _say(response, say)
+    where = {"workflow_sid": workflow} if workflow else {}
+    music = {"wait_url": _absolute(wait_url)} if wait_url else {}
+    verb = _builders.Enqueue(
+        queue or None, action=_absolute(action_url), method="POST", **where, **music
+    )
+    if workflow:
+        verb.task(_text(task))
+    response.append(verb)
+    return str(response)
+
+
+def refer(*, to: str, action_url: str, say: str | None = None) -> str:
+    """Hand a caller who came by SIP back to where they came from, to be sent on to ``to``.
+
+    On any other leg Twilio fails with 13801.
+    """
+    response = _builders.VoiceResponse()
+    _say(response, say)
+    verb = _builders.Refer(action=_absolute(action_url), method="POST")
+    verb.sip(_sip_address(to))
     response.append(verb)
     return str(response)
 
@@ -236,6 +286,12 @@ def _add_noun(verb: Any, destination: str) -> None:
             verb.sip(text)
         case "client":
             verb.client(text)
+
+
+def _sip_address(destination: str) -> str:
+    if not is_sip(destination):
+        raise ValueError("only a SIP address can be referred to")
+    return destination
 
 
 def _absolute(url: str) -> str:

@@ -681,3 +681,39 @@ def test_a_call_sid_may_be_written_in_either_case() -> None:
     """Twilio writes lower case; its documentation shows both."""
     assert is_call_sid(CALL_SID)
     assert is_call_sid("CA" + "ABCDEF01" * 4)
+
+
+@pytest.mark.parametrize(
+    ("result", "connected"),
+    [
+        ("bridged", True),
+        ("redirected", True),
+        ("redirected-from-bridged", True),
+        ("leave", False),
+        ("queue-full", False),
+        ("error", False),
+        ("system-error", False),
+        ("hangup", False),
+    ],
+)
+def test_what_became_of_a_caller_in_a_queue(result: str, connected: bool) -> None:
+    """TaskRouter's instruction ``conference`` takes the caller out by redirecting them."""
+    form = [("CallSid", CALL_SID), ("QueueResult", result), ("QueueTime", "12")]
+
+    read = parse_dial_result(form)
+
+    assert (read.status, read.connected) == (result, connected)
+
+
+@pytest.mark.parametrize(
+    ("status", "connected"),
+    [("in-progress", True), ("busy", False), ("failed", False), ("canceled", False)],
+)
+def test_w29_what_became_of_a_refer(status: str, connected: bool) -> None:
+    """Success is called in-progress; why it failed the last NOTIFY says."""
+    form = [("CallSid", CALL_SID), ("ReferCallStatus", status), ("ReferSipResponseCode", "202")]
+
+    read = parse_dial_result([*form, ("NotifySipResponseCode", "486")])
+
+    assert (read.connected, read.sip_response_code) == (connected, 486)
+    assert parse_dial_result(form).sip_response_code == 202

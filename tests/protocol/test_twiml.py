@@ -262,3 +262,55 @@ def test_what_fits_into_a_rest_request() -> None:
 
     assert twiml.fits_rest(twiml.say_and_hangup("x" * (4000 - overhead)))
     assert not twiml.fits_rest(twiml.say_and_hangup("x" * (4001 - overhead)))
+
+
+def test_l27_a_caller_waits_in_a_queue_by_name() -> None:
+    """`queue:`. `<Dial><Queue>` would put them through to another caller who waits there."""
+    assert twiml.enqueue(
+        queue="billing", action_url="https://h/result", wait_url="https://h/wait.xml"
+    ) == (
+        '<?xml version="1.0" encoding="UTF-8"?><Response><Enqueue action="https://h/result" '
+        'method="POST" waitUrl="https://h/wait.xml">billing</Enqueue></Response>'
+    )
+
+
+def test_l27_a_task_of_taskrouter_carries_json_that_cannot_become_markup() -> None:
+    """Recipe 8.5; Flex takes its callers the same way."""
+    assert twiml.enqueue(
+        workflow="WW" + "0" * 32,
+        task='{"name":"</Task><Dial>&\x00"}',
+        action_url="https://h/result",
+        say="One moment.",
+    ) == (
+        '<?xml version="1.0" encoding="UTF-8"?><Response><Say>One moment.</Say>'
+        f'<Enqueue action="https://h/result" method="POST" workflowSid="WW{"0" * 32}">'
+        '<Task>{"name":"&lt;/Task&gt;&lt;Dial&gt;&amp;"}</Task></Enqueue></Response>'
+    )
+
+
+def test_w35_a_refer_puts_its_headers_into_the_address() -> None:
+    """The exact text of recipe 8.3."""
+    to = "sip:agent@pbx.example.com?User-to-User=637573746f6d%3Bencoding%3Dhex"
+
+    assert twiml.refer(to=to, action_url="https://h/voice/refer-result") == (
+        '<?xml version="1.0" encoding="UTF-8"?><Response><Refer '
+        'action="https://h/voice/refer-result" method="POST">'
+        "<Sip>sip:agent@pbx.example.com?User-to-User=637573746f6d%3Bencoding%3Dhex</Sip>"
+        "</Refer></Response>"
+    )
+
+
+@pytest.mark.parametrize("to", ["+33612345678", "client:a", "sip:a", "sip:a@b c"])
+def test_nobody_is_referred_to_what_is_no_sip_address(to: str) -> None:
+    """Twilio would drop the caller."""
+    with pytest.raises(ValueError, match="SIP"):
+        twiml.refer(to=to, action_url="https://h/r")
+
+
+def test_an_address_may_have_headers_of_1023_characters_and_no_more() -> None:
+    """255 are for the address; with more headers Twilio dials nobody (21227)."""
+    room = 1023 - len("X-A=")
+
+    assert twiml.is_sip("sip:a@b?X-A=" + "a" * room)
+    assert not twiml.is_sip("sip:a@b?X-A=" + "a" * (room + 1))
+    assert not twiml.is_sip("sip:" + "a" * 250 + "@b")
