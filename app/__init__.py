@@ -108,8 +108,10 @@ A line of code about ... belongs in ...
     taking the media socket over from uvicorn        `app/transports/takeover.py`
     a tool's signature, limits, failures             `app/tools/registry.py`,
                                                      `app/tools/parameters.py`
-    the tools every agent has                        `app/tools/builtin.py`
-    Twilio's REST API                                `app/services/twilio_rest.py`
+    a tool that is built in: a name, a schema, a row `app/call/built_in.py`,
+                                                     `app/tools/builtin.py`, `app/built_ins.py`
+    Twilio's REST API                                `app/services/twilio_rest.py`,
+    … where it is not configured                     `app/services/no_carrier.py`
     a POST to an address somebody else chose         `app/services/webhook_post.py`
     work that outlives a process: what can be asked  `app/jobs/port.py`, `app/jobs/client.py`
     … which step follows which                       `app/jobs/workflows.py`

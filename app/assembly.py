@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from app import built_ins
 from app.agents.document import Agent, Voice
-from app.agents.dtmf import Dtmf, DtmfPreset
+from app.agents.dtmf import DtmfPreset
 from app.agents.load import AgentDocument
 from app.agents.numbers import ANY, Number
 from app.agents.numbers import GOODBYE as ENDS
 from app.agents.numbers import Instead as Wanted
 from app.agents.targets import Target
-from app.agents.texting import Sms, Verification
 from app.audio.mixing import Sound
 from app.call.plan import CallPlan, DigitsPreset, SoundPlan, ToolPlan, WarmPlan
 from app.call.reception import Instead, LinePlan, Lines, Lookup
@@ -23,7 +23,7 @@ from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
 from app.runtime.scripts import Destination, Scripts
-from app.tools import builtin
+from app.tools.builtin import CODE_PRESET
 from app.tools.python_tools import load_handler
 from app.tools.registry import Registry
 
@@ -51,18 +51,11 @@ def registry(document: AgentDocument) -> Registry:
 
 
 def plan(
-    agent: Agent, *, calls_back: bool = False, sounds: Mapping[str, Sound] = _NO_SOUNDS
+    agent: Agent, *, dials: bool = False, sounds: Mapping[str, Sound] = _NO_SOUNDS
 ) -> CallPlan:
-    """The policies of a call with this agent. ``calls_back``: it may promise to call back.
+    """The policies of a call with this agent. ``dials``: calls can be placed.
     ``sounds`` are those of its document."""
     greeting = agent.greeting
-    built_in = {builtin.SCHEDULE_CALLBACK: ToolPlan()} if calls_back else {}
-    if agent.reminders:
-        built_in[builtin.SET_REMINDER] = ToolPlan()
-    if agent.sms is not None:
-        built_in[builtin.SEND_SMS] = ToolPlan()
-    if agent.verification is not None:
-        built_in[builtin.VERIFY_CODE] = ToolPlan()
     return CallPlan(
         greeting=greeting.text if greeting else None,
         greeting_verbatim=greeting is None or greeting.mode == "verbatim",
@@ -73,7 +66,7 @@ def plan(
             )
             for name, tool in agent.tools.items()
         }
-        | built_in,
+        | built_ins.planned(agent, dials=dials),
         targets=tuple(agent.targets),
         warm={
             name: WarmPlan(one.ring_timeout_ms, one.on_failure.then, one.on_failure.say)
@@ -100,7 +93,7 @@ def _one_of(phrases: tuple[str, ...]) -> str | None:
     return random.choice(phrases) if phrases else None
 
 
-def session(agent: Agent, tools: Registry, *, calls_back: bool = False) -> SessionConfig:
+def session(agent: Agent, tools: Registry, *, dials: bool = False) -> SessionConfig:
     """The Realtime session of this agent, tools included."""
     by_server = CallPlan(**_interruptions(agent)).server_takes_turns
     return SessionConfig(
@@ -115,19 +108,7 @@ def session(agent: Agent, tools: Registry, *, calls_back: bool = False) -> Sessi
         },
         noise_reduction=agent.noise_reduction.model_dump() if agent.noise_reduction else None,
         transcription=_transcription(agent),
-        tools=(
-            *tools.schemas(),
-            *builtin.builtin_schemas(
-                _descriptions(agent.targets),
-                _wanted(agent.dtmf) | _code_wanted(agent.verification),
-                summarised=any(one.mode == "warm" for one in agent.targets.values()),
-                calls_back=calls_back,
-                holds=agent.hold_audio is not None,
-                reminds=agent.reminders,
-                texts=_texting(agent.sms),
-                verifies=agent.verification is not None,
-            ),
-        ),
+        tools=(*tools.schemas(), *built_ins.offered(agent, dials=dials)),
         reasoning=agent.reasoning.model_dump() if agent.reasoning else None,
     )
 
@@ -146,48 +127,10 @@ def _transcription(agent: Agent) -> dict[str, Any] | None:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in given.items() if v}
 
 
-def _descriptions(targets: Mapping[str, Target]) -> dict[str, str]:
-    return {name: target.description for name, target in targets.items()}
-
-
-def _texting(sms: Sms | None) -> builtin.Texting | None:
-    if sms is None:
-        return None
-    media = {name: one.description or "" for name, one in sms.media.items()}
-    return builtin.Texting(sms.to, media, sms.segments)
-
-
-def _wanted(dtmf: Dtmf) -> dict[str, str]:
-    return {name: _how(preset) for name, preset in dtmf.presets.items()}
-
-
-def _how(preset: DtmfPreset) -> str:
-    """What the model has to know of a preset, to ask for it."""
-    count = f"{preset.num_digits} digits" if preset.num_digits else ""
-    if preset.max_digits:
-        count = f"{preset.min_digits or 1} to {preset.max_digits} digits"
-    choices = "; ".join(f"{key} for {what}" for key, what in preset.choices.items())
-    ending = "" if preset.num_digits or not preset.finish_on_key else preset.finish_on_key
-    told = (
-        preset.description,
-        choices or count,
-        f"to be finished with the key {ending}" if ending else "",
-        "secret" if preset.sensitive else "",
-    )
-    return ", ".join(filter(None, told))
-
-
-def _code_wanted(verification: Verification | None) -> dict[str, str]:
-    if verification is None:
-        return {}
-    how = f"the code that verify_code has sent, {verification.digits} digits, secret"
-    return {builtin.CODE_PRESET: how}
-
-
 def _presets(agent: Agent) -> dict[str, DigitsPreset]:
     presets = {name: _preset(preset) for name, preset in agent.dtmf.presets.items()}
     if agent.verification is not None:
-        presets[builtin.CODE_PRESET] = DigitsPreset(
+        presets[CODE_PRESET] = DigitsPreset(
             num_digits=agent.verification.digits,
             first_digit_timeout_ms=MESSAGE_COMES_MS,
             sensitive=True,

@@ -4,7 +4,6 @@ import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,11 @@ from phonenumbers import SUPPORTED_REGIONS
 
 from app import assembly, line_numbers
 from app.agents.document import Agent
-from app.agents.document import Callbacks as AllowedCallbacks
 from app.agents.load import AgentDocument, load_document
 from app.agents.texting import CALLER
 from app.before_call import asker
+from app.built_ins import Means, Run, carried_out
 from app.call.plan import CallPlan
-from app.errors import CarrierFault
 from app.front_page import front_page
 from app.http import (
     api,
@@ -54,7 +52,7 @@ from app.protocol.events import ToolDone
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twilio_signature import Secrets
 from app.runtime.book import Book, Line
-from app.runtime.callbacks import Callbacks, Callees
+from app.runtime.callbacks import Callees
 from app.runtime.commanding import Commanding
 from app.runtime.custody import Custody
 from app.runtime.deadline import READ_S, Patience
@@ -65,20 +63,18 @@ from app.runtime.outbound import Outbound
 from app.runtime.ports import Feed, ModelLine
 from app.runtime.reception import Reception
 from app.runtime.records import Records
-from app.runtime.reminders import DUE, Reminders
 from app.runtime.retention import keep_for
 from app.runtime.routing import Routing
 from app.runtime.runner import Runner
 from app.runtime.side_calls import SideCalls
 from app.runtime.signalling import Signalling
 from app.runtime.texting import Allowed, Texting
-from app.runtime.verification import Codes, Verification
 from app.services.no_bus import NoBus
+from app.services.no_carrier import NoCarrier
 from app.services.store.archive import Archive
 from app.services.store.database import database_url, lasting
 from app.services.twilio_rest import TwilioRest
 from app.settings import Settings, SettingsFault
-from app.tools.builtin import SCHEDULE_CALLBACK, SEND_SMS, SET_REMINDER, VERIFY_CODE
 from app.tools.registry import CallFacts, Registry
 from app.transports.caller import CallerLine
 from app.transports.model import Endpoint
@@ -86,7 +82,6 @@ from app.transports.model import ModelLine as RealtimeLine
 from app.transports.transcode import TranscodedLine
 
 DATA = Path("data")
-BuiltIn = Callable[[LiveCall, RunTool], Awaitable[ToolDone]]
 
 if TYPE_CHECKING:
     from app.services.bus import PostgresBus
@@ -105,28 +100,6 @@ class Switchboard:
     api_key_is_new: bool
     instance: str
     """The name of this process among those that answer under the same address."""
-
-
-class _NoCarrier:
-    """Stands where Twilio would, when it is not configured: no call can have come from there."""
-
-    async def redirect(self, call_sid: str, twiml: str) -> None:
-        raise CarrierFault("credentials")
-
-    async def hang_up(self, call_sid: str) -> None:
-        raise CarrierFault("credentials")
-
-    async def call_status(self, call_sid: str) -> str:
-        raise CarrierFault("credentials")
-
-    async def place(self, to: str, from_: str, url: str, more: Mapping[str, Any]) -> str:
-        raise CarrierFault("credentials")
-
-    async def message(self, to: str, from_: str, body: str, **more: str | None) -> str:
-        raise CarrierFault("credentials")
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 def switchboard(
@@ -149,7 +122,7 @@ def switchboard(
     document = document or load_document(settings.agent_file)
     agent = document.agent
     tools = assembly.registry(document)
-    calls_back = agent.callbacks is not None and bool(settings.dial_countries)
+    dials = bool(settings.dial_countries)
     origin, instance = _origin(settings), secrets.token_hex(8)
     scripts = assembly.scripts(
         agent, origin, process=instance if settings.several_processes else ""
@@ -158,7 +131,7 @@ def switchboard(
     hangar = Hangar(data / "flights")
     spawn = Spawner()
     archive = Archive(_database(settings, data), Patience(READ_S, spawn))
-    connect = _model_opener(settings, assembly.session(agent, tools, calls_back=calls_back))
+    connect = _model_opener(settings, assembly.session(agent, tools, dials=dials))
 
     def make_runner(call: LiveCall, plan: CallPlan) -> Runner:
         effects = Effects(
@@ -184,7 +157,7 @@ def switchboard(
 
     book = Book(
         Line(
-            assembly.plan(agent, calls_back=calls_back, sounds=document.sounds),
+            assembly.plan(agent, dials=dials, sounds=document.sounds),
             scripts,
             document.version,
         ),
@@ -235,9 +208,8 @@ def switchboard(
         origin=origin,
         me=instance,
     )
-    built_in = _built_in(
-        agent, settings, dialling, archive, jobs or durable, texting=texting, spawn=spawn
-    )
+    means = _means(settings, dialling, archive, jobs or durable, texting=texting, spawn=spawn)
+    built_in = carried_out(agent, means, dials=dials)
     custody = Custody(book, archive, carrier, me=instance, version=document.version)
     book.look_after, book.hand_over, book.call_over = (
         custody.look_after,
@@ -290,8 +262,7 @@ def switchboard(
     _include_ordering(app, dialling, archive, settings, operator(key))
     app.include_router(webhooks.routes(jobs or durable, operator(key)))
     app.include_router(numbers.routes(line_numbers.listing(settings, agent), operator(key)))
-    app.include_router(pages.routes(phone, settings.host))
-    app.include_router(reading.routes(book, pages.of_local_line(phone, settings.host)))
+    _include_telephone(app, book, phone, settings.host)
     if (operators or settings).local_line and not pages.answers_at_home(settings.host):
         log.warning("phone_out_of_reach", fix=pages.out_of_reach(settings.host))
     door = MediaDoor(origin, signing, routing, CallerLine)
@@ -344,6 +315,14 @@ def _include_ordering(
     app.include_router(seed_routes(desk, archive.get, archive.calls_with, check))
 
 
+def _include_telephone(
+    app: FastAPI, book: Book, phone: Callable[[], pages.PhoneSetup | None], host: str
+) -> None:
+    """The softphone, and reading a call of its line along."""
+    app.include_router(pages.routes(phone, host))
+    app.include_router(reading.routes(book, pages.of_local_line(phone, host)))
+
+
 def banner(settings: Settings) -> str:
     """What is running, on which model and which line, and the next step."""
     if settings.local_line:
@@ -365,9 +344,9 @@ def banner(settings: Settings) -> str:
     )
 
 
-def _carrier(settings: Settings) -> TwilioRest | _NoCarrier:
+def _carrier(settings: Settings) -> TwilioRest | NoCarrier:
     if settings.twilio_account_sid is None:
-        return _NoCarrier()
+        return NoCarrier()
     username, password = settings.rest_credentials
     return TwilioRest(
         account_sid=settings.twilio_account_sid,
@@ -413,8 +392,7 @@ def _model_opener(
     return connect
 
 
-def _built_in(
-    agent: Agent,
+def _means(
     settings: Settings,
     dialling: Outbound,
     archive: Archive,
@@ -422,16 +400,15 @@ def _built_in(
     *,
     texting: Texting,
     spawn: Spawner,
-) -> Mapping[str, BuiltIn]:
-    """Tools of ours that are carried out like the operator's."""
-    reminders = Reminders(archive, jobs, zones_of, spawn, tells=agent.tells(DUE))
-    callbacks = _callbacks(agent, settings, dialling, archive, spawn)
-    return {
-        SET_REMINDER: reminders.run,
-        SCHEDULE_CALLBACK: callbacks.run,
-        SEND_SMS: texting.run,
-        VERIFY_CODE: Verification(_codes(agent), texting.send).run,
-    }
+) -> Means:
+    """What carrying out built-in tools takes."""
+    callees = Callees(
+        DestinationPolicy(frozenset(settings.dial_countries)).refusal,
+        zones_of,
+        CallingHours.read(settings.calling_hours).opens_at_ms,
+        archive.unwanted,
+    )
+    return Means(dialling, archive, jobs, texting, callees, zones_of, spawn)
 
 
 def _texts(agent: Agent) -> Allowed | None:
@@ -449,14 +426,6 @@ def _texts(agent: Agent) -> Allowed | None:
     )
 
 
-def _codes(agent: Agent) -> Codes:
-    """What the document says of codes."""
-    given = agent.verification
-    if given is None:
-        return Codes()
-    return Codes(given.digits, given.text, given.expires_ms, given.attempts)
-
-
 def _texted(settings: Settings) -> Callable[[str], str | None]:
     """Who may not be sent messages. Whoever calls may live anywhere, unless it was said where we
     may call; and landlines get none."""
@@ -464,23 +433,8 @@ def _texted(settings: Settings) -> Callable[[str], str | None]:
     return DestinationPolicy(countries, TEXTED).refusal
 
 
-def _callbacks(
-    agent: Agent, settings: Settings, dialling: Outbound, archive: Archive, spawn: Spawner
-) -> Callbacks:
-    """What the agent may promise."""
-    allowed = agent.callbacks or AllowedCallbacks()
-    callees = Callees(
-        DestinationPolicy(frozenset(settings.dial_countries)).refusal,
-        zones_of,
-        CallingHours.read(settings.calling_hours).opens_at_ms,
-        archive.unwanted,
-    )
-    within = timedelta(milliseconds=allowed.within_ms)
-    return Callbacks(dialling, archive, callees, spawn, within=within, attempts=allowed.attempts)
-
-
 def _tool_runner(
-    tools: Registry, call: LiveCall, built_in: Mapping[str, BuiltIn]
+    tools: Registry, call: LiveCall, built_in: Mapping[str, Run]
 ) -> Callable[[RunTool], Coroutine[Any, Any, ToolDone]]:
     facts = CallFacts(
         call_id=call.call_id,

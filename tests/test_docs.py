@@ -15,6 +15,8 @@ from typer.main import get_command
 import app
 from app.__main__ import cli
 from app.agents.schema import fields_at, schema
+from app.built_ins import offered
+from app.call import built_in
 from app.call.notices import NOTICES
 from app.call.report import END_REASONS
 from app.emulators.__main__ import cli as emulators_cli
@@ -22,7 +24,7 @@ from app.main import switchboard
 from app.runtime import metrics
 from app.runtime.scripts import MEDIA_PATH
 from app.settings import Settings, setting_names
-from app.tools.builtin import RESERVED_NAMES, Texting, builtin_schemas
+from tests.test_built_ins import EVERYTHING
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -133,16 +135,7 @@ def _first_two(row: list[str]) -> tuple[str, str]:
 
 def test_every_built_in_tool_is_documented_with_its_arguments() -> None:
     """Their names and arguments are stable: agents' instructions mention them."""
-    schemas = builtin_schemas(
-        {"human": ""},
-        {"pin": ""},
-        calls_back=True,
-        holds=True,
-        summarised=True,
-        reminds=True,
-        texts=Texting(("caller", "desk"), {"map": ""}),
-        verifies=True,
-    )
+    schemas = offered(EVERYTHING, dials=True)
     built = {
         schema["name"]: [
             name if name in schema["parameters"].get("required", []) else f"{name}?"
@@ -154,7 +147,7 @@ def test_every_built_in_tool_is_documented_with_its_arguments() -> None:
     documented = {quoted(row[0])[0]: quoted(row[1]) for row in rows("built-in tool")}
 
     assert documented == built
-    assert set(built) == RESERVED_NAMES
+    assert set(built) == built_in.NAMES
 
 
 def test_every_field_of_the_agent_document_is_documented() -> None:

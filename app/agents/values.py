@@ -12,11 +12,7 @@ import phonenumbers
 from pydantic import BaseModel, BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-BUILT_INS = frozenset(
-    {"end_call", "transfer_call", "schedule_callback", "set_reminder", "collect_dtmf", "hold"}
-    | {"send_sms", "verify_code"}
-)
-"""Tools every agent may have without defining them."""
+from app.call import built_in
 
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _MS_OF = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -137,7 +133,7 @@ def name(value: object) -> str:
 
 def tool_name(value: object) -> str:
     """A name that no built-in tool has."""
-    if value in BUILT_INS:
+    if value in built_in.NAMES:
         refuse("is the name of a built-in tool: choose another")
     return name(value)
 

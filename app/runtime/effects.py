@@ -12,9 +12,11 @@ from typing import TypeVar
 
 import structlog
 
+from app.call import built_in
 from app.call.keypad import KEPT
 from app.errors import CarrierFault
 from app.protocol.commands import (
+    AskRecording,
     DropSideCall,
     FailOver,
     HangUp,
@@ -31,16 +33,16 @@ from app.protocol.events import (
     Event,
     FailoverDone,
     HangUpDone,
+    RecordingAnswered,
     SideCallOver,
     ToolDone,
     TransferAccepted,
     TransferRefused,
     TransferUnclear,
 )
-from app.runtime.ports import Carrier, Feed, People, ToolRunner
-from app.tools.builtin import RESERVED_NAMES
+from app.runtime.ports import Carrier, Feed, People, Recorder, ToolRunner
 
-Beside = RunTool | Transfer | PlaceSideCall | Join | FailOver | HangUp | VerifyCall
+Beside = RunTool | Transfer | PlaceSideCall | Join | FailOver | HangUp | VerifyCall | AskRecording
 """Effects that run beside the audio."""
 ABANDONED = (RunTool, VerifyCall)
 """Effects that end with the stream; the others are finished."""
@@ -69,9 +71,11 @@ class Effects:
         failure_twiml: Callable[[], str],
         kept: dict[str, str] | None = None,
         people: People | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """``kept``: what the caller keyed in for tools alone, in this call, by its name.
-        ``people``: who is asked first; None: nobody can be."""
+        ``people``: who is asked first; None: nobody can be. ``recorder``: who records the call;
+        None: nobody can."""
         self._call_sid = call_sid
         self._carrier = carrier
         self._run_tool = run_tool
@@ -79,6 +83,7 @@ class Effects:
         self._failure_twiml = failure_twiml
         self._kept = {} if kept is None else kept
         self._people = people
+        self._recorder = recorder
 
     def keep(self, command: KeepDigits) -> None:
         """Tools are given these digits where their name stands, from now on."""
@@ -99,7 +104,7 @@ class Effects:
 
         What is built in writes its arguments into the record, and is given no digits.
         """
-        names = set() if run.name in RESERVED_NAMES else set(KEPT.findall(run.arguments))
+        names = set() if run.name in built_in.NAMES else set(KEPT.findall(run.arguments))
         if not names:
             return run
         if not names <= self._kept.keys():
@@ -125,6 +130,10 @@ class Effects:
                 return await self._guarded(self._fail_over(), lambda _: FailoverDone(False))
             case HangUp():
                 return await self._guarded(self._hang_up(), lambda _: HangUpDone(False))
+            case AskRecording(wish=wish):
+                return await self._guarded(
+                    self._recorded(wish), lambda _: RecordingAnswered(wish, ok=False)
+                )
             case VerifyCall():
                 return await self._guarded(self._verify(), lambda _: CallStillUp())
 
@@ -149,6 +158,11 @@ class Effects:
         if self._people is None:
             raise CarrierFault("not_configured")
         return await self._redirected(self._people.join_twiml(wish.target, wish.attempt))
+
+    async def _recorded(self, wish: str) -> Event:
+        if self._recorder is None:
+            raise CarrierFault("not_configured")
+        return RecordingAnswered(wish, ok=await self._recorder(wish))
 
     async def _transfer(self, target: str) -> Event:
         return await self._redirected(self._transfer_twiml(target))

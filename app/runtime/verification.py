@@ -17,10 +17,11 @@ from typing import Any
 import orjson
 import structlog
 
+from app.call.built_in import COLLECT_DTMF, VERIFY_CODE
 from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
 from app.runtime.live_call import LiveCall
-from app.tools.builtin import CODE_PRESET, COLLECT_DTMF, VERIFY_CODE
+from app.tools.builtin import CODE_PRESET
 from app.tools.texts import Text, why
 
 MOST_SENT = 3

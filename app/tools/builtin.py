@@ -1,28 +1,26 @@
-"""The tools every agent may have: ending the call, putting the caller through, having something
-keyed in, calling back.
+"""The tools every agent may have, in Realtime's shape.
 
-Only what the model sees of them is here; what they do is decided by the call's machine. The
-one rule: the model chooses a target by the name the operator gave it. Nothing it writes is
-ever a number, an address or a piece of one.
+Only what the model sees of them is here; which agent has them, and who carries them out, is
+said in ``app.built_ins``. The one rule: the model chooses a target by the name the operator gave
+it. Nothing it writes is ever a number, an address or a piece of one.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-END_CALL = "end_call"
-TRANSFER_CALL = "transfer_call"
-SCHEDULE_CALLBACK = "schedule_callback"
-SET_REMINDER = "set_reminder"
-COLLECT_DTMF = "collect_dtmf"
-HOLD = "hold"
-SEND_SMS = "send_sms"
-VERIFY_CODE = "verify_code"
-CODE_PRESET = "verification_code"
-RESERVED_NAMES = frozenset(
-    {END_CALL, TRANSFER_CALL, SET_REMINDER, SCHEDULE_CALLBACK, COLLECT_DTMF, HOLD, SEND_SMS}
-    | {VERIFY_CODE}
+from app.call.built_in import (
+    COLLECT_DTMF,
+    END_CALL,
+    HOLD,
+    SCHEDULE_CALLBACK,
+    SEND_SMS,
+    SET_REMINDER,
+    TRANSFER_CALL,
+    VERIFY_CODE,
 )
+
+CODE_PRESET = "verification_code"
 
 _REASON = {"type": "string", "description": "Why, in a few words; the caller does not hear it."}
 
@@ -45,44 +43,8 @@ class Texting:
     segments: int = 3
 
 
-def builtin_schemas(
-    targets: Mapping[str, str],
-    presets: Mapping[str, str] | None = None,
-    *,
-    summarised: bool = False,
-    calls_back: bool = False,
-    holds: bool = False,
-    reminds: bool = False,
-    texts: Texting | None = None,
-    verifies: bool = False,
-) -> list[dict[str, Any]]:
-    """The built-ins in Realtime's shape: transfer_call only if there is somebody to call.
-
-    ``targets`` maps names to descriptions, which tell the model when to choose them and may
-    be empty. ``presets`` are what the caller can be asked to key in, by name, with what the model
-    has to know of them: without any there is no collect_dtmf. ``summarised``: somebody is asked
-    before the caller is put through, and told what it is about. ``calls_back``: the operator
-    allows call-backs. ``texts``: it allows text messages. ``verifies``: and codes.
-    """
-    offered = [_end_call()]
-    if targets:
-        offered.append(_transfer_call(targets, summarised=summarised))
-    if presets:
-        offered.append(_collect_dtmf(presets))
-    if calls_back:
-        offered.append(_schedule_callback())
-    if reminds:
-        offered.append(_set_reminder())
-    if holds:
-        offered.append(_hold())
-    if texts is not None:
-        offered.append(_send_sms(texts))
-    if verifies:
-        offered.append(_verify_code())
-    return offered
-
-
-def _hold() -> dict[str, Any]:
+def hold() -> dict[str, Any]:
+    """Letting the caller hear music."""
     return {
         "type": "function",
         "name": HOLD,
@@ -98,7 +60,8 @@ def _hold() -> dict[str, Any]:
     }
 
 
-def _end_call() -> dict[str, Any]:
+def end_call() -> dict[str, Any]:
+    """Hanging up."""
     return {
         "type": "function",
         "name": END_CALL,
@@ -114,7 +77,8 @@ def _end_call() -> dict[str, Any]:
     }
 
 
-def _collect_dtmf(presets: Mapping[str, str]) -> dict[str, Any]:
+def collect_dtmf(presets: Mapping[str, str]) -> dict[str, Any]:
+    """Having something keyed in: ``presets`` by name, with what the model has to know of each."""
     known = [f"{name}: {text}" if text else name for name, text in presets.items()]
     return {
         "type": "function",
@@ -154,7 +118,8 @@ _MOMENT: dict[str, Any] = {
 }
 
 
-def _set_reminder() -> dict[str, Any]:
+def set_reminder() -> dict[str, Any]:
+    """Noting something for the operator's people."""
     return {
         "type": "function",
         "name": SET_REMINDER,
@@ -176,7 +141,8 @@ def _set_reminder() -> dict[str, Any]:
     }
 
 
-def _schedule_callback() -> dict[str, Any]:
+def schedule_callback() -> dict[str, Any]:
+    """Promising to call back."""
     return {
         "type": "function",
         "name": SCHEDULE_CALLBACK,
@@ -201,7 +167,8 @@ def _schedule_callback() -> dict[str, Any]:
     }
 
 
-def _verify_code() -> dict[str, Any]:
+def verify_code() -> dict[str, Any]:
+    """Sending a code, and checking what was keyed in."""
     return {
         "type": "function",
         "name": VERIFY_CODE,
@@ -220,7 +187,8 @@ def _verify_code() -> dict[str, Any]:
     }
 
 
-def _send_sms(texts: Texting) -> dict[str, Any]:
+def send_sms(texts: Texting) -> dict[str, Any]:
+    """Sending a text message."""
     properties: dict[str, Any] = {
         "text": {
             "type": "string",
@@ -255,7 +223,10 @@ def _send_sms(texts: Texting) -> dict[str, Any]:
     }
 
 
-def _transfer_call(targets: Mapping[str, str], *, summarised: bool) -> dict[str, Any]:
+def transfer_call(targets: Mapping[str, str], *, summarised: bool = False) -> dict[str, Any]:
+    """Putting the caller through: ``targets`` with descriptions, which tell the model when to
+    choose them and may be empty. ``summarised``: somebody is asked before the caller is put
+    through, and told what it is about."""
     known = [f"{name}: {text}" if text else name for name, text in targets.items()]
     return {
         "type": "function",

@@ -15,14 +15,14 @@ from websockets.exceptions import InvalidStatus
 
 from app.audio import mulaw
 from app.local.decoding import available
-from app.tools.builtin import builtin_schemas
+from app.tools.builtin import end_call
 from tests.local.utterances import utterances
 
 ROOT = Path(__file__).parents[2]
 SESSION: dict[str, Any] = {
     "type": "realtime",
     "instructions": "You are Contoso.",
-    "tools": builtin_schemas({}),
+    "tools": [end_call()],
     "audio": {
         "input": {
             "format": {"type": "audio/pcmu"},

@@ -12,7 +12,7 @@ from app.local.ports import NOTHING, Understood
 from app.local.reading import readable
 from app.local.think import Rules
 from app.local.wording import intent_of
-from app.tools.builtin import builtin_schemas
+from app.tools.builtin import collect_dtmf, end_call, transfer_call
 
 HOURS = {
     "type": "function",
@@ -36,7 +36,8 @@ PIN = {
 
 def _rules(*tools: Mapping[str, Any]) -> Rules:
     rules = Rules(intent_of)
-    rules.configure({"tools": [*tools, *builtin_schemas({"human": "A person", "billing": ""})]})
+    people = transfer_call({"human": "A person", "billing": ""})
+    rules.configure({"tools": [*tools, end_call(), people]})
     return rules
 
 
@@ -244,7 +245,7 @@ async def test_a_question_that_any_words_answer_can_be_left() -> None:
 async def test_where_nobody_can_be_reached_that_is_said() -> None:
     """The example agent has no target: the first thing a newcomer tries must be understood."""
     rules = Rules(intent_of)
-    rules.configure({"tools": builtin_schemas({})})
+    rules.configure({"tools": [end_call()]})
     wish = "i want to speak to a human please"
 
     said = await _hears(rules, wish, intent_of(wish, rules.expects()))
@@ -263,7 +264,7 @@ async def test_yes_to_anything_else_is_asked_what() -> None:
 async def test_the_keypad_is_offered_where_it_helps_and_not_for_ever() -> None:
     """Without anybody to be put through to, it was all a caller ever heard again."""
     rules = Rules(intent_of)
-    rules.configure({"tools": [PIN, HOURS, *builtin_schemas({})]})
+    rules.configure({"tools": [PIN, HOURS, end_call()]})
     await _hears(rules, "verify pin", "tool:verify_pin")
 
     said = [await _hears(rules, "", None) for _ in range(5)]
@@ -277,7 +278,7 @@ async def test_the_keypad_is_offered_where_it_helps_and_not_for_ever() -> None:
 async def test_where_no_key_does_anything_none_is_offered() -> None:
     """A caller who presses keys that nobody takes is not understood once more."""
     rules = Rules(intent_of)
-    rules.configure({"tools": builtin_schemas({})})
+    rules.configure({"tools": [end_call()]})
 
     said = [await _hears(rules, "", None) for _ in range(3)]
 
@@ -315,7 +316,7 @@ def test_a_long_result_ends_with_a_sentence_or_a_word() -> None:
 
 def _keypad(*tools: Mapping[str, Any], **presets: str) -> Rules:
     rules = Rules(intent_of)
-    rules.configure({"tools": [*tools, *builtin_schemas({}, presets)]})
+    rules.configure({"tools": [*tools, end_call(), *([collect_dtmf(presets)] if presets else [])]})
     return rules
 
 

@@ -1,6 +1,7 @@
 """The built-in tools: what the model may say to them, and what it never can."""
 
-from app.tools.builtin import RESERVED_NAMES, Texting, builtin_schemas
+from app.tools import builtin
+from app.tools.builtin import Texting
 
 TARGETS = {"human": "Anything you cannot help with", "Billing": ""}
 REASON = {"type": "string", "description": "Why, in a few words; the caller does not hear it."}
@@ -8,18 +9,17 @@ REASON = {"type": "string", "description": "Why, in a few words; the caller does
 
 def test_the_schemas_are_stable() -> None:
     """Names and arguments of the built-ins are part of the contract with operators."""
-    offered = builtin_schemas(
-        TARGETS,
-        {"pin": "4 digits", "menu": ""},
-        calls_back=True,
-        reminds=True,
-        holds=True,
-        texts=Texting(("caller", "Billing"), {"map": "The way", "menu": ""}),
-        verifies=True,
+    end_call, transfer_call, collect_dtmf, callback, reminder, hold, text, code = (
+        builtin.end_call(),
+        builtin.transfer_call(TARGETS),
+        builtin.collect_dtmf({"pin": "4 digits", "menu": ""}),
+        builtin.schedule_callback(),
+        builtin.set_reminder(),
+        builtin.hold(),
+        builtin.send_sms(Texting(("caller", "Billing"), {"map": "The way", "menu": ""})),
+        builtin.verify_code(),
     )
-    end_call, transfer_call, collect_dtmf, callback, reminder, hold, text, code = offered
 
-    assert {one["name"] for one in offered} == RESERVED_NAMES
     assert list(hold["parameters"]["properties"]) == ["reason"]
     assert text["parameters"]["properties"]["to"]["enum"] == ["caller", "Billing"]
     assert text["parameters"]["properties"]["media"]["enum"] == ["map", "menu"]
@@ -27,7 +27,6 @@ def test_the_schemas_are_stable() -> None:
     assert code["parameters"]["properties"] == {
         "step": {"type": "string", "enum": ["send", "check"]}
     }
-    assert "schedule_callback" not in {one["name"] for one in builtin_schemas(TARGETS)}
     assert collect_dtmf["parameters"] == {
         "type": "object",
         "properties": {
@@ -69,8 +68,3 @@ def test_the_schemas_are_stable() -> None:
     for schema in (end_call, transfer_call):
         assert schema["type"] == "function"
         assert 0 < len(schema["description"]) <= 1024
-
-
-def test_without_targets_no_transfer_is_offered() -> None:
-    """A model that is offered a transfer to nobody will promise one."""
-    assert [schema["name"] for schema in builtin_schemas({})] == ["end_call"]
