@@ -123,6 +123,7 @@ A line of code about ... belongs in ...
     … who may be called, and when                    `app/jobs/destinations.py`,
                                                      `app/jobs/hours.py`
     hours of the week, and whether it is within them `app/hours.py`
+    numbers that are costly, or not to be disturbed  `app/number_kinds.py`
     whose call it is: number, country, hour          `app/call/reception.py`,
     … as the operator writes it                      `app/agents/numbers.py`
     … a program that is asked who calls              `app/call/lookup.py`, `app/before_call.py`,

@@ -12,6 +12,7 @@ import phonenumbers
 from pydantic import BaseModel, BeforeValidator, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from app import number_kinds
 from app.call import built_in
 
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
@@ -68,6 +69,8 @@ def phone_number(value: object) -> str:
     if not isinstance(value, str):
         refuse('must be a phone number in quotes, such as "+33612345678"')
     text = value.removeprefix("tel:")
+    if why := number_kinds.refusal(text):
+        refuse(why)
     try:
         number = phonenumbers.parse(text)
     except phonenumbers.NumberParseException:

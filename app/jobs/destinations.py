@@ -10,16 +10,11 @@ from dataclasses import dataclass, field
 import phonenumbers
 from phonenumbers import PhoneNumberType as Kind
 
-_NOWHERE = "001"
-"""libphonenumber's region of satellites and of services that belong to no country."""
+from app.number_kinds import costly
+
 ORDINARY = frozenset({Kind.FIXED_LINE, Kind.MOBILE, Kind.FIXED_LINE_OR_MOBILE, Kind.VOIP})
 TEXTED = ORDINARY - {Kind.FIXED_LINE}
 """A landline gets no text messages."""
-_NAMED = {
-    Kind.PREMIUM_RATE: "premium_rate",
-    Kind.SHARED_COST: "shared_cost",
-    Kind.PERSONAL_NUMBER: "personal_number",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +33,11 @@ class DestinationPolicy:
             return "not_e164"
         if phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) != number:
             return "not_e164"
+        if (why := costly(parsed)) is not None:
+            return why
         region = phonenumbers.region_code_for_number(parsed)
-        if region == _NOWHERE:
-            # Before the kind, which for satellites is an ordinary MOBILE or VOIP.
-            return "no_country"
-        if _is_emergency(parsed):
-            return "emergency"
         if region is None or not phonenumbers.is_valid_number(parsed):
             return "not_valid"
-        kind = phonenumbers.number_type(parsed)
-        if kind not in self.kinds:
-            return _NAMED.get(kind, "kind_not_allowed")
+        if phonenumbers.number_type(parsed) not in self.kinds:
+            return "kind_not_allowed"
         return None if region in self.countries else "country_not_allowed"
-
-
-def _is_emergency(parsed: phonenumbers.PhoneNumber) -> bool:
-    """Whether somebody wrote a country code before 112 or 911."""
-    national = str(parsed.national_number)
-    regions = phonenumbers.region_codes_for_country_code(parsed.country_code or 0)
-    return any(phonenumbers.is_emergency_number(national, region) for region in regions)

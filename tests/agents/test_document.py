@@ -359,7 +359,10 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
         ),
         ("instructions: x\ntransfer_to: '0612345678'\n", f"2 transfer_to: {NUMBER}"),
         ("instructions: x\ntransfer_to: the desk\n", f"2 transfer_to: {NUMBER}"),
-        ("instructions: x\ntransfer_to: '911'\n", f"2 transfer_to: {NUMBER}"),
+        (
+            "instructions: x\ntransfer_to: '911'\n",
+            "2 transfer_to: is an emergency number: have people call it themselves",
+        ),
         (
             "instructions: x\ntransfer_to: true\n",
             '2 transfer_to: must be a phone number in quotes, such as "+33612345678"',
