@@ -235,5 +235,6 @@ A line of code about ... belongs in ...
 Three walks. A frame: caller line -> machine -> AppendAudio -> model line, one string passed by
 reference. An interruption: speech started -> barge_in asks playout what was heard -> clear,
 truncate, mute, with no await in between. A transfer: tool call -> announcement heard -> REST ->
+    … what becomes of text messages there            `app/emulators/twilio_messages.py`
 the stream stops, the runner ends, the record stays -> the dial result comes by webhook.
 """

@@ -149,6 +149,14 @@ class LocalCarrier:
         """``phone`` calls the agent; it has to talk on the call that is returned."""
         return await self.twilio.call(from_=self.numbers.caller, to=self.numbers.agent, phone=phone)
 
+    def text(self, body: str, from_: str | None = None) -> None:
+        """Somebody sends the agent's number a text message; the caller, unless it is said who."""
+        work = self._brought(from_ or self.numbers.caller, body)
+        self._tasks.start(work, name="text message of a phone")
+
+    async def _brought(self, from_: str, body: str) -> None:
+        await self.twilio.post.bring(from_, self.numbers.agent, body)
+
     async def _end_calls(self) -> None:
         running = [call for call in self.twilio.calls.values() if not call.settled]
         for call in running:
@@ -170,10 +178,14 @@ class LocalCarrier:
 
 
 class _Dialler:
-    """Places the calls of tabs."""
+    """Places the calls of tabs, and sends their messages."""
 
     def __init__(self, carrier: LocalCarrier) -> None:
         self._carrier = carrier
+
+    def text(self, extension: Extension, body: str) -> None:
+        """Bring it to the agent's number."""
+        self._carrier.text(body, extension.number)
 
     async def dial(self, phone: TabPhone) -> None:
         """Call the agent's number."""

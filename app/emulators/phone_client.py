@@ -200,6 +200,10 @@ class PhoneClient:
         await call.placed()
         return call
 
+    def text(self, body: str) -> None:
+        """Send the agent a text message."""
+        self._outbox.put(json.dumps({"event": "text", "body": body}))
+
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:
             if message.type is aiohttp.WSMsgType.TEXT and self._call is not None:

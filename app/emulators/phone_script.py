@@ -61,7 +61,15 @@ class Pause:
     interrupts_after_ms: int | None = 0
 
 
-Step: TypeAlias = Say | Play | Press | Pause
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A text message to the agent's number."""
+
+    text: str
+    interrupts_after_ms: int | None = None
+
+
+Step: TypeAlias = Say | Play | Press | Pause | Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,10 @@ class Carries(Protocol):
         """Call the agent."""
         ...
 
+    def text(self, body: str) -> None:
+        """Send the agent's number a text message from the caller's."""
+        ...
+
 
 class ScriptedPhone:
     """Places one call. It listens before each line, and for ``quiet_ms`` before it is its turn.
@@ -157,7 +169,7 @@ class ScriptedPhone:
         self.tell("calling", callSid=call.call_sid)
         pumping = asyncio.create_task(self._pump(call), name="scripted phone")
         try:
-            await self._perform(said)
+            await self._perform(carrier, said)
             await call.hang_up()
             ended_by = await call.ended()
         finally:
@@ -216,18 +228,18 @@ class ScriptedPhone:
     def _texts(self) -> list[Say]:
         return [step for step in self._script if isinstance(step, Say)]
 
-    async def _perform(self, said: dict[str, bytes]) -> None:
+    async def _perform(self, carrier: Carries, said: dict[str, bytes]) -> None:
         for step in self._script:
             await self._turn(step.interrupts_after_ms)
             if self._over:
                 return
             turns = self._turns
-            await self._do(step, said)
+            await self._do(carrier, step, said)
             if not isinstance(step, Pause):
                 await self._agent_begins(turns)
         await self._turn(None)
 
-    async def _do(self, step: Step, said: dict[str, bytes]) -> None:
+    async def _do(self, carrier: Carries, step: Step, said: dict[str, bytes]) -> None:
         match step:
             case Say(text):
                 self.tell("line", say=text)
@@ -243,6 +255,9 @@ class ScriptedPhone:
                     await self._wait(lambda: False, _KEY_MS)
             case Pause(length_ms):
                 await self._wait(lambda: False, length_ms)
+            case Write(text):
+                self.tell("line", text=text)
+                carrier.text(text)
 
     async def _speak(self, mulaw: bytes) -> None:
         self._mouth.say(mulaw)

@@ -12,8 +12,8 @@
     say.text                    the carrier's voice   said      text: a <Say> begins, audio as media
                                 says it for them      ring      callSid, from, to; who calls, as a
                                                                 sentence; ringing-over
-                                                      dialling  to; then bridged: media both ways
-                                                      sms       from, to, body
+    text.body                   a text message to     dialling  to; then bridged: media both ways
+                                the agent             sms       from, to, body
                                                       hungup    by caller, agent, person, carrier;
                                                                 reason
                                                       problem   code, sentence

@@ -27,6 +27,8 @@ from app.protocol.units import BYTES_PER_MS, FRAME_BYTES
 
 KEYS = "0123456789*#ABCD"
 REPLACED_CODE = 4000
+MOST_TEXT = 1_600
+"""Characters of a text message."""
 _PIECE_BYTES = 100 * FRAME_BYTES
 """Two seconds in one message: far below what either side takes."""
 _OWN_MARK = "the carrier's own "
@@ -47,6 +49,10 @@ class Dialler(Protocol):
         """Call the agent's number; the phone is asked to ``take_up`` its leg."""
         ...
 
+    def text(self, extension: Extension, body: str) -> None:
+        """Send the agent's number a text message from this extension's."""
+        ...
+
 
 class TabPhone:
     """One registered phone. ``hear`` takes its messages, ``outbox`` holds what it is to get."""
@@ -58,6 +64,7 @@ class TabPhone:
         self.ignored = 0
         """Messages that meant nothing, at all or at that moment."""
         self.line_name = extension.name
+        self._extension = extension
         self._voice = voice
         self._dialler = dialler
         self._tasks = tasks
@@ -261,6 +268,13 @@ class TabPhone:
         elif not self._mouth.say(" ".join(text.split())):
             self.refuse("too_much", "That is too much to say at once.")
 
+    async def _text(self, message: dict[str, Any]) -> None:
+        body = message.get("body")
+        if isinstance(body, str) and 0 < len(body.strip()) <= MOST_TEXT:
+            self._dialler.text(self._extension, body)
+        else:
+            self.ignored += 1
+
     _acts: ClassVar[dict[str, Callable[["TabPhone", dict[str, Any]], Awaitable[None]]]] = {
         "dial": _dial,
         "answer": _answer,
@@ -270,6 +284,7 @@ class TabPhone:
         "dtmf": _dtmf,
         "mark": _mark,
         "say": _say,
+        "text": _text,
     }
 
 

@@ -41,6 +41,9 @@ def phone(
     dtmf: Annotated[
         list[str] | None, typer.Option(help="Keys to press: 0-9 * # A-D.", metavar="KEYS")
     ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="A text message to the agent.", metavar="TEXT")
+    ] = None,
     pause: Annotated[
         list[float] | None, typer.Option(help="Do nothing for a while.", metavar="SECONDS")
     ] = None,
@@ -95,15 +98,16 @@ def phone(
 ) -> None:
     """Call the agent from this terminal: a scripted caller on the local line.
 
-    Lines are said, files played and keys pressed in the order they are given, each when the
-    agent is silent. Leaves call.wav (caller left, agent as heard right), call.json and, where
-    the server's API key is known, record.json. Ends with 0 if all was as expected, 1 if not,
-    2 if nobody could be called.
+    Lines are said, files played, keys pressed and text messages sent in the order they are given,
+    each when the agent is silent. Leaves call.wav (caller left, agent as heard right), call.json
+    and, where the server's API key is known, record.json. Ends with 0 if all was as expected, 1 if
+    not, 2 if nobody could be called.
     """
     given: dict[str, Sequence[Any]] = {
         "say": say or [],
         "wav": wav or [],
         "dtmf": dtmf or [],
+        "text": text or [],
         "pause": pause or [],
         "interrupt_after_ms": interrupt_after_ms or [],
     }

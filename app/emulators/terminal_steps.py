@@ -14,11 +14,11 @@ import typer
 from typer.core import TyperCommand
 
 from app.emulators import phone_wav
-from app.emulators.phone_script import Pause, Play, Press, Say, Step
-from app.emulators.phone_tab import KEYS
+from app.emulators.phone_script import Pause, Play, Press, Say, Step, Write
+from app.emulators.phone_tab import KEYS, MOST_TEXT
 
 ORDER: Final = "order of the steps"
-_STEPS: Final = frozenset({"say", "wav", "dtmf", "pause", "interrupt_after_ms"})
+_STEPS: Final = frozenset({"say", "wav", "dtmf", "text", "pause", "interrupt_after_ms"})
 _INTERRUPT: Final = "interrupt_after_ms"
 _LONGEST_PAUSE_S = 600
 
@@ -108,6 +108,12 @@ def _dtmf(keys: str) -> Step:
     return Press(digits.upper())
 
 
+def _text(text: str) -> Step:
+    if not 0 < len(text.strip()) <= MOST_TEXT:
+        raise StepFault(f"--text is 1 to {MOST_TEXT} characters.")
+    return Write(text)
+
+
 def _pause(length_s: float) -> Step:
     if not 0 < length_s <= _LONGEST_PAUSE_S:
         raise StepFault(f"--pause is a number of seconds above 0, up to {_LONGEST_PAUSE_S}.")
@@ -118,6 +124,7 @@ _MADE: Final[dict[str, Callable[[Any], Step]]] = {
     "say": _say,
     "wav": _wav,
     "dtmf": _dtmf,
+    "text": _text,
     "pause": _pause,
 }
 

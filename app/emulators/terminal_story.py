@@ -113,6 +113,8 @@ def _line(fields: Mapping[str, Any]) -> str:
         return str(fields["say"])
     if "press" in fields:
         return f"presses {fields['press']}"
+    if "text" in fields:
+        return f"writes: {fields['text']}"
     return f"plays {fields.get('play')}"
 
 

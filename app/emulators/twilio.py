@@ -26,6 +26,7 @@ from app.emulators.phone_book import PhoneBook
 from app.emulators.twilio_call import CallbackWish, EmulatedCall, Fetch
 from app.emulators.twilio_exchange import Exchange
 from app.emulators.twilio_media import EmulatedStream
+from app.emulators.twilio_messages import Arrival, Post
 from app.emulators.twilio_rest import (
     DROPPED,
     KEPT_MESSAGES,
@@ -51,6 +52,7 @@ from app.emulators.twilio_words import (
 __all__ = [
     "DROPPED",
     "UNANSWERED",
+    "Arrival",
     "DialOutcome",
     "EmulatedCall",
     "EmulatedStream",
@@ -142,6 +144,9 @@ class TwilioEmulator:
             pace=self.pace,
             keep_audio=keep_audio,
         )
+        self.post = Post(account_sid, self._webhooks, self._tasks, self.desk.opted_out)
+        """Text messages: how those of the account arrive, and those that are written to it."""
+        self.desk.carry = self.post.carry
         self._open = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> "TwilioEmulator":

@@ -106,6 +106,8 @@ class Desk:
     delay_ms: int = 0
     told: Callable[[dict[str, Any]], None] = lambda _message: None
     """Hears of every text message that was taken down."""
+    carry: Callable[[dict[str, Any], str], None] = lambda _message, _callback: None
+    """Sees a message that was taken down to its end, and tells its StatusCallback."""
     requests: deque[tuple[str, str, dict[str, str]]] = field(
         default_factory=lambda: deque(maxlen=KEPT_REQUESTS)
     )
@@ -321,7 +323,9 @@ class _Api:
         message = _message(self._desk.account_sid, form)
         self._desk.messages.append(message)
         self._desk.told(message)
-        return web.json_response(message, status=201)
+        answer = web.json_response(message, status=201)
+        self._desk.carry(message, form.get("StatusCallback", ""))
+        return answer
 
     async def fetch_message(self, request: web.Request) -> web.Response:
         for message in self._desk.messages:

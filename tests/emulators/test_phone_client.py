@@ -12,7 +12,7 @@ from app.audio import mulaw
 from app.emulators.carrier_voice import StudioVoice
 from app.emulators.demo_voice import CALLER, Studio
 from app.emulators.phone_client import LineFault, LineSetup, PhoneClient
-from app.emulators.phone_script import CallRecording, Pause, ScriptedPhone
+from app.emulators.phone_script import CallRecording, Pause, ScriptedPhone, Write
 
 VOICE = StudioVoice(Studio(None), CALLER)
 CALLING = {"event": "calling", "callSid": "CA1"}
@@ -80,6 +80,15 @@ async def test_a_carrier_that_does_not_dial_says_why() -> None:
     async with carrier(busy) as (url, _):
         with pytest.raises(LineFault, match=r"There is a call already\."):
             await placed(url)
+
+
+async def test_a_script_sends_text_messages() -> None:
+    """W75: a caller may be told to answer by one."""
+    async with carrier(CALLING, START, TONE) as (url, got):
+        recording = await placed(url, Write("12 Main Street"))
+
+    assert [one["body"] for one in got if one["event"] == "text"] == ["12 Main Street"]
+    assert {"text": "12 Main Street"} in [one.fields for one in recording.events]
 
 
 async def test_marks_come_back_when_they_were_heard_or_cleared_and_in_order() -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from app.audio import mulaw
 from app.audio.tones import strength, tone
 from app.emulators.demo_voice import VoiceFault
-from app.emulators.phone_script import Pause, Play, Press, Say
+from app.emulators.phone_script import Pause, Play, Press, Say, Write
 from app.emulators.phone_wav import read, silent
 from app.emulators.terminal_steps import InOrder, StepFault, order_of, script
 
@@ -87,13 +87,14 @@ def test_steps_keep_the_order_they_were_typed_in(words: Sequence[str]) -> None:
 def test_a_script_is_made_of_the_steps_in_their_order(tmp_path: Path) -> None:
     """An interruption belongs to the next line, and pauses are no lines."""
     file = kept(tmp_path, riff(1, 16, LINEAR))
-    order = ["say", "interrupt_after_ms", "pause", "wav", "dtmf", "say"]
+    order = ["say", "interrupt_after_ms", "pause", "wav", "dtmf", "text", "say"]
     values: dict[str, list[Any]] = {
         "say": ["Good  morning.", "Bye."],
         "interrupt_after_ms": [900],
         "pause": [1.5],
         "wav": [file],
         "dtmf": ["1 *d"],
+        "text": ["12 Main Street"],
     }
 
     found = script(order, values)
@@ -103,6 +104,7 @@ def test_a_script_is_made_of_the_steps_in_their_order(tmp_path: Path) -> None:
         Pause(1500),
         Play(SOUND, "caller.wav", 900),
         Press("1*D"),
+        Write("12 Main Street"),
         Say("Bye."),
     )
     assert found.warnings == ()
@@ -114,6 +116,8 @@ def test_a_script_is_made_of_the_steps_in_their_order(tmp_path: Path) -> None:
         ("say", "  ", "--say has no words"),
         ("dtmf", "12x", "x is on no telephone"),
         ("dtmf", "", "there is no key"),
+        ("text", " ", "--text is 1 to 1600"),
+        ("text", "x" * 1601, "--text is 1 to 1600"),
         ("pause", 0.0, "--pause is a number of seconds above 0"),
         ("pause", float("nan"), "--pause is a number"),
         ("interrupt_after_ms", 0, "above 0"),

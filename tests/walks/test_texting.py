@@ -9,11 +9,14 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
+from app.emulators.carrier import Numbers
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Reply, Scenario, ToolUse
+from app.emulators.twilio import Arrival
 from app.emulators.twilio_call import EmulatedCall
 from tests.waiting import until
-from tests.walks.stage import AGENT, PUBLIC_URL, VOICE, Stage, heard_tone, stage
+from tests.walks.stage import AGENT, PUBLIC_URL, VOICE, Stage, heard_tone, kept_records, stage
+from tests.walks.telephone import TICKET, telephone
 
 CALLER = "+12125551234"
 DESK = "+33612345678"
@@ -46,6 +49,11 @@ def texting(
     """A stage whose agent may send messages."""
     openai = RealtimeEmulator(Scenario([GREETING, *replies]), pace=0)
     return stage(openai, folder, agent=agent, **settings)
+
+
+def held(s: Stage) -> None:
+    """Twilio tells nothing of messages by itself."""
+    s.twilio.post.arrivals = lambda _number: None
 
 
 def outputs(s: Stage) -> list[dict[str, Any]]:
@@ -93,6 +101,7 @@ async def test_the_caller_gets_a_message(tmp_path: Path) -> None:
     record knows that it arrived."""
     wish = sends(text="Contoso, Main St 1", media="map")
     async with texting(tmp_path, wish, TOLD) as s:
+        held(s)
         call = await s.twilio.call(from_=CALLER)
         await call.heard_at_least(200)
         output = await asks(s, call)
@@ -204,6 +213,7 @@ async def test_who_opted_out_is_not_asked_of_twilio_again(tmp_path: Path) -> Non
 async def test_stop_and_start_are_kept(tmp_path: Path) -> None:
     """Neither is given to the agent, nor answered: Twilio does that."""
     async with texting(tmp_path, sends(text="x"), TOLD, sends(text="y"), TOLD) as s:
+        held(s)
         call = await s.twilio.call(from_=CALLER)
         await call.heard_at_least(200)
         await message(s, "STOP", 1)
@@ -238,6 +248,7 @@ async def test_a_call_sends_no_more_than_it_may(tmp_path: Path) -> None:
 async def test_a_message_that_does_not_arrive_becomes_a_turn(tmp_path: Path) -> None:
     """W74: Twilio says so later, twice; the agent speaks of it once."""
     async with texting(tmp_path, sends(text="x"), TOLD, AWARE) as s:
+        held(s)
         call = await s.twilio.call(from_=CALLER)
         await call.heard_at_least(200)
         await asks(s, call)
@@ -257,9 +268,68 @@ async def test_a_message_that_does_not_arrive_becomes_a_turn(tmp_path: Path) -> 
     assert "sms_failed" in [turn["type"] for turn in record["turns"]]
 
 
+@pytest.mark.parametrize(
+    ("arrival", "status", "code"),
+    [
+        (Arrival(), "delivered", None),
+        (Arrival("undelivered", 30003), "undelivered", 30003),
+        (Arrival("failed", 30006), "failed", 30006),
+    ],
+)
+async def test_the_carrier_tells_what_became_of_a_message(
+    tmp_path: Path, arrival: Arrival, status: str, code: int | None
+) -> None:
+    """W74: by signed callbacks of its own; one that is in vain becomes a turn."""
+    async with texting(tmp_path, sends(text="x"), TOLD, AWARE) as s:
+        s.twilio.post.arrivals = {CALLER: arrival}
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        await asks(s, call)
+        await until(lambda: len(s.twilio.post.told) == 2 + (status != "failed"))
+        if code is not None:
+            await call.until(lambda: heard_tone(call.stream, 880) >= 160)
+        await call.hang_up()
+        record = await s.record(call)
+        told = [(one.form["MessageStatus"], one.status_code) for one in s.twilio.post.told]
+
+    before = ["queued"] if status == "failed" else ["queued", "sent"]
+    assert told == [(one, 204) for one in (*before, status)]
+    [text] = record["sms"]
+    assert (text["status"], text["error_code"]) == (status, code)
+
+
+async def test_answer_this_text_with_your_address(tmp_path: Path) -> None:
+    """W75: the agent writes, the caller answers from their phone, the agent reads it and speaks."""
+    wish = sends(text="Answer this text with your address.")
+    reads = Reply("Main Street, then.", 200, 880)
+    async with texting(
+        tmp_path, wish, TOLD, reads, local={"ticket": TICKET, "numbers": Numbers(caller=CALLER)}
+    ) as s:
+        async with telephone(s.local) as phone:
+            await phone.send("dial")
+            await phone.hears(440, 160)
+            phone.speak(VOICE)
+            message = await phone.got("sms")
+            await phone.hears(660, 160)
+            await phone.send("text", body="12 Main Street")
+            await phone.hears(880, 160)
+            said = told(s)
+            await phone.send("hangup")
+            await s.all_closed()
+        [record] = kept_records(tmp_path)
+
+    assert (message["body"], message["to"]) == ("Answer this text with your address.", CALLER)
+    assert [text for role, text in said if role == "user"] == ["[SMS] 12 Main Street"]
+    assert [(x["direction"], x["status"]) for x in record["sms"]] == [
+        ("outbound", "delivered"),
+        ("inbound", "received"),
+    ]
+
+
 async def test_news_of_a_call_that_is_over_are_in_its_record(tmp_path: Path) -> None:
     """Carriers take their time."""
     async with texting(tmp_path, sends(text="x"), TOLD) as s:
+        held(s)
         call = await s.twilio.call(from_=CALLER)
         await call.heard_at_least(200)
         await asks(s, call)
