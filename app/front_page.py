@@ -14,22 +14,24 @@ def front_page(
     settings: Settings,
     model: str,
     *,
+    texts: bool,
     instance: str,
     phone: Callable[[], PhoneSetup | None],
     calls: Callable[[], Calls],
     at_once: AtOnce,
 ) -> Checklist:
-    """The checklist of what the operator set; ``model`` is the agent document's."""
+    """The checklist of what the operator set; ``model`` is the agent document's. ``texts``: the
+    agent reads text messages."""
     return Checklist(
-        place_of(settings, model),
-        Checks(parties_of(settings, model, instance)),
+        place_of(settings, model, texts=texts),
+        Checks(parties_of(settings, model, instance, texts=texts)),
         phone=phone,
         calls=calls,
         at_once=at_once,
     )
 
 
-def place_of(settings: Settings, model: str) -> Place:
+def place_of(settings: Settings, model: str, *, texts: bool = False) -> Place:
     """What the operator set, as far as it may be shown."""
     return Place(
         port=settings.port,
@@ -39,11 +41,12 @@ def place_of(settings: Settings, model: str) -> Place:
         public_url=settings.public_url,
         local_model=settings.local_model,
         local_line=settings.local_line,
+        texts=texts,
         host=settings.host,
     )
 
 
-def parties_of(settings: Settings, model: str, instance: str) -> Parties:
+def parties_of(settings: Settings, model: str, instance: str, *, texts: bool = False) -> Parties:
     key, tokens = settings.openai_api_key, settings.twilio_auth_tokens
     user, secret = settings.rest_credentials
     return Parties(
@@ -58,4 +61,5 @@ def parties_of(settings: Settings, model: str, instance: str) -> Parties:
         rest_secret=secret,
         public_url=settings.public_url,
         instance=instance,
+        texts=texts,
     )

@@ -161,13 +161,24 @@ async def _number(
         return Finding(what, "todo", told, "Take it from there in the console, if it is ours.")
     wrong = amiss(number, wanted)
     if not wrong:
-        return Finding(what, "ok", "It leads here.")
+        return _well(what, number, wanted)
     if fix:
         await twilio.lead(number.sid, wrong)
         return Finding(what, "ok", f"It leads here now: wrote {', '.join(sorted(wrong))}.")
     host = urlsplit(number.urls.get("voice_url", "")).hostname or "nowhere"
     told = f"It leads to {host}; amiss: {', '.join(sorted(wrong))}."
     return Finding(what, "failed", told, "python -m app doctor --fix writes them.")
+
+
+def _well(what: str, number: OwnedNumber, wanted: Mapping[str, str]) -> Finding:
+    """Of a number whose calls come here."""
+    if "sms_url" in wanted and number.texts_elsewhere:
+        told = "Its calls lead here; an application has its text messages."
+        return Finding(what, "todo", told, "Take them from there in the console.")
+    if "sms_url" in wanted and not number.sms:
+        told = "It leads here, and takes no text messages."
+        return Finding(what, "todo", told, "Use another one as the sender: sms.from.")
+    return Finding(what, "ok", "It leads here.")
 
 
 def _shown(number: str) -> str:

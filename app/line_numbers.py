@@ -30,6 +30,8 @@ class OwnedNumber:
     """By the names of the API: ``voice_url``, ``voice_method`` and so on."""
     elsewhere: bool
     """An application or a trunk has it: its own URLs mean nothing."""
+    texts_elsewhere: bool = False
+    """An application has its messages: ``sms_url`` means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def _number(one: Any) -> OwnedNumber:
         bool(can.get("mms")),
         {name: str(getattr(one, name) or "") for name in URL_FIELDS},
         bool(one.voice_application_sid or one.trunk_sid),
+        bool(one.sms_application_sid),
     )
 
 
@@ -105,7 +108,8 @@ def wiring(origin: str, *, texts: bool) -> dict[str, str]:
 
 def amiss(number: OwnedNumber, wanted: Mapping[str, str]) -> dict[str, str]:
     """What has to be written for a number to lead here; empty where nothing has."""
-    able = {name: url for name, url in wanted.items() if number.sms or not name.startswith("sms_")}
+    texts = number.sms and not number.texts_elsewhere
+    able = {name: url for name, url in wanted.items() if texts or not name.startswith("sms_")}
     return {name: url for name, url in able.items() if number.urls.get(name, "") != url}
 
 

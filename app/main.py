@@ -220,6 +220,7 @@ def switchboard(
     front = front_page(
         operators or settings,
         agent.model,
+        texts=agent.sms is not None,
         instance=instance,
         phone=phone,
         calls=lambda: Calls(book.live, book.admitted),

@@ -99,6 +99,22 @@ async def test_a_line_with_text_messages_has_them_led_here_too(tmp_path: Path) -
         assert again["+14 ••• 23"].state == "ok"
 
 
+async def test_messages_that_an_application_has_are_said_to_be_elsewhere(tmp_path: Path) -> None:
+    """L5: their URL would be written in vain; a line without messages has nothing to be told."""
+    async with stage(
+        RealtimeEmulator(Receptionist), tmp_path, public_url=HERE, agent=f"{AGENT}sms: line\n"
+    ) as s:
+        s.twilio.desk.numbers[:] = [OwnedNumber(FIRST, sms_application_sid="AP" + "0" * 32)]
+
+        await visited(s, fix=True)
+        found = await visited(s, fix=True)
+
+        ((_, form),) = written(s)
+        assert "SmsUrl" not in form
+        assert found["+14 ••• 23"].state == "todo"
+        assert "text messages" in found["+14 ••• 23"].outcome
+
+
 async def test_what_belongs_to_somebody_else_is_not_touched(tmp_path: Path) -> None:
     """A trunk, an application: their calls would not come here whatever the URL says."""
     async with stage(RealtimeEmulator(Receptionist), tmp_path, public_url=HERE) as s:

@@ -28,6 +28,7 @@ class OwnedNumber:
     voice_fallback_method: str = "POST"
     status_callback_method: str = "POST"
     sms_url: str = ""
+    sms_application_sid: str = ""
     sms_method: str = "POST"
     sid: str = field(default_factory=lambda: new_sid("PN"))
 
@@ -127,6 +128,7 @@ def number_resource(account_sid: str, one: OwnedNumber) -> dict[str, Any]:
         "trunk_sid": one.trunk_sid or None,
         "status_callback": one.status_callback,
         "sms_url": one.sms_url,
+        "sms_application_sid": one.sms_application_sid,
         "sms_method": one.sms_method,
         "status_callback_method": one.status_callback_method,
         "uri": f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers/{sid}.json",

@@ -35,6 +35,7 @@ class _Known:
     here: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     without_fallback: tuple[str, ...] = ()
+    without_messages: tuple[str, ...] = ()
     more: bool = False
 
 

@@ -61,6 +61,8 @@ class Place:
     public_url: str | None
     local_model: bool
     local_line: bool
+    texts: bool = False
+    """The agent reads text messages."""
     host: str = ""
     """What the server listens on; empty: every address."""
 
@@ -110,10 +112,15 @@ class Numbers(Protocol):
         """Those of ``here`` that name no other address for bad moments."""
 
     @property
+    def without_messages(self) -> tuple[str, ...]:
+        """Those of ``here`` whose text messages go elsewhere, though they are read here."""
+
+    @property
     def more(self) -> bool:
         """There are others that were not looked at."""
 
 
+_LEAD = "Paste this address there, or have it written:"
 _TALK, _WEBHOOK = "Talk to it now", "Your number's webhook"
 CONSOLE = "https://console.twilio.com/"
 NUMBERS_CONSOLE = f"{CONSOLE}us1/develop/phone-numbers/manage/incoming"
@@ -183,7 +190,8 @@ def webhook(place: Place, numbers: Numbers) -> Step:
     state, sentence, next_step = _numbers_words(numbers)
     if state == "failed" or numbers.reason not in ("ok", "unset"):
         return Step("webhook", _WEBHOOK, state, sentence, next_step)
-    lines = _webhooks(place.public_url or "https://<the public address>")
+    origin = place.public_url or "https://<the public address>"
+    lines = _webhooks(origin) + ((_messages(origin),) if place.texts else ())
     return Step("webhook", _WEBHOOK, state, sentence, next_step, lines, NUMBERS_CONSOLE)
 
 
@@ -203,6 +211,10 @@ def _leading_here(place: Place, numbers: Numbers) -> Step:
     sentence = f"Leading here: {_few(numbers.here)}."
     if numbers.elsewhere:
         sentence += f" Elsewhere: {_few(numbers.elsewhere)}."
+    if numbers.without_messages:
+        sentence += f" Text messages to {_few(numbers.without_messages)} go elsewhere."
+        lines = (_messages(place.public_url or ""), Line("python -m app doctor --fix", _TERMINAL))
+        return Step("webhook", _WEBHOOK, "failed", sentence, _LEAD, lines, NUMBERS_CONSOLE)
     if not numbers.without_fallback:
         return Step("webhook", _WEBHOOK, "ok", sentence)
     advice = (
@@ -246,6 +258,10 @@ def _webhooks(origin: str) -> tuple[Line, ...]:
         Line(f"{origin}/twilio/fallback", "Primary handler fails"),
         Line(f"{origin}/twilio/call-status", "Call status changes"),
     )
+
+
+def _messages(origin: str) -> Line:
+    return Line(f"{origin}/incoming-message", "A message comes in: webhook, POST")
 
 
 def _few(numbers: Sequence[str]) -> str:

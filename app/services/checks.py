@@ -28,6 +28,7 @@ MOST_NUMBERS = 50
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][\w.:/-]{0,79}")
 _MOST_MODELS = 5
 _MODEL_REFUSALS = {401: "refused", 403: "not_allowed", 404: "no_list", 405: "no_list"}
+_MESSAGES = "/incoming-message"
 _NGROK_CODE = "ngrok-error-code"
 _NGROK = {
     "ERR_NGROK_3200": "tunnel_offline",
@@ -65,6 +66,8 @@ class Parties:
     public_url: str | None = None
     instance: str = ""
     """What ``/health`` of this process says of itself."""
+    texts: bool = False
+    """The agent reads text messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class Numbers:
     """To another address, an application or a trunk, or nowhere."""
     without_fallback: tuple[str, ...] = ()
     """Those of ``here`` whose callers hear Twilio's error when this server does not answer."""
+    without_messages: tuple[str, ...] = ()
+    """Those of ``here`` whose text messages go elsewhere, though the agent reads them."""
     more: bool = False
     """There are others that were not looked at."""
 
@@ -190,7 +195,8 @@ class Checks:
         if not isinstance(listed, list):
             return Numbers("not_the_api")
         numbers = [one for one in listed if isinstance(one, dict)][:MOST_NUMBERS]
-        return _sorted(numbers, parties.public_url, more=bool(table.get("next_page_uri")))
+        more = bool(table.get("next_page_uri"))
+        return _sorted(numbers, parties.public_url, texts=parties.texts, more=more)
 
     async def public_url(self) -> Told:
         """Whether ``PUBLIC_URL`` leads to this very process."""
@@ -337,18 +343,31 @@ def _refusal(answer: _Answer) -> str:
     return "no_account" if answer.status == 404 else "refused"
 
 
-def _sorted(numbers: list[dict[str, Any]], origin: str, *, more: bool) -> Numbers:
-    here = [one for one in numbers if _leads_to(one, f"{origin}/incoming-call")]
+def _sorted(numbers: list[dict[str, Any]], origin: str, *, texts: bool, more: bool) -> Numbers:
+    here = [one for one in numbers if _calls_lead_to(one, f"{origin}/incoming-call")]
     elsewhere = [one for one in numbers if one not in here]
     bare = [one for one in here if not one.get("voice_fallback_url")]
-    return Numbers("ok", _masked(here), _masked(elsewhere), _masked(bare), more)
+    mute = [one for one in here if texts and not _messages_lead_to(one, f"{origin}{_MESSAGES}")]
+    return Numbers("ok", _masked(here), _masked(elsewhere), _masked(bare), _masked(mute), more)
 
 
-def _leads_to(number: dict[str, Any], url: str) -> bool:
+def _calls_lead_to(number: dict[str, Any], url: str) -> bool:
     # An application or a trunk takes the call whatever the URL says.
     if number.get("voice_application_sid") or number.get("trunk_sid"):
         return False
-    scheme, separator, rest = str(number.get("voice_url") or "").partition("?")[0].partition("://")
+    return _same(number.get("voice_url"), url)
+
+
+def _messages_lead_to(number: dict[str, Any], url: str) -> bool:
+    """Also of a number that takes none: nothing is amiss with it."""
+    able = number.get("capabilities")
+    if isinstance(able, dict) and not able.get("sms", True):
+        return True
+    return not number.get("sms_application_sid") and _same(number.get("sms_url"), url)
+
+
+def _same(found: object, url: str) -> bool:
+    scheme, separator, rest = str(found or "").partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host}".lower() + slash + path == url
 

@@ -113,6 +113,22 @@ def test_a_number_that_leads_here_is_enough_and_can_be_better() -> None:
     assert [line.text for line in bare.lines] == ["https://phone.contoso.test/twilio/fallback"]
 
 
+def test_messages_that_go_elsewhere_are_a_step_to_do() -> None:
+    """A caller's text would be lost without a word; where none are read nothing is said of them."""
+    here, reads = ("+33 ••• 01",), replace(REAL, texts=True)
+
+    lost = steps.webhook(reads, Numbers("ok", here=here, without_messages=here))
+    new = steps.webhook(reads, Numbers("ok", elsewhere=here))
+
+    assert lost.state == "failed"
+    assert "Text messages to +33 ••• 01 go elsewhere" in lost.sentence
+    assert [line.text for line in lost.lines] == [
+        "https://phone.contoso.test/incoming-message",
+        "python -m app doctor --fix",
+    ]
+    assert new.lines[-1].text == "https://phone.contoso.test/incoming-message"
+
+
 def test_fifty_that_lead_elsewhere_are_not_all() -> None:
     """Only a page of them was looked at."""
     many = tuple(f"+33 ••• {n}" for n in range(10, 60))

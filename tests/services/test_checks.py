@@ -364,6 +364,26 @@ async def test_numbers_are_sorted_by_where_they_lead() -> None:
     assert [method for method, *_ in twilio.desk.requests] == ["GET"]
 
 
+async def test_messages_are_looked_at_where_the_agent_reads_them() -> None:
+    """A number that takes none has nothing amiss; one with an application has."""
+    texts = f"{ORIGIN}/incoming-message"
+    numbers = [
+        OwnedNumber("+33612345601", HERE, sms_url=texts),
+        OwnedNumber("+33612345602", HERE),
+        OwnedNumber("+33612345603", HERE, sms_url=texts, sms_application_sid="AP" + "0" * 32),
+        OwnedNumber("+33612345604"),
+    ]
+
+    async with account(numbers=numbers) as (_, given):
+        async with asking(replace(given, texts=True)) as checks:
+            reads = await checks.numbers()
+        async with asking(given) as checks:
+            does_not = await checks.numbers()
+
+    assert reads.without_messages == ("+33 ••• 02", "+33 ••• 03")
+    assert does_not.without_messages == ()
+
+
 async def test_who_has_many_numbers_is_told_that_fifty_were_looked_at() -> None:
     """None of the first fifty is not none."""
     numbers = [OwnedNumber(f"+336123456{n:02}") for n in range(51)]
