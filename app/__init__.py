@@ -97,6 +97,7 @@ A line of code about ... belongs in ...
     a call's policies, as plain values               `app/call/plan.py`
     what an operator may write                       `app/agents/document.py`,
                                                      `app/agents/targets.py`,
+    texts with places: {{name}}                      `app/call/templates.py`
                                                      `app/agents/dtmf.py`,
                                                      `app/agents/values.py`,
                                                      `app/agents/sounds.py`
