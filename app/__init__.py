@@ -79,6 +79,8 @@ A line of code about ... belongs in ...
     another line beside it, and when to change over  `app/call/line_swap.py`
     … a line that fails again and again              `app/call/failing.py`
     … what is heard while nobody could speak         `app/call/comfort.py`
+    a caller who says nothing, and is reminded       `app/call/silence.py`,
+                                                     `app/call/reminding.py`
     how long the caller may listen to nothing        `app/call/patience.py`
     whether the model is still there at all          `app/call/pulse.py`
     which model errors matter                        `app/call/faults.py`
@@ -100,7 +102,8 @@ A line of code about ... belongs in ...
     texts with places: {{name}}                      `app/call/templates.py`
                                                      `app/agents/dtmf.py`,
                                                      `app/agents/values.py`,
-                                                     `app/agents/sounds.py`
+                                                     `app/agents/sounds.py`,
+                                                     `app/agents/timeouts.py`
     how a document is read and its mistakes told     `app/agents/load.py`,
                                                      `app/agents/problems.py`
     sockets: back-pressure, keepalive, closing       `app/transports/caller.py`,

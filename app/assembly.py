@@ -16,8 +16,9 @@ from app.agents.numbers import ANY, Number
 from app.agents.numbers import GOODBYE as ENDS
 from app.agents.numbers import Instead as Wanted
 from app.agents.targets import Target
+from app.agents.timeouts import Silence
 from app.audio.mixing import Sound
-from app.call.plan import CallPlan, DigitsPreset, SoundPlan, ToolPlan, WarmPlan
+from app.call.plan import CallPlan, DigitsPreset, SilencePlan, SoundPlan, ToolPlan, WarmPlan
 from app.call.reception import Instead, LinePlan, Lines, Lookup
 from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
@@ -41,7 +42,7 @@ def registry(document: AgentDocument) -> Registry:
                 load_handler(described.handler, document.path.parent),
                 name=name,
                 description=described.description,
-                timeout_ms=described.timeout_ms,
+                timeout_ms=described.timeout_ms or document.agent.timeouts.tool_ms,
                 background=described.background or None,
             )
         except ToolFault as fault:
@@ -77,7 +78,14 @@ def plan(
         **_interruptions(agent),
         sounds={name: SoundPlan(one.length_bytes, one.loop) for name, one in sounds.items()},
         may_hold=agent.hold_audio is not None,
+        silence=_silence(agent.timeouts.silence),
     )
+
+
+def _silence(silence: Silence) -> SilencePlan | None:
+    if not silence.after_ms:
+        return None
+    return SilencePlan(silence.after_ms, silence.say, silence.times, silence.then)
 
 
 def _interruptions(agent: Agent) -> dict[str, Any]:

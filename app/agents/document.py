@@ -20,6 +20,8 @@ from app.agents.sounds import TONES, Ambience, HoldAudio, Use, ambience, hold
 from app.agents.targets import CALLER, TAKE_MESSAGE, Target, check_chains, refuse_overlong
 from app.agents.texting import CODE_PRESET, Sms, Verification
 from app.agents.texting import check as check_texting
+from app.agents.timeouts import Timeouts
+from app.agents.timeouts import check as check_timeouts
 from app.agents.values import (
     DURATION_SCHEMA,
     Destination,
@@ -144,9 +146,10 @@ class PythonTool(Part):
     """module:function, importable from the document's own folder."""
     description: Text | None = None
     """Replaces the function's docstring."""
-    timeout_ms: Annotated[int, between("100ms", "10m"), DURATION_SCHEMA] = Field(
-        default=10_000, alias="timeout", json_schema_extra={"default": "10s"}
+    timeout_ms: Annotated[int, between("100ms", "10m"), DURATION_SCHEMA] | None = Field(
+        default=None, alias="timeout"
     )
+    """Left out: timeouts.tool."""
     background: bool = False
     """true: the conversation goes on meanwhile, and the result does not make the agent speak."""
     say_while_running: Texts = ()
@@ -161,14 +164,6 @@ class Failure(Part):
     say: Text = "I'm sorry, we have a technical problem."
     then: Text | None = None
     """The name of a target, or end_call. Left out: the target where there is exactly one."""
-
-
-class Timeouts(Part):
-    """How long something may take, or be ago."""
-
-    resume: Annotated[int, between("0s", "7d"), or_zero] = 0
-    """Who phones again within this time, after a call that was broken off, goes on with the
-    same conversation. 0: never."""
 
 
 class Callbacks(Part):
@@ -280,7 +275,7 @@ class Agent(Part):
     transfer_to: Destination | None = None
     """Short for one target with the name human."""
     failure: Failure = Field(default=Failure(), validate_default=True)
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = Field(default=Timeouts(), validate_default=True)
     callbacks: Callbacks | None = None
     """Whether the agent may promise to call back; null: it may not."""
     analysis: Annotated[Analysis, or_just("model", Analysis)] | None = None
@@ -373,6 +368,14 @@ class Agent(Part):
         if info.data["transfer_to"]:
             people[HUMAN] = info.data["transfer_to"]
         check_texting(value, people)
+        return value
+
+    @field_validator("timeouts")
+    @classmethod
+    def _lead_to_somebody(cls, value: Timeouts, info: ValidationInfo) -> Timeouts:
+        if {"transfer_targets", "transfer_to"} <= info.data.keys():
+            people = [HUMAN] if info.data["transfer_to"] else []
+            check_timeouts(value, [*info.data["transfer_targets"], *people])
         return value
 
     @field_validator("form")

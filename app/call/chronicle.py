@@ -218,6 +218,8 @@ class Chronicle:
             self._tell(now_ms, "command.ended", asdict(command))
         elif isinstance(command, c.CallerHeld | c.CallerReleased):
             self._saw_hold(now_ms, command)
+        elif isinstance(command, c.CallerSilent):
+            self._tell(now_ms, "caller.silent", asdict(command))
         else:
             self._saw_transfer(now_ms, command)
 

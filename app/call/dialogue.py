@@ -139,6 +139,7 @@ class Dialogue:
     def _turn(self, item_id: str, now_ms: int) -> None:
         self._parts.transcript.caller_turn(item_id, now_ms)
         self._parts.tools.caller_turn()
+        self._parts.silence.caller_acted()
 
     def noise_due(self, now_ms: int) -> list[c.Command]:
         """The caller has not paused for long: what never pauses is told so."""

@@ -58,6 +58,7 @@ FACTS: dict[str, Weight] = {
     "transcript.heard": Weight.KEPT,
     "transcript.cleared": Weight.KEPT,
     "caller.interrupted": Weight.FIGURE,
+    "caller.silent": Weight.KEPT,
     "call.first_audio": Weight.FIGURE,
     "turn.answered": Weight.FIGURE,
     "dtmf.received": Weight.KEPT,

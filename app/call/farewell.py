@@ -55,11 +55,14 @@ class Farewell:
         self.reason = reason
         return self._hang_up()
 
-    def part(self, reason: str, words: str | None, now_ms: int) -> CreateResponse:
-        """The call ends for ``reason`` once these words were heard; None: in the model's own."""
+    def part(
+        self, reason: str, words: str | None, now_ms: int, *, otherwise: CreateResponse = SORRY
+    ) -> CreateResponse:
+        """The call ends for ``reason`` once these words were heard; None: ``otherwise``, in the
+        model's own."""
         self.state = Parting.SAYING
         self.reason = reason
-        said = CreateResponse(GOODBYE.purpose, verbatim(words), tools=False) if words else SORRY
+        said = CreateResponse(GOODBYE.purpose, verbatim(words), tools=False) if words else otherwise
         return self._goodbye.ask(said, now_ms)
 
     def finished(self, response: Finished) -> CreateResponse | None:

@@ -25,6 +25,8 @@ from app.call.parts import Parts, Phase
 from app.call.plan import CallPlan
 from app.call.pulse import Pulse
 from app.call.reaching import Reaching
+from app.call.reminding import Reminding
+from app.call.silence import Silence
 from app.call.texts import Texts
 from app.call.transcript import Transcript
 from app.protocol import commands as c
@@ -38,6 +40,16 @@ ENDS_OF_ORDERS = (
     *(e.TransferAccepted, e.TransferRefused, e.SideCallOver, e.HangUpDone),
 )
 """After these an order of the operator's may be over, and the next one be begun."""
+
+CALLER_ACTS = (e.CallerDigit, e.CallerTyped, e.TextReceived)
+"""Besides what they say."""
+BREAK_SILENCE = (
+    *ENDS_OF_ORDERS,
+    *(e.SpeechStopped, e.CallerTurnCommitted, e.ResponseStarted, e.SpeechAudioDone),
+    *(e.ToolCalled, e.TextReceived, e.TextFailed, e.ModelReady, e.SideCallAccepted),
+    *(e.HoldOrdered, e.UnholdOrdered, e.SayOrdered, e.MessageOrdered, e.DigitsOrdered),
+)
+"""What comes before one of these is no silence of the caller's."""
 
 Handler = Callable[[Any, int], list[c.Command]]
 Waker = Callable[[int], list[c.Command]]
@@ -56,6 +68,7 @@ class CallMachine:
         self._obeying = Obeying(self._parts, self._departure, self._keying)
         self._reaching = Reaching(self._parts, self._dialogue, self._departure, self._keying.digit)
         self._texts = Texts(self._parts)
+        self._reminding = Reminding(self._parts)
         self.passes: Callable[[e.CallerAudio, int], bool] = self._parts.hearing.passes
         """Whether a frame goes to the model as it is; otherwise ``handle`` it."""
         self.take_passed = self._parts.hearing.take_passed
@@ -83,6 +96,10 @@ class CallMachine:
             self._handlers[kind] = _then_still(self._handlers[kind], self._parts)
         for kind in ENDS_OF_WORDS:
             self._handlers[kind] = _then_quiet(self._handlers[kind], self._connecting)
+        for kind in BREAK_SILENCE:
+            self._handlers[kind] = _then_broken(
+                self._handlers[kind], self._parts.silence, by_caller=kind in CALLER_ACTS
+            )
         self._wakers = self._all_wakers()
 
     @property
@@ -131,6 +148,7 @@ class CallMachine:
             Alarm.PERSON: lambda now: self._reaching.due(now) + self._obeying.on(now),
             Alarm.SHIELD: self._connecting.shield_due,
             Alarm.NOISE: dialogue.noise_due,
+            Alarm.SILENCE: self._reminding.due,
             Alarm.VOICE: dialogue.voice_due,
             Alarm.STOP: dialogue.stop_due,
             Alarm.ORDERED: self._obeying.say_overdue,
@@ -165,6 +183,7 @@ class CallMachine:
         parts.phase = Phase.LIVE
         parts.leaving.arrived()
         parts.hearing.stream_started(now_ms)
+        parts.silence.begins(now_ms)
         if parts.link.state is Link.GONE:
             return self._departure.fail(now_ms)
         self._connecting.caller_came(now_ms)
@@ -294,6 +313,18 @@ def _then_still(handler: Handler, parts: Parts) -> Handler:
         if parts.phase is Phase.OVER:
             return out
         return out + parts.meanwhile.after(event, now_ms, owes=parts.responses.owes)
+
+    return then
+
+
+def _then_broken(handler: Handler, silence: Silence, *, by_caller: bool) -> Handler:
+    """The same handler, before which any silence is over."""
+
+    def then(event: e.Event, now_ms: int) -> list[c.Command]:
+        silence.broken(now_ms)
+        if by_caller:
+            silence.caller_acted()
+        return handler(event, now_ms)
 
     return then
 

@@ -27,6 +27,7 @@ NOTICES: dict[str, str] = {
     "call.model_connected": "the model listens: `session_id`",
     "call.model_lost": "its connection ended: `close_code`, `reason`",
     "caller.interrupted": "the caller cut the agent short",
+    "caller.silent": "the caller said nothing for long and is reminded: `count` in a row",
     "dtmf.received": "a key was pressed: `length`, never which",
     "dtmf.collected": "something was keyed in: `preset`, `length`, `digits`, `reason`",
     "dtmf.failed": "it was not, or not as wanted: `preset`, `length`, `digits`, `reason`",

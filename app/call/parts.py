@@ -20,7 +20,7 @@ from app.call.keypad import Keypad
 from app.call.leaving import Leaving
 from app.call.line_swap import LineSwap, Quiet
 from app.call.meanwhile import Meanwhile
-from app.call.model_link import ModelLink
+from app.call.model_link import Link, ModelLink
 from app.call.noise import Noise
 from app.call.orders import Orders
 from app.call.overture import Overture
@@ -29,6 +29,7 @@ from app.call.plan import CallPlan
 from app.call.playout import Playout
 from app.call.pulse import Pulse
 from app.call.responses import Responses
+from app.call.silence import Silence
 from app.call.toolbook import Toolbook
 from app.call.transcript import Transcript
 from app.call.transfer import Putting, TransferDesk
@@ -72,6 +73,7 @@ class Parts:
         self.failing = Failing()
         self.comfort = Comfort(self.alarms, self.playout)
         self.noise = Noise(self.alarms)
+        self.silence = Silence(self.alarms, plan.silence)
         self.pulse = Pulse(self.alarms)
         self.tools = Toolbook(self.alarms)
         self.side = SideCall(self.alarms, plan.warm)
@@ -102,6 +104,16 @@ class Parts:
     def busy(self) -> bool:
         """Something is being said, or about to be."""
         return not self.playout.at_rest or self.responses.under_way
+
+    @property
+    def still(self) -> bool:
+        """Nobody says or does anything, nothing is waited for, and it is the caller's turn."""
+        theirs = self.link.state is Link.READY and not self.busy and not self.responses.owes
+        waits = self.hold.on or self.keypad.collecting or self.tools.running
+        ordered = self.orders.current is not None or self.farewell.state is not Parting.NONE
+        return theirs and not (
+            waits or ordered or self.leaving_soon or self.responses.caller_speaking
+        )
 
     @property
     def quiet(self) -> Quiet:

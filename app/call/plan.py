@@ -56,6 +56,20 @@ class WarmPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class SilencePlan:
+    """What becomes of a caller who says nothing."""
+
+    after_ms: int = 20_000
+    """Of silence, before each reminder and before the end."""
+    say: tuple[str, ...] = ()
+    """The reminders, word for word, one after the other; empty: in the model's own words."""
+    times: int = 3
+    """So often they are reminded in a row."""
+    then: str = "end_call"
+    """What follows: end_call, or a target."""
+
+
+@dataclass(frozen=True, slots=True)
 class SoundPlan:
     """Something that can be heard behind the speech; what it sounds like is not our business."""
 
@@ -108,6 +122,8 @@ class CallPlan:
     sounds: Mapping[str, SoundPlan] = field(default_factory=dict)
     """What can be heard behind the speech, by the name of its occasion: ``ambience``, ``hold``,
     ``tool:look_up``, ``target:billing``."""
+    silence: SilencePlan | None = None
+    """None: nobody minds how long the caller says nothing."""
     may_hold: bool = False
     """The model may put the caller on hold."""
     server_interrupts: bool = True

@@ -17,7 +17,7 @@ import orjson
 from app.call import sms
 from app.call.chronicle import Latency
 from app.call.facts import Fact
-from app.call.transcript import KEYED, NO_INPUT, SMS, SMS_FAILED, Voice, beginning
+from app.call.transcript import KEYED, NO_INPUT, SILENCE, SMS, SMS_FAILED, Voice, beginning
 
 
 class Result(Enum):
@@ -41,6 +41,7 @@ END_REASONS: dict[str, Result] = {
     "stream_lost": Result.INDETERMINATE,
     "server_shutdown": Result.SERVER_ERROR,
     "operator_ended": Result.SUCCESS,
+    "silence_timeout": Result.SUCCESS,
     "voicemail_left": Result.SUCCESS,
     "voicemail_hangup": Result.SUCCESS,
     "busy": Result.CLIENT_ERROR,
@@ -116,7 +117,7 @@ class Passage:
     @property
     def forced(self) -> bool:
         """It began a turn without anything of the caller's."""
-        return self.voice is Voice.NOTE and self.name in {NO_INPUT, SMS_FAILED}
+        return self.voice is Voice.NOTE and self.name in {NO_INPUT, SILENCE, SMS_FAILED}
 
     @property
     def by_caller(self) -> bool:

@@ -28,6 +28,8 @@ NO_INPUT = "no_input"
 """The name of a note that began a turn without anything of the caller's."""
 SMS, SMS_FAILED = "sms", "sms_failed"
 """The names of what the caller wrote in a text message, and of a note that one did not arrive."""
+SILENCE = "silence"
+"""The name of a note that the caller said nothing, and was reminded."""
 KEYED = "dtmf"
 """The name of a note that says what the caller keyed in; its arguments are JSON."""
 LATEST = 8

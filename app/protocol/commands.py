@@ -284,6 +284,14 @@ class CallerReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerSilent:
+    """The caller has said nothing for long and is reminded: for the record, nothing is done."""
+
+    count: int
+    """Reminders in a row."""
+
+
+@dataclass(frozen=True, slots=True)
 class OrderDone:
     """An order of the operator's has come to its end: for the record, nothing is done."""
 
@@ -339,6 +347,7 @@ Effect = (
     | DigitsCollected
     | CallerHeld
     | CallerReleased
+    | CallerSilent
     | OrderDone
     | EndStream
 )

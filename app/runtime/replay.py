@@ -14,7 +14,15 @@ from typing import Any, get_args
 import orjson
 
 from app.call.machine import CallMachine
-from app.call.plan import CallPlan, DigitsPreset, Memory, SoundPlan, ToolPlan, WarmPlan
+from app.call.plan import (
+    CallPlan,
+    DigitsPreset,
+    Memory,
+    SilencePlan,
+    SoundPlan,
+    ToolPlan,
+    WarmPlan,
+)
 from app.protocol.commands import Command
 from app.protocol.events import CallerAudio, Event, MarkReturned, SpeechAudio, SpeechText, Usage
 from app.protocol.units import FRAME_BYTES, FRAME_MS
@@ -82,6 +90,8 @@ def _made(plan: dict[str, Any]) -> CallPlan:
     plan["sounds"] = {name: SoundPlan(**sound) for name, sound in sounds.items()}
     warm = plan.get("warm", {})
     plan["warm"] = {name: WarmPlan(**one) for name, one in warm.items()}
+    if silence := plan.get("silence"):
+        plan["silence"] = SilencePlan(**(silence | {"say": tuple(silence["say"])}))
     if not plan.pop("keys_interrupt", True):  # Its name until 2026-11.
         plan["interruptible"] = "speech"
     plan["known"] = tuple(plan.get("known", ()))

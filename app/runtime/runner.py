@@ -119,6 +119,7 @@ class Runner:
             c.MeasureVoice: self._measure,
             c.CallerHeld: _nowhere,
             c.CallerReleased: _nowhere,
+            c.CallerSilent: _nowhere,
             c.OrderDone: _nowhere,
             c.DigitsCollected: _nowhere,
             c.KeepDigits: effects.keep,

@@ -46,6 +46,7 @@ export const ENDINGS = {
   assistant_hangup: "The agent hung up.",
   transferred: "You were put through to a person, and that conversation is over.",
   operator_ended: "The operator of this server ended the call.",
+  silence_timeout: "You said nothing for a long time, so the agent ended the call.",
   voicemail_left: "A machine answered and was told the message.",
   voicemail_hangup: "A machine or a fax answered, so the agent hung up.",
   busy: "Whoever was called was talking to somebody else.",

@@ -1,0 +1,69 @@
+"""How long something may take, as the operator writes it."""
+
+from pathlib import Path
+
+import pytest
+
+from app.agents.load import load_agent, load_document
+from app.agents.problems import AgentFault
+from app.assembly import plan, registry
+from app.call.plan import SilencePlan
+
+
+def written(folder: Path, timeouts: str, more: str = "") -> Path:
+    file = folder / "agent.yaml"
+    file.write_text(f"instructions: x\ntimeouts: {timeouts}\n{more}", encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "expected"),
+    [
+        ("{}", SilencePlan()),
+        ("{silence: 30s}", SilencePlan(30_000)),
+        ("{silence: 0}", None),
+        ("{silence: {after: 0}}", None),
+        ("{silence: {after: 0s, times: 2}}", None),
+        (
+            "{silence: {after: 5s, say: [Hello?, Still there?], times: 2, then: human}}",
+            SilencePlan(5_000, ("Hello?", "Still there?"), 2, "human"),
+        ),
+    ],
+)
+def test_how_long_a_caller_may_say_nothing(
+    tmp_path: Path, timeouts: str, expected: SilencePlan | None
+) -> None:
+    """2.5: on by default, and 0 really means off."""
+    agent = load_agent(written(tmp_path, timeouts, 'transfer_to: "+33612345678"\n'))
+
+    assert plan(agent).silence == expected
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "problem"),
+    [
+        ("{silence: {after: 2s}}", "2 timeouts.silence.after: must be from 3s to 10m, or 0"),
+        ("{silence: 20}", "2 timeouts.silence"),
+        ("{silence: {times: 0}}", "2 timeouts.silence.times"),
+        ("{silence: {then: hang_up}}", '2 timeouts.silence.then: unknown target "hang_up"'),
+        ("{tool: 11m}", "2 timeouts.tool: must be from 100ms to 10m"),
+    ],
+)
+def test_what_cannot_be_does_not_load(tmp_path: Path, timeouts: str, problem: str) -> None:
+    """Found before a port opens, with the place."""
+    with pytest.raises(AgentFault) as fault:
+        load_agent(written(tmp_path, timeouts))
+
+    assert problem in str(fault.value)
+
+
+def test_a_tool_without_a_time_of_its_own_has_that_of_all(tmp_path: Path) -> None:
+    """`timeouts.tool` is the default, and a tool's own word goes before it."""
+    (tmp_path / "desk.py").write_text("def a() -> str:\n    'A.'\n    return ''\nb = a\n")
+    more = (
+        "tools:\n  one: {type: python, handler: desk:a}\n"
+        "  two: {type: python, handler: desk:b, timeout: 1s}\n"
+    )
+    tools = registry(load_document(written(tmp_path, "{tool: 4s}", more)))
+
+    assert [tools[name].timeout_ms for name in ("one", "two")] == [4_000, 1_000]
