@@ -69,6 +69,7 @@ A line of code about ... belongs in ...
     a call we placed: who speaks first; machines     `app/call/answering.py`
     putting through, hanging up                      `app/call/transfer.py`,
                                                      `app/call/farewell.py`
+    … who can be had now, and why not                `app/call/openness.py`
     … to a person who is asked first                 `app/call/warm.py`, `app/call/reaching.py`,
                                                      `app/runtime/side_calls.py`,
                                                      `app/http/side_calls.py`

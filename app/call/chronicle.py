@@ -227,11 +227,11 @@ class Chronicle:
         match command:
             case c.Transfer():
                 self._joining = ""
-                told = {"target": command.target, "mode": "cold"}
-                self._tell(now_ms, "transfer.started", told)
+                told = {"target": command.target, "mode": command.mode}
+                self._tell(now_ms, "transfer.started", told | _about(command.summary))
             case c.PlaceSideCall():
                 told = {"target": command.target, "mode": "warm"}
-                self._tell(now_ms, "transfer.started", told)
+                self._tell(now_ms, "transfer.started", told | _about(command.summary))
             case c.Join():
                 self._joining = command.target
                 self._tell(now_ms, "transfer.accepted", {"target": command.target})
@@ -402,3 +402,7 @@ class Chronicle:
         }
         self._tell(now_ms, "line.figures", figures)
         self._tell(now_ms, "call.stream_stopped", {"stream": self._stream, "reason": reason})
+
+
+def _about(summary: str) -> dict[str, str]:
+    return {"summary": summary} if summary else {}

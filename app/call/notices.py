@@ -71,6 +71,15 @@ class About:
     custom_data: Mapping[str, Any]
 
 
+_PRIVATE = {
+    ENDED: {"analysis"},
+    CORRECTED: {"analysis"},
+    ANALYZED: {"sms"},
+    "transfer.started": {"summary"},
+}
+"""What is told by another event, or to nobody."""
+
+
 def asked_for(patterns: Iterable[str], kind: str) -> bool:
     """Whether one of these globs names this kind. ``*`` alone names everything but words."""
     if kind not in NOTICES:
@@ -102,5 +111,5 @@ def _told(kind: str, more: Mapping[str, Any]) -> dict[str, Any]:
     if kind.startswith(_WORDS):
         # Arguments of tools are among the words, and may be what the caller keyed in.
         return {"role": more.get("voice"), "text": more.get("text")}
-    private = {ENDED: {"analysis"}, CORRECTED: {"analysis"}, ANALYZED: {"sms"}}.get(kind, set())
+    private = _PRIVATE.get(kind, frozenset[str]())
     return {name: value for name, value in more.items() if name not in private}

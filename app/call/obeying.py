@@ -77,6 +77,8 @@ class Obeying:
         parts = self._parts
         if parts.leaving_soon:
             return self._refused("call_ending")
+        if (why := parts.transfer.closed(order.target, now_ms)) is not None:
+            return self._refused(why)
         wanted = parts.transfer.order(order, now_ms)
         if wanted is None:
             return self._refused("unknown_target")

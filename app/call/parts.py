@@ -77,7 +77,7 @@ class Parts:
         self.pulse = Pulse(self.alarms)
         self.tools = Toolbook(self.alarms)
         self.side = SideCall(self.alarms, plan.warm)
-        self.transfer = TransferDesk(self.alarms, plan.targets, self.side)
+        self.transfer = TransferDesk(self.alarms, plan, self.side)
         self.farewell = Farewell(self.alarms)
         self.orders = Orders(self.alarms)
         self.attempts = Attempts(self.alarms, plan, self.orders, self.playout)

@@ -106,6 +106,12 @@ class CallPlan:
     """Names the model may transfer to."""
     warm: Mapping[str, WarmPlan] = field(default_factory=dict)
     """Those of them that are asked first, by name."""
+    modes: Mapping[str, str] = field(default_factory=dict)
+    """How those are reached that are neither rung nor asked first: queue, refer or hangup."""
+    impossible: Mapping[str, str] = field(default_factory=dict)
+    """Targets that this call cannot be put through to, and why."""
+    closed: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    """When nobody is at a target, in ms of the call's time, ends excluded."""
     presets: Mapping[str, DigitsPreset] = field(default_factory=dict)
     """What the caller may be asked to key in, by name."""
     interruptible: str = "any"

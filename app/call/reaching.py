@@ -67,7 +67,7 @@ class Reaching:
         parts = self._parts
         target, then = parts.transfer.target, parts.side.plan.then
         out: list[c.Command] = [c.NotReached(target, reason, then)]
-        if then in parts.plan.targets:
+        if then in parts.plan.targets and parts.transfer.closed(then, now_ms) is None:
             return out + self._departure.leave(parts.transfer.instead(then), now_ms)
         if then == END_CALL:
             return out + self._parting(reason, now_ms)

@@ -19,6 +19,8 @@ import orjson
 
 from app.call.alarms import Alarms
 from app.call.announcement import Announcement, Spoken
+from app.call.openness import Openness, in_words
+from app.call.plan import CallPlan
 from app.call.prompts import verbatim
 from app.call.responses import Finished
 from app.call.warm import SideCall, shortened
@@ -48,8 +50,10 @@ class Putting(Enum):
 class TransferDesk:
     """One transfer at a time, to targets the operator named."""
 
-    def __init__(self, alarms: Alarms, targets: tuple[str, ...], side: SideCall) -> None:
-        self._targets = targets
+    def __init__(self, alarms: Alarms, plan: CallPlan, side: SideCall) -> None:
+        self._targets = plan.targets
+        self._modes = plan.modes
+        self._openness = Openness(plan.impossible, plan.closed)
         self._side = side
         self._summary = ""
         """What a person who is asked first is told."""
@@ -74,7 +78,7 @@ class TransferDesk:
     def begin(self, call: ToolCalled, now_ms: int) -> str | None:
         """The model names a target. The refusal it is told, None when the transfer begins.
 
-        A number, an unknown name and a second wish are refused.
+        A number, an unknown name, a second wish, and a target that cannot be had now are refused.
         """
         target, summary = self._wished(call.arguments)
         if self.under_way:
@@ -82,6 +86,8 @@ class TransferDesk:
         if target is None:
             known = ", ".join(self._targets) or "none"
             return _refusal(f"unknown target; known targets: {known}")
+        if (why := self._openness.refusal(target, now_ms)) is not None:
+            return _refusal(why)
         self.target, self._summary = target, summary
         self.state = Putting.SAYING
         self.tool_call_id = call.tool_call_id
@@ -98,6 +104,11 @@ class TransferDesk:
         self.state = Putting.SAYING
         self.tool_call_id = ""
         return self._announcement.ask(_announced(order.announcement), now_ms)
+
+    def closed(self, target: str, now_ms: int) -> str | None:
+        """Why a target, by the operator's spelling or another, cannot be had now."""
+        known = self._known(target)
+        return None if known is None else self._openness.refusal(known, now_ms)
 
     def _wished(self, arguments: str) -> tuple[str | None, str]:
         """The target that the model names, if there is one, and what the person is to know."""
@@ -143,7 +154,7 @@ class TransferDesk:
             self.state = Putting.ASKING
             return [self._side.place(target, self._summary)]
         self.state = Putting.REDIRECTING
-        return [Transfer(target)]
+        return [Transfer(target, self._modes.get(target, "cold"), self._summary)]
 
     def join(self) -> Command:
         """The person who was asked waits for the caller."""
@@ -181,4 +192,6 @@ def _announced(words: str) -> CreateResponse | None:
 
 
 def _refusal(reason: str) -> str:
-    return orjson.dumps({"ok": False, "reason": reason}).decode()
+    why = in_words(reason)
+    told = {"ok": False, "reason": reason} | ({"why": why} if why else {})
+    return orjson.dumps(told).decode()

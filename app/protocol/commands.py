@@ -188,9 +188,13 @@ class RunTool:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Redirect the call to a target of the operator's document, by its name."""
+    """Have the carrier put the caller through to a target of the document, by its name."""
 
     target: str
+    mode: str = "cold"
+    """cold, queue, refer, or hangup, where whoever handed the call to us takes it back."""
+    summary: str = ""
+    """What the call is about, for whoever takes it; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,8 @@ def _made(plan: dict[str, Any]) -> CallPlan:
         plan["silence"] = SilencePlan(**(silence | {"say": tuple(silence["say"])}))
     if not plan.pop("keys_interrupt", True):  # Its name until 2026-11.
         plan["interruptible"] = "speech"
+    closed = plan.get("closed", {})
+    plan["closed"] = {name: tuple(map(tuple, spans)) for name, spans in closed.items()}
     plan["known"] = tuple(plan.get("known", ()))
     plan["memories"] = tuple(Memory(**memory) for memory in plan["memories"])
     return CallPlan(**plan)

@@ -135,7 +135,8 @@ def test_a_person_who_is_asked_first_is_told_from_the_call_to_them_to_the_end_of
     assert (report.transfers[0].outcome, report.transfers[0].room) == ("joined", "r")
 
     report.transfer_ended("connected", 61)
-    known = Transferred("desk", 100, "connected", 61, "d", "r", "warm", "CA2")
+    known = Transferred("desk", 100, "connected", 61, "d", "r", "warm", "Ada waits.")
+    known.leg_sid = "CA2"
     assert report.transfers == [known]
 
 

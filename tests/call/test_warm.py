@@ -135,7 +135,8 @@ def test_the_caller_may_be_put_through_to_another_target_unasked() -> None:
     """A cold target stands behind a warm one, such as the switchboard."""
     out = asked(plan("billing")).handle(over("busy"), 1_500)
 
-    assert out == [c.NotReached("desk", "busy", "billing"), c.Transfer("billing")]
+    through = c.Transfer("billing", summary="Ada asks about claim 7.")
+    assert out == [c.NotReached("desk", "busy", "billing"), through]
 
 
 @pytest.mark.parametrize(
