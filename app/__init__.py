@@ -98,9 +98,9 @@ A line of code about ... belongs in ...
     reading a call along                             `app/call/captions.py`
     what was sent, played and heard, in order        `app/call/timeline.py`
     a call's policies, as plain values               `app/call/plan.py`
+    texts with places: {{name}}                      `app/call/templates.py`
     what an operator may write                       `app/agents/document.py`,
                                                      `app/agents/targets.py`,
-    texts with places: {{name}}                      `app/call/templates.py`
                                                      `app/agents/dtmf.py`,
                                                      `app/agents/values.py`,
                                                      `app/agents/sounds.py`,
@@ -182,6 +182,9 @@ A line of code about ... belongs in ...
     how many calls, whether new ones may come        `app/runtime/capacity.py`
     ending a process without cutting anybody off     `app/runtime/draining.py`
     what is known of a call that is over             `app/runtime/ended.py`
+    … what a call meets, which agent answers it      `app/runtime/line.py`,
+                                                     `app/runtime/roster.py`,
+    … made of the document                           `app/editions.py`
     whose stream is whose: one-time tokens           `app/runtime/invitations.py`
     how a transfer ended, once for each              `app/runtime/dials.py`
     one call over all its streams, its record        `app/runtime/live_call.py`

@@ -2,23 +2,22 @@
 
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
 from phonenumbers import SUPPORTED_REGIONS
 
 from app import assembly, line_numbers
-from app.agents.document import Agent
 from app.agents.load import AgentDocument, load_document
-from app.agents.texting import CALLER
 from app.before_call import asker
-from app.built_ins import Means, Run, carried_out
+from app.built_ins import Means, carried_out
 from app.call.plan import CallPlan
+from app.editions import Connect, Editor
 from app.front_page import front_page
 from app.http import (
     api,
@@ -46,12 +45,10 @@ from app.jobs.destinations import TEXTED, DestinationPolicy
 from app.jobs.hours import CallingHours, zones_of
 from app.jobs.port import Jobs
 from app.lifetime import Beside, Spawner, at_once, lifespan
-from app.protocol.commands import RunTool
 from app.protocol.dialect import DIALECTS
-from app.protocol.events import ToolDone
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twilio_signature import Secrets
-from app.runtime.book import Book, Line
+from app.runtime.book import Book
 from app.runtime.callbacks import Callees
 from app.runtime.commanding import Commanding
 from app.runtime.custody import Custody
@@ -60,22 +57,22 @@ from app.runtime.effects import Effects
 from app.runtime.flight_log import FlightLog, Hangar
 from app.runtime.live_call import LiveCall
 from app.runtime.outbound import Outbound
-from app.runtime.ports import Feed, ModelLine
+from app.runtime.ports import Carrier, Feed, ModelLine, People
 from app.runtime.reception import Reception
 from app.runtime.records import Records
 from app.runtime.retention import keep_for
+from app.runtime.roster import Roster
 from app.runtime.routing import Routing
 from app.runtime.runner import Runner
 from app.runtime.side_calls import SideCalls
 from app.runtime.signalling import Signalling
-from app.runtime.texting import Allowed, Texting
+from app.runtime.texting import Texting
 from app.services.no_bus import NoBus
 from app.services.no_carrier import NoCarrier
 from app.services.store.archive import Archive
 from app.services.store.database import database_url, lasting
 from app.services.twilio_rest import TwilioRest
 from app.settings import Settings, SettingsFault
-from app.tools.registry import CallFacts, Registry
 from app.transports.caller import CallerLine
 from app.transports.model import Endpoint
 from app.transports.model import ModelLine as RealtimeLine
@@ -121,55 +118,32 @@ def switchboard(
     """
     document = document or load_document(settings.agent_file)
     agent = document.agent
-    tools = assembly.registry(document)
     dials = bool(settings.dial_countries)
     origin, instance = _origin(settings), secrets.token_hex(8)
-    scripts = assembly.scripts(
-        agent, origin, process=instance if settings.several_processes else ""
-    )
     carrier = _carrier(settings)
     hangar = Hangar(data / "flights")
     spawn = Spawner()
     archive = Archive(_database(settings, data), Patience(READ_S, spawn))
-    connect = _model_opener(settings, assembly.session(agent, tools, dials=dials))
-
-    def make_runner(call: LiveCall, plan: CallPlan) -> Runner:
-        effects = Effects(
-            call.facts.call_sid,
-            carrier=carrier,
-            run_tool=_tool_runner(tools, call, built_in),
-            transfer_twiml=lambda target: signalling.transfer_twiml(call, target),
-            failure_twiml=scripts.failure,
-            kept=call.kept,
-            people=people.of(call, book.dials),
-        )
-        return Runner(
-            plan,
-            call_id=call.call_id,
-            began_ns=call.began_ns,
-            open_model=connect,
-            effects=effects,
-            tell=call.tell,
-            stream=call.streams,
-            flight=FlightLog(f"{call.call_id}-{call.streams}", plan, hangar.write),
-            sounds=document.sounds,
-        )
+    roster = Roster()
 
     book = Book(
-        Line(
-            assembly.plan(agent, dials=dials, sounds=document.sounds),
-            scripts,
-            document.version,
-        ),
+        roster,
         capacity=settings.max_concurrent_calls,
         together=settings.max_total_calls,
-        make_runner=make_runner,
+        make_runner=lambda call, plan: _runner(
+            call,
+            plan,
+            carrier=carrier,
+            hangar=hangar,
+            signalling=signalling,
+            people=people.of(call, book.dials),
+        ),
         store=archive.writer,
         spawn=spawn,
         me=instance,
     )
-    signalling = Signalling(book, scripts)
-    people = SideCalls(carrier, scripts, spawn, signalling.left_alone)
+    signalling = Signalling(book)
+    people = SideCalls(carrier, spawn, signalling.left_alone)
     durable = DurableJobs(_database(settings, data))
     bus = _bus(settings, instance)
     routing = Routing(
@@ -179,9 +153,8 @@ def switchboard(
         bus,
         me=instance,
         shared=settings.several_processes,
-        resume_s=agent.timeouts.resume / 1000,
         people=people,
-        reception=_reception(agent, settings, lambda: book.capacity.refusal() is None),
+        reception=_reception(roster, settings, lambda: book.capacity.refusal() is None),
     )
     commanding = Commanding(
         routing, book, archive, bus, signalling=signalling, carrier=carrier, me=instance
@@ -191,14 +164,12 @@ def switchboard(
         routing,
         archive,
         jobs or durable,
-        scripts,
         origin=origin,
         refusal=DestinationPolicy(frozenset(settings.dial_countries)).refusal,
         me=instance,
         shared=settings.several_processes,
     )
     texting = Texting(
-        _texts(agent),
         carrier,
         archive,
         book,
@@ -209,8 +180,17 @@ def switchboard(
         me=instance,
     )
     means = _means(settings, dialling, archive, jobs or durable, texting=texting, spawn=spawn)
-    built_in = carried_out(agent, means, dials=dials)
-    custody = Custody(book, archive, carrier, me=instance, version=document.version)
+    editor = Editor(
+        origin,
+        _model_opener(settings),
+        assembly.registry,
+        partial(carried_out, means=means, dials=dials),
+        process=instance if settings.several_processes else "",
+        dials=dials,
+        local_line=settings.local_line,
+    )
+    roster.edition = editor.edition(document)
+    custody = Custody(book, archive, carrier, me=instance)
     book.look_after, book.hand_over, book.call_over = (
         custody.look_after,
         routing.let_go,
@@ -239,7 +219,7 @@ def switchboard(
         spawn,
         hangar,
         beside,
-        (durable.close, carrier.close, tools.close, front.close),
+        (durable.close, carrier.close, editor.close, front.close),
         dialling=dialling if settings.dial_countries else None,
     )
     app = FastAPI(
@@ -259,24 +239,59 @@ def switchboard(
     known = Records(book, archive, hangar, forget, put_elsewhere=commanding.put)
     app.include_router(records.routes(known, operator(key)))
     app.include_router(commands.routes(commanding, operator(key)))
-    _include_twilio(app, routing, dialling, texting, TwilioGuard(origin, signing))
+    guard = TwilioGuard(origin, signing)
+    _include_twilio(app, routing, dialling, texting, guard)
     _include_ordering(app, dialling, archive, settings, operator(key))
     app.include_router(webhooks.routes(jobs or durable, operator(key)))
     app.include_router(numbers.routes(line_numbers.listing(settings, agent), operator(key)))
-    _include_telephone(app, book, phone, settings.host)
-    if (operators or settings).local_line and not pages.answers_at_home(settings.host):
-        log.warning("phone_out_of_reach", fix=pages.out_of_reach(settings.host))
+    _include_telephone(app, book, phone, settings.host, local=(operators or settings).local_line)
     door = MediaDoor(origin, signing, routing, CallerLine)
     return Switchboard(app, book, door, key, is_new, instance)
+
+
+def _runner(
+    call: LiveCall,
+    plan: CallPlan,
+    *,
+    carrier: Carrier,
+    hangar: Hangar,
+    signalling: Signalling,
+    people: People,
+) -> Runner:
+    """One stream of a call."""
+    effects = Effects(
+        call.facts.call_sid,
+        carrier=carrier,
+        run_tool=partial(call.met.run_tool, call),
+        transfer_twiml=lambda target: signalling.transfer_twiml(call, target),
+        failure_twiml=call.scripts.failure,
+        kept=call.kept,
+        people=people,
+    )
+    return Runner(
+        plan,
+        call_id=call.call_id,
+        began_ns=call.began_ns,
+        open_model=partial(call.met.open_model, call),
+        effects=effects,
+        tell=call.tell,
+        stream=call.streams,
+        flight=FlightLog(f"{call.call_id}-{call.streams}", plan, hangar.write),
+        sounds=call.met.sounds,
+    )
 
 
 def _origin(settings: Settings) -> str:
     return settings.public_url or f"http://localhost:{settings.port}"
 
 
-def _reception(agent: Agent, settings: Settings, has_room: Callable[[], bool]) -> Reception:
-    lines = assembly.lines(agent, all_others=settings.local_line)
-    return Reception(lines, tuple(agent.targets), asker(settings), has_room=has_room)
+def _reception(roster: Roster, settings: Settings, has_room: Callable[[], bool]) -> Reception:
+    return Reception(
+        lambda: roster.edition.numbers,
+        lambda number: roster.edition.answering(number).scripts.destinations,
+        asker(settings),
+        has_room=has_room,
+    )
 
 
 def _bus(settings: Settings, me: str) -> "NoBus | PostgresBus":
@@ -317,11 +332,18 @@ def _include_ordering(
 
 
 def _include_telephone(
-    app: FastAPI, book: Book, phone: Callable[[], pages.PhoneSetup | None], host: str
+    app: FastAPI,
+    book: Book,
+    phone: Callable[[], pages.PhoneSetup | None],
+    host: str,
+    *,
+    local: bool,
 ) -> None:
     """The softphone, and reading a call of its line along."""
     app.include_router(pages.routes(phone, host))
     app.include_router(reading.routes(book, pages.of_local_line(phone, host)))
+    if local and not pages.answers_at_home(host):
+        log.warning("phone_out_of_reach", fix=pages.out_of_reach(host))
 
 
 def banner(settings: Settings) -> str:
@@ -373,21 +395,17 @@ def _signing(settings: Settings) -> Secrets | None:
     )
 
 
-def _model_opener(
-    settings: Settings, session: SessionConfig
-) -> Callable[[Feed, int], Coroutine[Any, Any, ModelLine]]:
+def _model_opener(settings: Settings) -> Connect:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
     dialect = DIALECTS[settings.dialect]
-    endpoint = Endpoint(
-        dialect.address(settings.realtime_url(session.model)),
-        (*dialect.headers(key), ("User-Agent", "Patchline")),
-        ssl.create_default_context(),
-    )
+    headers = (*dialect.headers(key), ("User-Agent", "Patchline"))
+    tls = ssl.create_default_context()
     make_line = TranscodedLine if dialect.converts else RealtimeLine
 
-    async def connect(feed: Feed, timeout_ms: int) -> ModelLine:
+    async def connect(session: SessionConfig, feed: Feed, timeout_ms: int) -> ModelLine:
+        address = dialect.address(settings.realtime_url(session.model))
         line = make_line(session, feed, dialect)
-        await line.open(endpoint, timeout_ms)
+        await line.open(Endpoint(address, headers, tls), timeout_ms)
         return line
 
     return connect
@@ -412,51 +430,11 @@ def _means(
     return Means(dialling, archive, jobs, texting, callees, zones_of, spawn)
 
 
-def _texts(agent: Agent) -> Allowed | None:
-    """What the document says of text messages."""
-    sms = agent.sms
-    if sms is None:
-        return None
-    return Allowed(
-        from_=sms.from_,
-        to={name: "" if name == CALLER else agent.targets[name].to for name in sms.to},
-        media={name: one.url for name, one in sms.media.items()},
-        segments=sms.segments,
-        per_call=sms.per_call,
-        as_caller_text=sms.as_caller_text,
-    )
-
-
 def _texted(settings: Settings) -> Callable[[str], str | None]:
     """Who may not be sent messages. Whoever calls may live anywhere, unless it was said where we
     may call; and landlines get none."""
     countries = frozenset(settings.dial_countries) or frozenset(SUPPORTED_REGIONS)
     return DestinationPolicy(countries, TEXTED).refusal
-
-
-def _tool_runner(
-    tools: Registry, call: LiveCall, built_in: Mapping[str, Run]
-) -> Callable[[RunTool], Coroutine[Any, Any, ToolDone]]:
-    facts = CallFacts(
-        call_id=call.call_id,
-        call_sid=call.facts.call_sid,
-        caller=call.facts.from_number,
-        line=call.facts.to_number,
-    )
-
-    async def run(command: RunTool) -> ToolDone:
-        if command.name in built_in:
-            return await built_in[command.name](call, command)
-        outcome = await tools.run(command.name, command.arguments, facts)
-        return ToolDone(
-            command.tool_call_id,
-            outcome.output,
-            ok=outcome.ok,
-            background=outcome.background,
-            elapsed_ms=outcome.elapsed_ms,
-        )
-
-    return run
 
 
 def _api_key(settings: Settings, data: Path) -> tuple[str, bool]:

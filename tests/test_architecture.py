@@ -62,6 +62,7 @@ MAY_IMPORT = {
         "errors",
         *EVERYTHING_BELOW_RUNTIME,
     },
+    "editions": {"assembly", "built_ins", "agents", "runtime", *EVERYTHING_BELOW_RUNTIME},
     "front_page": {"http", "services", "settings"},
     "lifetime": {"runtime", "services", "transports"},
     "before_call": {
@@ -71,6 +72,7 @@ MAY_IMPORT = {
         "before_call",
         "built_ins",
         "line_numbers",
+        "editions",
         "lifetime",
         "jobs.client",
         "jobs.destinations",

@@ -50,6 +50,8 @@ class LinePlan:
     when_full: Instead | None = None
     """None: as where the whole process is full."""
     before_call: Lookup | None = None
+    agent: str = ""
+    """Who answers; empty: whoever does where nothing else is said."""
 
 
 _ENDS_AS = {"closed": "closed_hours", "line_full": "capacity"}

@@ -8,7 +8,7 @@ are closed, calls at the carrier are forgotten after a day at the latest.
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,9 +27,10 @@ from app.runtime.effects import contained
 from app.runtime.ended import Ended
 from app.runtime.invitations import Invitations, drawn_ms_of
 from app.runtime.live_call import CallFacts, LiveCall
+from app.runtime.line import Line
 from app.runtime.ports import CallerLine, FactStore, Feed
 from app.runtime.runner import Runner
-from app.runtime.scripts import Scripts
+from app.runtime.roster import Roster
 from app.services.store.calls import CallRow, StoredFact
 from app.services.store.changes import NewCall
 
@@ -53,21 +54,12 @@ MOST_RESUMES = 3
 log = structlog.get_logger("book")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What an incoming call meets: the agent's plan, its documents, its version."""
-
-    plan: CallPlan
-    scripts: Scripts
-    version: str
-
-
 class Book:
     """Every live call of this process. Not thread-safe; belongs to the loop."""
 
     def __init__(
         self,
-        line: Line,
+        roster: Roster,
         *,
         capacity: int,
         together: int | None = None,
@@ -77,7 +69,7 @@ class Book:
         me: str = "",
     ) -> None:
         """``capacity``: calls of this process; ``together``: of all, where that is bounded."""
-        self._line = line
+        self.roster = roster
         self._me = me
         self.look_after: SeeTo = self._give_up
         """Ask the carrier what became of a call whose stream is gone, and see to it."""
@@ -109,7 +101,7 @@ class Book:
     @property
     def version(self) -> str:
         """Of the agent document that calls are answered with."""
-        return self._line.version
+        return self.roster.edition.version
 
     @property
     def draining(self) -> bool:
@@ -152,6 +144,7 @@ class Book:
         call = adopted(row, told, self._store.append)
         call.memories = (*before, *call.memories)
         self._calls[call.facts.call_sid] = call
+        call.line = self._line_of(call)
         transfers = call.report.transfers
         if transfers and transfers[-1].open and transfers[-1].token_digest:
             last = transfers[-1]
@@ -163,6 +156,11 @@ class Book:
         return call
 
     def give_away(self, call: LiveCall) -> None:
+    def _line_of(self, call: LiveCall) -> Line:
+        """What a call meets here that began elsewhere, or before somebody picked up: the agent
+        that it was begun with, as the document has it now."""
+        return self.roster.edition.line(call.report.party.agent, call.line_number)
+
         """Another process has the call, or may claim it: nothing more is said about it here."""
         call.given_away = True
         self._calls.pop(call.facts.call_sid, None)
@@ -204,6 +202,7 @@ class Book:
     def adopt(self, call: LiveCall) -> None:
         """A call that we placed has been picked up; ``invite`` is what brings it here."""
         self._calls[call.facts.call_sid] = call
+        call.line = self._line_of(call)
         self.admitted += 1
         self._store.answered(call.call_id, _now(), call.facts.call_sid, self._me, LEASE_S)
         log.info("call_picked_up", call_id=call.call_id, call_sid=call.facts.call_sid)
@@ -219,14 +218,16 @@ class Book:
         self.ended.add(facts.call_sid, call.call_id, reason, answer)
 
     def _unheard(self, facts: CallFacts, earlier: Earlier | None = None) -> LiveCall:
-        call = LiveCall(f"call_{secrets.token_hex(12)}", facts, self._store.append)
+        line = self.roster.edition.answering(facts.to_number)
+        call = LiveCall(f"call_{secrets.token_hex(12)}", facts, self._store.append, line)
         told = {
             **asdict(facts),
             "conversation_id": (
                 earlier.conversation_id if earlier else f"conv_{secrets.token_hex(12)}"
             ),
             "resumed_from": earlier.call_id if earlier else None,
-            "config_version": self._line.version,
+            "config_version": call.met.version,
+            "agent": call.met.agent,
             "concurrency": self.live + 1,
         }
         self._store.opened(self._row(call, told))
@@ -272,7 +273,7 @@ class Book:
         """The stream that brings the token of this document belongs to the call."""
         call.invited += 1
         token = self._invitations.draw(call)
-        call.invitation = self._line.scripts.connect(token, call.drawn_ms)
+        call.invitation = call.scripts.connect(token, call.drawn_ms)
         return call.invitation
 
     def claim(self, line: CallerLine, token: str, *, call_sid: str, stream_sid: str) -> Feed | None:
@@ -296,7 +297,7 @@ class Book:
     def _start(self, call: LiveCall, returning: str | None) -> Runner:
         self._retire(call)
         plan = replace(
-            self._line.plan,
+            call.met.plan,
             memories=call.memories,
             returning=returning,
             has_keys=call.has_keys,

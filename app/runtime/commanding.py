@@ -167,8 +167,8 @@ class Commanding:
 
         Returns as soon as the first has begun or was refused; cancelling leaves open which.
         """
-        self._check(wishes)
         call = self._book.here(name) or self._book.call(name)
+        self._check(wishes, self._signalling.targets if call is None else call.targets)
         if call is not None:
             return await self._obeyed(call, wishes)
         row = await self._live(name)
@@ -178,11 +178,10 @@ class Commanding:
             return Given(row.call_id, tuple(Became(**one) for one in told["commands"]))
         return await self._without_its_process(row, wishes)
 
-    def _check(self, wishes: Sequence[Wish]) -> None:
+    def _check(self, wishes: Sequence[Wish], targets: Sequence[str]) -> None:
         chars = sum(len(text) for wish in wishes for text in wish.fields.values())
         if chars > MOST_CHARS:
             raise CallerFault("too_long", f"the texts have more than {MOST_CHARS} characters")
-        targets = self._signalling.targets
         known = {name.casefold() for name in targets}
         for wish in wishes:
             named = wish.fields.get("target", "").strip().casefold()
@@ -322,7 +321,7 @@ class Commanding:
 
     async def _transferred_by_rest(self, call: LiveCall, wish: Wish) -> Became:
         """There is nobody to announce it but Twilio, whose voice says the announcement."""
-        target = self._signalling.target(wish.fields["target"])
+        target = self._signalling.target(call, wish.fields["target"])
         call.cut_off = False
         call.tell(call.now_ms(), "transfer.started", {"target": target, "mode": "cold"})
         twiml = self._signalling.transfer_twiml(call, target, wish.fields.get("announcement"))

@@ -54,13 +54,11 @@ class Custody:
         carrier: Carrier,
         *,
         me: str,
-        version: str,
     ) -> None:
         self._book = book
         self._archive = archive
         self._carrier = carrier
         self._me = me
-        self._version = version
         self._renewed_at_s = float("-inf")
 
     async def run(self) -> None:
@@ -71,7 +69,7 @@ class Custody:
 
     async def _round(self) -> None:
         capacity, leases = self._book.capacity, self._archive.leases
-        await leases.beat(self._me, VOICE, self._version, room=capacity.room)
+        await leases.beat(self._me, VOICE, self._book.version, room=capacity.room)
         capacity.fleet = Fleet(*await leases.others(self._me, VOICE))
         await self._renew()
         if not self._in_touch():

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.runtime.invitations import digest_of
-from app.runtime.live_call import Dial, LiveCall
+from app.runtime.live_call import LiveCall
+from app.runtime.scripts import Dial
 
 TOKEN_BYTES = 32
 AT_CARRIER_S = 24 * 3600

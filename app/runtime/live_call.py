@@ -19,8 +19,10 @@ from app.call.record import record
 from app.call.report import Report, merged
 from app.errors import CallerFault
 from app.protocol.events import CallerTyped
+from app.runtime.line import Line
 from app.runtime.readers import Readers
 from app.runtime.runner import Runner
+from app.runtime.scripts import Dial, Scripts
 from app.services.store.instants import utc_of
 
 MOST_CUSTOM_BYTES = 65_536
@@ -38,20 +40,6 @@ class CallFacts:
     direction: str = "inbound"
 
 
-@dataclass(frozen=True, slots=True)
-class Dial:
-    """A transfer that Twilio was asked for."""
-
-    target: str
-    token: str
-    """Names the URL of its result; unguessable, drawn per transfer. Empty where another process
-    drew it."""
-    digest: str
-    """What the token is known by."""
-    room: str = ""
-    """Where a person waits who was asked first; empty: the target is rung."""
-
-
 @dataclass(slots=True)
 class LiveCall:
     """One call; owned by the book."""
@@ -60,6 +48,8 @@ class LiveCall:
     facts: CallFacts
     keep: Callable[[str, int, Fact], None]
     """Where facts are kept: ``(call_id, seq, fact)``."""
+    line: Line | None = None
+    """What it meets; None before anybody has picked up."""
     report: Report = field(default_factory=Report)
     readers: Readers = field(default_factory=Readers)
     memories: tuple[Memory, ...] = ()
@@ -122,6 +112,23 @@ class LiveCall:
 
     @property
     def line_number(self) -> str:
+    @property
+    def met(self) -> Line:
+        """Its line, which every call has that is in the book."""
+        if self.line is None:
+            raise LookupError("nobody has picked up")
+        return self.line
+
+    @property
+    def scripts(self) -> Scripts:
+        """The documents of its line."""
+        return self.met.scripts
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Whom it can be put through to."""
+        return tuple(self.scripts.destinations)
+
         """Our end of the call."""
         outbound = self.facts.direction.startswith("outbound")
         return self.facts.from_number if outbound else self.facts.to_number

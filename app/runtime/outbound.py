@@ -24,6 +24,7 @@ from app.errors import CallerFault, PatchlineFault
 from app.jobs.port import Jobs, JobState, JobStatus
 from app.protocol.events import PickedUp
 from app.protocol.twilio_webhooks import FINAL_STATUSES, CallStatus
+from app.protocol.twiml import hangup
 from app.runtime.book import Book
 from app.runtime.continuing import recalled
 from app.runtime.effects import contained
@@ -31,7 +32,6 @@ from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.orders import Order
 from app.runtime.queue import FIRST_LOOK_S, Ending, Queue, Queued
 from app.runtime.routing import Routing
-from app.runtime.scripts import Scripts
 from app.services.store.archive import Archive
 from app.services.store.calls import PAGE, CallRow, Filters
 from app.services.store.changes import NewCall
@@ -96,7 +96,6 @@ class Outbound:
         routing: Routing,
         archive: Archive,
         jobs: Jobs,
-        scripts: Scripts,
         *,
         origin: str,
         refusal: Callable[[str], str | None],
@@ -109,7 +108,6 @@ class Outbound:
         self._routing = routing
         self._archive = archive
         self._jobs = jobs
-        self._scripts = scripts
         self._origin = origin
         self._refusal = refusal
         self._keys = archive.keys
@@ -232,7 +230,7 @@ class Outbound:
         if self._book.lives(facts.call_sid) or await self._elsewhere(call_id, facts.call_sid):
             return await self._routing.admit(facts)
         log.warning("nobody_ordered", call_id=call_id, call_sid=facts.call_sid)
-        return self._scripts.hang_up()
+        return hangup()
 
     async def _answered(self, queued: Queued, facts: CallFacts, call_over: bool) -> str | None:
         """The TwiML for a call that waited; None where another process was faster."""
@@ -242,7 +240,7 @@ class Outbound:
             call.facts = replace(call.facts, call_sid=facts.call_sid, account_sid=facts.account_sid)
             refused = "capacity" if why == "capacity" else "server_shutdown"
             await self._queue.end(queued, Ending("caller_hangup" if call_over else refused))
-            return self._scripts.hang_up()
+            return hangup()
         if not await self._queue.take(queued, facts):
             self._queue.gone(queued.call.call_id)
             return None

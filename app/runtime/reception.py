@@ -7,7 +7,7 @@ milliseconds, and where it does not answer as it should the document says what h
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -62,15 +62,15 @@ class Reception:
 
     def __init__(
         self,
-        lines: Lines = ALL_LINES,
-        targets: tuple[str, ...] = (),
+        lines: Callable[[], Lines] = lambda: ALL_LINES,
+        targets: Callable[[str], Collection[str]] = lambda _number: (),
         ask: Ask = _nobody_to_ask,
         *,
         has_room: Callable[[], bool] = lambda: True,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        """``targets``: whom a program may put callers through to. Where there is no room
-        nobody is asked."""
+        """``lines``: the operator's numbers as they are now. ``targets``: whom a program may put
+        callers of a number through to. Where there is no room nobody is asked."""
         self._lines = lines
         self._targets = targets
         self._ask = ask
@@ -81,7 +81,7 @@ class Reception:
         """Whether the agent answers this call. Raises nothing; cancelling is safe."""
         if facts.direction != INBOUND:
             return WELCOME
-        line = self._lines.of(facts.to_number)
+        line = self._lines().of(facts.to_number)
         found = refusal(
             line,
             caller=facts.from_number,
@@ -111,7 +111,7 @@ class Reception:
         try:
             async with asyncio.timeout(within_s):
                 answer = await self._ask(program.url, name, body, within_s)
-            return lookup.answer(answer, self._targets)
+            return lookup.answer(answer, self._targets(facts.to_number))
         except (Unanswered, Misunderstood, TimeoutError) as exc:
             why = "timed_out" if isinstance(exc, TimeoutError) else str(exc)
             log.warning("before_call_failed", reason=why, call_sid=facts.call_sid)

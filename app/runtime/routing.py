@@ -69,12 +69,10 @@ class Routing:
         *,
         me: str,
         shared: bool,
-        resume_s: float = 0,
         people: SideCalls | None = None,
         reception: Reception = ALL_LINES_OPEN,
     ) -> None:
         """``people``: whom callers' machines ask; None: nobody.
-        ``resume_s``: within that time a call that was broken off is continued by the next.
         ``shared``: other processes answer under the same address."""
         self._signalling = signalling
         self._book = book
@@ -82,7 +80,6 @@ class Routing:
         self._bus = bus
         self._me = me
         self._shared = shared
-        self._resume_s = resume_s
         self._reception = reception
         self._undecided: dict[str, asyncio.Event] = {}
         """New calls that were asked for and are not here yet."""
@@ -118,7 +115,8 @@ class Routing:
 
     async def _earlier(self, facts: CallFacts) -> Earlier | None:
         """The conversation that this call goes on with, looked for within bounds."""
-        looking = earlier(self._archive, facts.from_number, self._resume_s)
+        resume_s = self._book.roster.edition.answering(facts.to_number).resume_s
+        looking = earlier(self._archive, facts.from_number, resume_s)
         try:
             return await within(LOOK_UP_S, looking, self._book.spawn)
         except TimeoutError:

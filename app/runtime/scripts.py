@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from app.call.reception import Refusal
 from app.protocol import twiml
 from app.protocol.twiml import Fallback
-from app.runtime.live_call import Dial
 
 MEDIA_PATH = "/media-stream"
 INCOMING_PATH = "/incoming-call"
@@ -25,6 +24,20 @@ NOT_WANTED = "The caller has left. Goodbye."
 """To a person who takes a call that is no longer there."""
 PROXY_LEARNS_S = 1
 """A health check a second is usual; ``deploy/haproxy.cfg`` has two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A transfer that Twilio was asked for."""
+
+    target: str
+    token: str
+    """Names the URL of its result; unguessable, drawn per transfer. Empty where another process
+    drew it."""
+    digest: str
+    """What the token is known by."""
+    room: str = ""
+    """Where a person waits who was asked first; empty: the target is rung."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from app.runtime.effects import contained
 from app.runtime.invitations import TOKEN_BYTES, digest_of
 from app.runtime.live_call import LiveCall
 from app.runtime.ports import Carrier, Feed
-from app.runtime.scripts import NOT_WANTED, Scripts
+from app.runtime.scripts import NOT_WANTED
 
 MOST_KEPT = 1_000
 """Side calls that are over are remembered for callbacks that come late; the oldest go first."""
@@ -89,13 +89,10 @@ class News:
 class SideCalls:
     """The calls to people beside those of callers. Belongs to the loop."""
 
-    def __init__(
-        self, carrier: Carrier, scripts: Scripts, spawn: Spawn, back: Callable[[LiveCall], str]
-    ) -> None:
+    def __init__(self, carrier: Carrier, spawn: Spawn, back: Callable[[LiveCall], str]) -> None:
         """``back``: the document for a caller who sits alone in a room."""
         self._back = back
         self._carrier = carrier
-        self._scripts = scripts
         self._spawn = spawn
         self._known: OrderedDict[str, SideCall] = OrderedDict()
 
@@ -126,7 +123,7 @@ class SideCalls:
         return SideCallPlaced(wish.attempt, wish.target, side.leg_sid)
 
     async def _placed(self, side: SideCall) -> str:
-        target = self._scripts.destinations[side.wish.target]
+        target = side.call.scripts.destinations[side.wish.target]
         more: dict[str, object] = {
             "timeout": target.ring_timeout_s,
             "status_callback": self._url(side, "status"),
@@ -142,7 +139,7 @@ class SideCalls:
         return await self._carrier.place(target.address, from_, self._url(side), more)
 
     def _url(self, side: SideCall, what: str = "") -> str:
-        return self._scripts.side_call_url(side.token, side.call.facts.call_sid, what)
+        return side.call.scripts.side_call_url(side.token, side.call.facts.call_sid, what)
 
     def drop(self, call: LiveCall, attempt: int) -> None:
         """Nobody wants this one any more; the person's telephone stops ringing."""
@@ -161,7 +158,7 @@ class SideCalls:
 
     def join_twiml(self, call: LiveCall, dials: Dials, target: str, attempt: int) -> str:
         """The document that brings the caller to who waits. Raises ``KeyError``."""
-        return self._scripts.transfer(dials.draw(call, target, self.room(call, attempt)))
+        return call.scripts.transfer(dials.draw(call, target, self.room(call, attempt)))
 
     def room(self, call: LiveCall, attempt: int) -> str:
         """Where the person of this attempt waits. Raises ``KeyError``."""
@@ -224,19 +221,20 @@ class SideCalls:
         if not side.answered:
             side.answered = True
             side.feed(SideCallAnswered(side.wish.attempt))
-        return self._scripts.whisper(side.wish.target, side.wish.summary, self._url(side, "key"))
+        wish, scripts = side.wish, side.call.scripts
+        return scripts.whisper(wish.target, wish.summary, self._url(side, "key"))
 
     def _waits(self, side: SideCall) -> str:
         """For somebody who may have decided before."""
         if side.state is State.TAKEN:
-            return self._scripts.room(side.room)
+            return side.call.scripts.room(side.room)
         return say_and_hangup(NOT_WANTED)
 
     def _keyed(self, side: SideCall, key: str) -> str:
         if side.state is not State.WANTED:
             return self._waits(side)
         side.answered = True
-        if key != self._scripts.destinations[side.wish.target].accept_key:
+        if key != side.call.scripts.destinations[side.wish.target].accept_key:
             self._over(side, "declined")
             return hangup()
         side.state = State.TAKEN

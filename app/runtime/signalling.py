@@ -14,10 +14,10 @@ from app.call.warm import END_CALL, MESSAGE, TAKE_MESSAGE
 from app.protocol.events import CallEnded, CallerLineLost, PickedUp, StreamReportedOver
 from app.runtime.book import INTERRUPTED, Book
 from app.runtime.continuing import Earlier
-from app.runtime.live_call import CallFacts, Dial, LiveCall
+from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.metrics import CALLS_REFUSED
 from app.runtime.reception import WELCOME, Welcome
-from app.runtime.scripts import Scripts
+from app.runtime.scripts import Dial, Scripts
 
 ABNORMAL = 1006
 _ANSWERED = frozenset({"completed", "answered"})
@@ -43,9 +43,17 @@ log = structlog.get_logger("signalling")
 class Signalling:
     """The carrier's requests about the calls in the book."""
 
-    def __init__(self, book: Book, scripts: Scripts) -> None:
+    def __init__(self, book: Book) -> None:
         self._book = book
-        self._scripts = scripts
+
+    @property
+    def _scripts(self) -> Scripts:
+        """Where it is not known which agent a request is about."""
+        return self._book.roster.edition.first.scripts
+
+    def _scripts_at(self, number: str) -> Scripts:
+        """Of who answers this number."""
+        return self._book.roster.edition.answering(number).scripts
 
     def admit(
         self,
@@ -64,7 +72,9 @@ class Signalling:
         if again is not None:
             return again
         if call is None and isinstance(verdict, Refusal):
-            return self._turn_away(facts, verdict.why, self._scripts.instead(verdict))
+            return self._turn_away(
+                facts, verdict.why, self._scripts_at(facts.to_number).instead(verdict)
+            )
         welcome = verdict if isinstance(verdict, Welcome) else WELCOME
         why = self._book.capacity.refusal()
         goes_on = call is None and sent_before < MOST_SENDINGS and self._book.capacity.sends_on
@@ -76,7 +86,7 @@ class Signalling:
             return self._book.invite(call, returning=self._why_again(call))
         why = why or self._line_full(facts, welcome)
         if why is not None:
-            return self._turn_away(facts, why, self._full(why, welcome))
+            return self._turn_away(facts, why, self._full(facts, why, welcome))
         call = self._book.enter(facts, earlier, welcome.guest)
         return self._book.invite(call, returning=earlier.why if earlier else None)
 
@@ -100,7 +110,7 @@ class Signalling:
         if call.at_carrier and call.dial is not None:
             return self._transfer_again(call, call.dial)
         if call.cut_off:
-            return self._book.come_back(call) or self._scripts.failure()
+            return self._book.come_back(call) or call.scripts.failure()
         if call.runner is not None and call.runner.reason is None:
             # Nothing is done to a live stream before another one really comes.
             return self._book.door(call)
@@ -115,13 +125,10 @@ class Signalling:
         full = most is not None and self._book.on_line(facts.to_number) >= most
         return "line_full" if full else None
 
-    def _full(self, why: str, welcome: Welcome) -> str:
+    def _full(self, facts: CallFacts, why: str, welcome: Welcome) -> str:
+        scripts = self._scripts_at(facts.to_number)
         instead = welcome.line.when_full
-        return (
-            self._scripts.full()
-            if instead is None
-            else self._scripts.instead(Refusal(why, instead))
-        )
+        return scripts.full() if instead is None else scripts.instead(Refusal(why, instead))
 
     def _turn_away(self, facts: CallFacts, why: str, answer: str) -> str:
         """The caller gets ``answer`` and no more; a call that was here before stays as it is."""
@@ -149,15 +156,15 @@ class Signalling:
         if call is not None and call.at_carrier and call.dial is not None and not call_over:
             return self._transfer_again(call, call.dial)
         if call is not None and not call_over and self._lost_its_stream(call):
-            return self._book.come_back(call) or self._scripts.failure()
+            return self._book.come_back(call) or call.scripts.failure()
         if call is not None and not call_over and self._asks_again(call):
-            return call.invitation or self._scripts.failure()
+            return call.invitation or call.scripts.failure()
         if call is not None and not call_over and self._went_astray(call):
             return self._book.door(call)
         reason = self._why_over(call_sid)
         if reason in _DONE and (call_over or reason != "caller_hangup"):
             return self._scripts.hang_up()
-        return self._scripts.failure()
+        return call.scripts.failure() if call is not None else self._scripts.failure()
 
     def ask_again(self, asked_before: int, drawn_ms: int = 0) -> str:
         """For a call of which nobody could find out whose it is: another process may know."""
@@ -196,7 +203,7 @@ class Signalling:
 
     def _transfer_again(self, call: LiveCall, dial: Dial) -> str:
         """The document that puts the caller through, with a token that is known here."""
-        return self._scripts.transfer(
+        return call.scripts.transfer(
             dial if dial.token else self._book.dials.draw(call, dial.target, dial.room)
         )
 
@@ -276,15 +283,15 @@ class Signalling:
 
     def _nobody_reached(self, call: LiveCall, dial: Dial, status: str) -> str:
         """The caller was not put through: what becomes of them, in TwiML."""
-        destination = self._scripts.destinations[dial.target]
+        destination = call.scripts.destinations[dial.target]
         then = destination.then
         if call.gone:
             self._book.end(call, "caller_hangup")
-            return self._scripts.hang_up()
+            return call.scripts.hang_up()
         if then == END_CALL and not dial.room:
             self._book.end(call, "transfer_failed")
-            return self._scripts.hang_up(destination.say_on_failure)
-        if then in self._scripts.destinations and not dial.room:
+            return call.scripts.hang_up(destination.say_on_failure)
+        if then in call.scripts.destinations and not dial.room:
             return self._put_through_to(call, then, destination.say_on_failure)
         why = f"putting them through to {dial.target} failed ({status})"
         if destination.say_on_failure:
@@ -296,7 +303,7 @@ class Signalling:
     def left_alone(self, call: LiveCall) -> str:
         """The person had left the room before the caller came: back to the agent."""
         if call.dial is None:
-            return self._scripts.failure()
+            return call.scripts.failure()
         return self.dialled(
             call.dial.token,
             call_sid=call.facts.call_sid,
@@ -333,15 +340,16 @@ class Signalling:
     @property
     def targets(self) -> tuple[str, ...]:
         """Whom callers can be put through to, as the operator wrote it."""
-        return tuple(self._scripts.destinations)
+        return self._book.roster.edition.targets
 
-    def target(self, named: str) -> str:
-        """The operator's spelling of a target. Raises ``KeyError``."""
-        return {name.casefold(): name for name in self.targets}[named.strip().casefold()]
+    def target(self, call: LiveCall, named: str) -> str:
+        """The operator's spelling of a target of this call's. Raises ``KeyError``."""
+        names = {name.casefold(): name for name in call.scripts.destinations}
+        return names[named.strip().casefold()]
 
     def transfer_twiml(self, call: LiveCall, target: str, say: str | None = None) -> str:
         """The document that puts this call through, saying something before.
 
         Raises ``KeyError``.
         """
-        return self._scripts.transfer(self._book.dials.draw(call, target), say)
+        return call.scripts.transfer(self._book.dials.draw(call, target), say)

@@ -9,7 +9,6 @@ their call in whatever process it is.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -27,7 +26,7 @@ from app.runtime.outbound import OUTBOUND
 from app.services.store.archive import Archive
 from app.services.store.calls import CallRow, Filters
 from app.tools.callback import Refused, refused
-from app.tools.texts import CALLER, Text, asked, reason_of, told_of, why
+from app.tools.texts import CALLER, Allowed, Text, asked, reason_of, told_of, why
 
 STATUS_PATH = "/twilio/message-status"
 MESSAGE_PATH = "/incoming-message"
@@ -67,27 +66,11 @@ class Bus(Protocol):
         """What process ``to`` answers; None where it does not in time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What the document says of messages, as plain values."""
-
-    from_: str = "line"
-    """line, a number, or a messaging service."""
-    to: Mapping[str, str] = field(default_factory=dict)
-    """Targets by name, with their numbers; the caller is ``""``."""
-    media: Mapping[str, str] = field(default_factory=dict)
-    """Addresses by name."""
-    segments: int = 3
-    per_call: int = 5
-    as_caller_text: bool = False
-
-
 class Texting:
     """Carries out ``send_sms`` and takes Twilio's messages. Belongs to the loop."""
 
     def __init__(
         self,
-        allowed: Allowed | None,
         carrier: Texts,
         archive: Archive,
         book: Book,
@@ -98,10 +81,7 @@ class Texting:
         origin: str,
         me: str,
     ) -> None:
-        """``allowed``: None where the agent may send nothing. ``refusal``: why a number may never
-        be sent anything."""
-        self._allowed = allowed or Allowed()
-        self._reads = allowed is not None
+        """``refusal``: why a number may never be sent anything."""
         self._carrier = carrier
         self._archive = archive
         self._book = book
@@ -117,7 +97,7 @@ class Texting:
 
     async def run(self, call: LiveCall, wish: RunTool) -> ToolDone:
         """Send what the model wants sent, and tell it. Cancelling abandons the answer only."""
-        allowed = self._allowed
+        allowed = _allowed(call)
         try:
             text = asked(wish.arguments, tuple(allowed.to), allowed.media, allowed.segments)
         except Refused as refusal:
@@ -135,7 +115,7 @@ class Texting:
         name = f"{call.call_id} {key}"
         sending = self._under_way.get(name)
         if sending is None:
-            if counts and self._sent_so_far(call) >= self._allowed.per_call:
+            if counts and self._sent_so_far(call) >= _allowed(call).per_call:
                 return "too_many"
             sending = asyncio.get_running_loop().create_future()
             self._under_way[name] = sending
@@ -165,21 +145,21 @@ class Texting:
 
     async def _sent(self, call: LiveCall, text: Text) -> str | None:
         ours, theirs = ends(call)
-        number = self._allowed.to.get(text.to) or theirs
+        number = _allowed(call).to.get(text.to) or theirs
         if (reason := self._unfit(number)) is not None:
             return reason
         if await self._archive.opt_outs.has(number):
             return await self._not_sent(call, text, "opted_out", None)
         if await self._archive.unwanted(number):
             return await self._not_sent(call, text, "do_not_call", None)
-        from_ = ours if self._allowed.from_ == "line" else self._allowed.from_
+        from_ = ours if _allowed(call).from_ == "line" else _allowed(call).from_
         query = f"?call={call.facts.call_sid}&to={text.to}"
         try:
             sid = await self._carrier.message(
                 number,
                 from_,
                 text.body,
-                media_url=self._allowed.media.get(text.media or ""),
+                media_url=_allowed(call).media.get(text.media or ""),
                 status_callback=f"{self._origin}{STATUS_PATH}{query}",
             )
         except CarrierFault as fault:
@@ -259,7 +239,7 @@ class Texting:
             return
         if message.opt_out:
             await self._opts(message)
-        elif self._reads:
+        else:
             await self._joins(message)
         self._seen[message.message_sid] = None
         while len(self._seen) > _KEPT:
@@ -291,11 +271,13 @@ class Texting:
         runner = call.runner
         if runner is None or runner.reason is not None or not runner.has_stream:
             return False
+        if call.met.texts is None:
+            return False
         if any(one["message_sid"] == args["sid"] for one in call.report.texts):
             return True
         told = {"message_sid": args["sid"], "to": None, "status": "received", "at": _now()}
         call.tell(call.now_ms(), sms.RECEIVED, told)
-        runner.feed(TextReceived(str(args["text"]), self._allowed.as_caller_text))
+        runner.feed(TextReceived(str(args["text"]), _allowed(call).as_caller_text))
         return True
 
     async def _elsewhere(self, row: CallRow, op: str, args: dict[str, Any]) -> bool:
@@ -325,6 +307,11 @@ class Texting:
         news = MessageStatus(args["sid"], args["status"], args["code"])
         self._progressed(call, str(args["to"]), news)
         return {"taken": True}
+
+
+def _allowed(call: LiveCall) -> Allowed:
+    """What the agent of this call may do; nothing where its document says nothing."""
+    return call.met.texts or Allowed()
 
 
 def ends(call: LiveCall) -> tuple[str, str]:

@@ -10,9 +10,11 @@ import pytest
 from app.call.plan import CallPlan
 from app.errors import CallerFault, CarrierFault, OurFault
 from app.protocol.twiml import Fallback
-from app.runtime.book import Book, Line
+from app.runtime.book import Book
 from app.runtime.commanding import Commanding, Wish
+from app.runtime.line import Line
 from app.runtime.live_call import CallFacts, LiveCall
+from app.runtime.roster import alone
 from app.runtime.routing import Routing
 from app.runtime.runner import Runner
 from app.runtime.scripts import Destination, Scripts
@@ -83,7 +85,7 @@ class Process:
         scripts = Scripts("https://x.test", Fallback("Sorry."), {"billing": Destination(NUMBER)})
         self.carrier = Carrier()
         self.book = Book(
-            Line(CallPlan(), scripts, "1"),
+            alone(Line(CallPlan(), scripts, "1")),
             capacity=9,
             make_runner=_no_runner,
             store=Unwritten(),
@@ -91,7 +93,7 @@ class Process:
             me=name,
         )
         archive = Archive(f"sqlite:///{folder}/never-opened.db")
-        signalling = Signalling(self.book, scripts)
+        signalling = Signalling(self.book)
         routing = Routing(signalling, self.book, archive, wire, me=name, shared=True)
         self.commanding = wire.there[name] = Commanding(
             routing,

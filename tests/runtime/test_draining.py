@@ -7,9 +7,11 @@ import pytest
 
 from app.call.plan import CallPlan
 from app.protocol.twiml import Fallback
-from app.runtime.book import Book, Line
+from app.runtime.book import Book
 from app.runtime.draining import LET_GO_WITHIN_S, LINGER_S, Drain
+from app.runtime.line import Line
 from app.runtime.live_call import CallFacts, LiveCall
+from app.runtime.roster import alone
 from app.runtime.runner import Runner
 from app.runtime.scripts import Scripts
 from app.runtime.signalling import Signalling
@@ -48,7 +50,7 @@ def _no_task(_work: Coroutine[Any, Any, None], _name: str) -> None:
 def book() -> Book:
     """A book in which calls can enter and end, and no line is opened."""
     line = Line(CallPlan(), Scripts("https://x.test", Fallback("Sorry."), {}), "1")
-    return Book(line, capacity=9, make_runner=_no_runner, store=Unwritten(), spawn=_no_task)
+    return Book(alone(line), capacity=9, make_runner=_no_runner, store=Unwritten(), spawn=_no_task)
 
 
 def test_a_process_that_nobody_ends_goes_on(book: Book) -> None:
@@ -88,7 +90,7 @@ def test_new_calls_are_sent_to_others_where_there_are_any(
 ) -> None:
     """So often, and no oftener: nobody may be free, and a caller must not go in a circle."""
     scripts = Scripts("https://x.test", Fallback("Sorry."), {})
-    signalling = Signalling(book, scripts)
+    signalling = Signalling(book)
     Drain(book, 600, shared=shared).begin(100.0)
 
     answers = [signalling.admit(FACTS, before) for before in range(sent_on)]

@@ -15,7 +15,7 @@ CALL = CallFacts("CA" + "1" * 32, "AC" + "1" * 32, "+33612345678", "+15005550006
 
 def desk(ask: Ask, *, opens: bool, has_room: Callable[[], bool] = lambda: True) -> Reception:
     plan = LinePlan(before_call=Lookup("https://crm.example/x", timeout_ms=50, fails_open=opens))
-    return Reception(Lines({}, plan), (), ask, has_room=has_room)
+    return Reception(lambda: Lines({}, plan), ask=ask, has_room=has_room)
 
 
 async def never(_url: str, _id: str, _body: str, _within_s: float) -> bytes:
@@ -49,7 +49,7 @@ async def test_calls_we_placed_are_not_turned_away() -> None:
     """Their number is the callee's, which is in no document."""
     placed = CallFacts(CALL.call_sid, CALL.account_sid, "+1", "+33612345678", "outbound-api")
 
-    assert isinstance(await Reception(Lines({}, None)).receive(placed), Welcome)
+    assert isinstance(await Reception(lambda: Lines({}, None)).receive(placed), Welcome)
 
 
 @pytest.mark.parametrize(

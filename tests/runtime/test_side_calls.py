@@ -18,8 +18,10 @@ from app.protocol.events import (
     SideCallPlaced,
 )
 from app.protocol.twiml import Fallback
-from app.runtime.book import Book, Line
+from app.runtime.book import Book
+from app.runtime.line import Line
 from app.runtime.live_call import CallFacts, LiveCall
+from app.runtime.roster import alone
 from app.runtime.routing import Routing
 from app.runtime.scripts import Destination, Scripts
 from app.runtime.side_calls import News, SideCall, SideCalls
@@ -69,9 +71,10 @@ class Beside:
         self.told: list[Event] = []
         self.work: list[asyncio.Task[None]] = []
         self.scripts = Scripts("https://x.test", Fallback("Sorry."), {"desk": DESK})
-        self.desk = SideCalls(self.carrier, self.scripts, self._spawn, lambda _call: "")
+        self.desk = SideCalls(self.carrier, self._spawn, lambda _call: "")
         facts = CallFacts(CALLER, "AC" + "0" * 32, "+14155550100", "+15005550006")
-        self.call = LiveCall("call_1", facts, lambda _id, _seq, _fact: None)
+        self.line = Line(CallPlan(), self.scripts, "1")
+        self.call = LiveCall("call_1", facts, lambda _id, _seq, _fact: None, self.line)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self.work.append(asyncio.ensure_future(work))
@@ -238,7 +241,7 @@ async def test_another_process_that_is_told_brings_it_to_the_one_that_asked(
 ) -> None:
     """Callbacks come to any process; the one with the caller's call answers them."""
     book = Book(
-        Line(CallPlan(), beside.scripts, "1"),
+        alone(beside.line),
         capacity=1,
         make_runner=lambda _call, _plan: pytest.fail("nobody is brought here"),
         store=Archive(f"sqlite:///{tmp_path}/calls.db").writer,
@@ -247,7 +250,7 @@ async def test_another_process_that_is_told_brings_it_to_the_one_that_asked(
     call = book.enter(beside.call.facts)
     side = beside.desk.asked(call, WISH, beside.told.append)
     archive, bus = Archive(f"sqlite:///{tmp_path}/calls.db"), NoBus("me")
-    signalling = Signalling(book, beside.scripts)
+    signalling = Signalling(book)
     routing = Routing(signalling, book, archive, bus, me="me", shared=True, people=beside.desk)
     news = {"what": "key", "token": side.token, "leg_sid": PERSON, "said": "5"}
 

@@ -1,0 +1,116 @@
+"""From an agent document to an edition of the roster: each agent with all it takes to answer.
+
+Everything a call shares with others is made here, once. Raises what the document's mistakes
+raise, and changes nothing: who holds an edition already keeps it.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from weakref import WeakSet
+
+from app import assembly
+from app.agents.document import Agent
+from app.agents.load import AgentDocument
+from app.agents.texting import CALLER
+from app.built_ins import Run
+from app.protocol.commands import RunTool
+from app.protocol.events import ToolDone
+from app.protocol.realtime_client_events import SessionConfig
+from app.runtime.line import Line
+from app.runtime.live_call import LiveCall
+from app.runtime.ports import Feed, ModelLine
+from app.runtime.roster import Edition
+from app.tools.registry import CallFacts, Registry
+from app.tools.texts import Allowed
+
+Connect = Callable[[SessionConfig, Feed, int], Coroutine[Any, Any, ModelLine]]
+"""Open a model line: ``(session, feed, timeout_ms)``."""
+
+
+@dataclass(frozen=True)
+class Editor:
+    """Makes editions, with what does not depend on the document."""
+
+    origin: str
+    connect: Connect
+    tools: Callable[[AgentDocument], Registry]
+    """The operator's tools; raises ``ToolFault``."""
+    carried_out: Callable[[Agent], Mapping[str, Run]]
+    """Who carries out the built-in tools of an agent."""
+    process: str = ""
+    """As in ``Scripts``."""
+    dials: bool = False
+    """Calls can be placed."""
+    local_line: bool = False
+    _made: WeakSet[Registry] = field(default_factory=WeakSet, init=False, repr=False)
+    """The tools of every edition that somebody still holds."""
+
+    def edition(self, document: AgentDocument) -> Edition:
+        """Raises ``ToolFault``."""
+        line = self._line(document)
+        numbers = assembly.lines(document.agent, all_others=self.local_line)
+        return Edition(document.version, {line.agent: line}, numbers)
+
+    def _line(self, document: AgentDocument) -> Line:
+        agent = document.agent
+        tools = self.tools(document)
+        self._made.add(tools)
+        session = assembly.session(agent, tools, dials=self.dials)
+        return Line(
+            assembly.plan(agent, dials=self.dials, sounds=document.sounds),
+            assembly.scripts(agent, self.origin, process=self.process),
+            document.version,
+            open_model=partial(self._open_model, session),
+            run_tool=partial(_run_tool, tools, self.carried_out(agent)),
+            sounds=document.sounds,
+            texts=_texts(agent),
+            resume_s=agent.timeouts.resume / 1000,
+        )
+
+    def close(self) -> None:
+        """Nobody's tools begin anything more."""
+        for tools in self._made:
+            tools.close()
+
+    async def _open_model(
+        self, session: SessionConfig, _call: LiveCall, feed: Feed, timeout_ms: int
+    ) -> ModelLine:
+        return await self.connect(session, feed, timeout_ms)
+
+
+async def _run_tool(
+    tools: Registry, built_in: Mapping[str, Run], call: LiveCall, wish: RunTool
+) -> ToolDone:
+    if wish.name in built_in:
+        return await built_in[wish.name](call, wish)
+    facts = CallFacts(
+        call_id=call.call_id,
+        call_sid=call.facts.call_sid,
+        caller=call.facts.from_number,
+        line=call.facts.to_number,
+    )
+    outcome = await tools.run(wish.name, wish.arguments, facts)
+    return ToolDone(
+        wish.tool_call_id,
+        outcome.output,
+        ok=outcome.ok,
+        background=outcome.background,
+        elapsed_ms=outcome.elapsed_ms,
+    )
+
+
+def _texts(agent: Agent) -> Allowed | None:
+    """What the document says of text messages."""
+    sms = agent.sms
+    if sms is None:
+        return None
+    return Allowed(
+        from_=sms.from_,
+        to={name: "" if name == CALLER else agent.targets[name].to for name in sms.to},
+        media={name: one.url for name, one in sms.media.items()},
+        segments=sms.segments,
+        per_call=sms.per_call,
+        as_caller_text=sms.as_caller_text,
+    )

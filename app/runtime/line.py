@@ -1,0 +1,47 @@
+"""What a call meets: one agent, as its document was when the call came.
+
+Made once for all calls that meet it, and shared by them. Rule: a call keeps the line that it
+came in on, whatever the operator writes meanwhile.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.audio.mixing import Sound
+from app.call.plan import CallPlan
+from app.protocol.events import ToolDone
+from app.runtime.ports import ModelLine
+from app.runtime.scripts import Scripts
+from app.tools.texts import Allowed
+
+SOLE = "agent"
+"""The name of an agent that has none of its own."""
+
+
+async def _no_tool(*_: object) -> ToolDone:
+    raise LookupError("this line has no tools")
+
+
+async def _no_model(*_: object) -> ModelLine:
+    raise LookupError("this line has no model")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """One agent's plan, its documents, its version, and who does its work."""
+
+    plan: CallPlan
+    scripts: Scripts
+    version: str
+    """Of the document."""
+    agent: str = SOLE
+    open_model: Callable[..., Coroutine[Any, Any, ModelLine]] = _no_model
+    """``(call, feed, timeout_ms)``."""
+    run_tool: Callable[..., Awaitable[ToolDone]] = _no_tool
+    """``(call, wish)``."""
+    sounds: Mapping[str, Sound] = field(default_factory=dict)
+    texts: Allowed | None = None
+    """What may be done with text messages; None: nothing."""
+    resume_s: float = 0.0
+    """Within that time a call that was broken off is continued by the next."""

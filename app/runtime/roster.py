@@ -1,0 +1,71 @@
+"""The roster: which agent answers which call, by the document as it is now.
+
+An edition of the document never changes; another one takes its place, for the calls that come
+from then on. What was asked about a number (``Lines``) and who answers it come from one edition.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.call.reception import ALL_LINES, Lines
+from app.runtime.line import Line
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edition:
+    """The document at one time."""
+
+    version: str
+    agents: Mapping[str, Line]
+    """By name; the first of them answers where nothing else is said."""
+    numbers: Lines = ALL_LINES
+    """The operator's numbers, with the agent of each."""
+    changed: Mapping[str, Line] = field(default_factory=dict)
+    """The agents of numbers on which they are not quite what they are elsewhere, by number."""
+
+    @property
+    def first(self) -> Line:
+        """Who answers where nothing else is said."""
+        return next(iter(self.agents.values()))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Whom callers can be put through to, by whatever agent."""
+        names = (name for line in self.agents.values() for name in line.scripts.destinations)
+        return tuple(dict.fromkeys(names))
+
+    def answering(self, number: str) -> Line:
+        """Who answers a number of the operator's."""
+        plan = self.numbers.of(number)
+        name = plan.agent if plan is not None else ""
+        line = self.agents.get(name, self.first)
+        changed = self.changed.get(number)
+        return changed if changed is not None and changed.agent == line.agent else line
+
+    def line(self, agent: str, number: str) -> Line:
+        """The agent of that name on a number; where there is none, who answers the number."""
+        answering = self.answering(number)
+        return answering if agent == answering.agent else self.agents.get(agent, answering)
+
+
+class Roster:
+    """The edition that holds now. There is one before the first call."""
+
+    def __init__(self, edition: Edition | None = None) -> None:
+        self._edition = edition
+
+    @property
+    def edition(self) -> Edition:
+        """What calls that come now are answered by."""
+        if self._edition is None:
+            raise LookupError("nobody answers yet")
+        return self._edition
+
+    @edition.setter
+    def edition(self, edition: Edition) -> None:
+        self._edition = edition
+
+
+def alone(line: Line) -> Roster:
+    """One agent who answers every number."""
+    return Roster(Edition(line.version, {line.agent: line}))
