@@ -178,13 +178,13 @@ A line of code about ... belongs in ...
                                                      `app/http/picked_up.py`
     … in the words of call-center-ai                 `app/http/call_center_ai.py`
     live calls: who enters, how each one ends        `app/runtime/book.py`
+    … what a call meets, which agent answers it      `app/runtime/line.py`,
+                                                     `app/runtime/roster.py`,
+    … made of the document                           `app/editions.py`
     what Twilio asks about a call and is told        `app/runtime/signalling.py`
     how many calls, whether new ones may come        `app/runtime/capacity.py`
     ending a process without cutting anybody off     `app/runtime/draining.py`
     what is known of a call that is over             `app/runtime/ended.py`
-    … what a call meets, which agent answers it      `app/runtime/line.py`,
-                                                     `app/runtime/roster.py`,
-    … made of the document                           `app/editions.py`
     whose stream is whose: one-time tokens           `app/runtime/invitations.py`
     how a transfer ended, once for each              `app/runtime/dials.py`
     one call over all its streams, its record        `app/runtime/live_call.py`
@@ -239,10 +239,10 @@ A line of code about ... belongs in ...
                                                      `app/emulators/terminal_steps.py`
     the local carrier, what its phones may say       `app/emulators/carrier.py`,
                                                      `app/emulators/phone_socket.py`
+    … what becomes of text messages there            `app/emulators/twilio_messages.py`
 
 Three walks. A frame: caller line -> machine -> AppendAudio -> model line, one string passed by
 reference. An interruption: speech started -> barge_in asks playout what was heard -> clear,
 truncate, mute, with no await in between. A transfer: tool call -> announcement heard -> REST ->
-    … what becomes of text messages there            `app/emulators/twilio_messages.py`
 the stream stops, the runner ends, the record stays -> the dial result comes by webhook.
 """

@@ -71,8 +71,8 @@ MAY_IMPORT = {
     "main": {
         "before_call",
         "built_ins",
-        "line_numbers",
         "editions",
+        "line_numbers",
         "lifetime",
         "jobs.client",
         "jobs.destinations",

@@ -18,11 +18,11 @@ from app.call import sms
 from app.call.chronicle import Latency
 from app.call.facts import Fact
 from app.call.transcript import KEYED, NO_INPUT, SILENCE, SMS, SMS_FAILED, Voice, beginning
+from app.call.written import KINDS as WRITTEN
+from app.call.written import told as written
 
 
 class Result(Enum):
-from app.call.written import KINDS as WRITTEN
-from app.call.written import told as written
     """Whose doing an ending was."""
 
     SUCCESS = "success"
@@ -148,13 +148,13 @@ class Party:
     account_sid: str = ""
     call_sid: str = ""
     config_version: str = ""
+    agent: str = ""
+    """Who answered, by name."""
     concurrency: int = 0
     conversation_id: str | None = None
     resumed_from: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     """What the operator's program knew of the caller."""
-    agent: str = ""
-    """Who answered, by name."""
     caller_name: str = ""
     sip_call_id: str = ""
     sip_headers: Mapping[str, str] = field(default_factory=dict)
@@ -194,13 +194,13 @@ class Report:
         self.tool_ms: list[int] = []
         self.tools_failed = 0
         self.usage = Counter[str]()
+        self.bill = Counter[str]()
+        """Millionths of a dollar, by the price list; empty: nobody knows what it cost."""
         self.warnings = Counter[str]()
         self.ignored = Counter[str]()
         """Messages of both lines that were not needed or not understood."""
         self.reaction_us: list[int] = []
         """From an interruption's arrival to the ``clear`` being written."""
-        self.bill = Counter[str]()
-        """Millionths of a dollar, by the price list; empty: nobody knows what it cost."""
         self.padded_ms = 0
         self.played_ms = 0
         self.holds: list[int | None] = []  # In ms; None goes on, or its process died.
@@ -244,6 +244,7 @@ class Report:
             "call.custom_data": self._put,
             "call.analyzed": self._analyzed,
             "call.looked_up": self._looked_up,
+            "variables.saved": self._learnt,
             "callback.scheduled": self._callback_promised,
             "reminder.created": self._reminded,
             "transcript.updated": self._said,
@@ -252,7 +253,6 @@ class Report:
             "turn.answered": self._answered,
             "caller.interrupted": self._interrupted,
             "tool.completed": lambda _, x: self.tool_ms.append(x["ms"]),
-            "variables.saved": self._learnt,
             "tool.failed": self._tool_failed,
             "transfer.started": self._transferring,
             "transfer.dialling": self._transfer_dialling,
@@ -293,6 +293,10 @@ class Report:
     def _looked_up(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.party = replace(self.party, variables=told["variables"])
 
+    def _learnt(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        """What a tool's answer says of the caller; the latest answer is right."""
+        self.party = replace(self.party, variables={**self.party.variables, **told["variables"]})
+
     @property
     def queued(self) -> bool:
         """It was ordered, and nobody has picked up."""
@@ -304,10 +308,6 @@ class Report:
     def _attempted(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.attempts.setdefault(told["run"], told)
         self.party = replace(self.party, call_sid=told["call_sid"])
-    def _learnt(self, _at_ms: int, told: Mapping[str, Any]) -> None:
-        """What a tool's answer says of the caller; the latest answer is right."""
-        self.party = replace(self.party, variables={**self.party.variables, **told["variables"]})
-
 
     def _stream_started(self, at_ms: int, told: Mapping[str, Any]) -> None:
         self.stream_sids.append(told["stream_sid"])
@@ -339,6 +339,11 @@ class Report:
         self.model_losses += 1
         self._warn(f"model_lost:{told['reason']}")
 
+    def _used(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.usage.update({name: count for name, count in told.items() if name != "bill"})
+        if bill := told.get("bill"):
+            self.bill[bill["prices"]] += bill["microusd"]
+
     def _warn(self, what: str, count: int = 1) -> None:
         """Part of ``what`` is the server's to make up."""
         full = len(self.warnings) >= MOST_WARNINGS
@@ -350,11 +355,6 @@ class Report:
     def _picked_up(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.answered_by = told.get("answered_by") or self.answered_by
         self.picked_up = True
-    def _used(self, _at_ms: int, told: Mapping[str, Any]) -> None:
-        self.usage.update({name: count for name, count in told.items() if name != "bill"})
-        if bill := told.get("bill"):
-            self.bill[bill["prices"]] += bill["microusd"]
-
         sids = {name: told[name] for name in ("call_sid", "account_sid") if name in told}
         self.party = replace(self.party, **sids)
 

@@ -26,11 +26,11 @@ from app.runtime.dials import Dials
 from app.runtime.effects import contained
 from app.runtime.ended import Ended
 from app.runtime.invitations import Invitations, drawn_ms_of
-from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.line import Line
+from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.ports import CallerLine, FactStore, Feed
-from app.runtime.runner import Runner
 from app.runtime.roster import Roster
+from app.runtime.runner import Runner
 from app.services.store.calls import CallRow, StoredFact
 from app.services.store.changes import NewCall
 
@@ -143,8 +143,8 @@ class Book:
         next word goes on with it. ``before``: what was said in the call it continues."""
         call = adopted(row, told, self._store.append)
         call.memories = (*before, *call.memories)
-        self._calls[call.facts.call_sid] = call
         call.line = self._line_of(call)
+        self._calls[call.facts.call_sid] = call
         transfers = call.report.transfers
         if transfers and transfers[-1].open and transfers[-1].token_digest:
             last = transfers[-1]
@@ -155,12 +155,12 @@ class Book:
         log.info("call_taken_over_from", call_id=call.call_id, resumes=row.resume_count)
         return call
 
-    def give_away(self, call: LiveCall) -> None:
     def _line_of(self, call: LiveCall) -> Line:
         """What a call meets here that began elsewhere, or before somebody picked up: the agent
         that it was begun with, as the document has it now."""
         return self.roster.edition.line(call.report.party.agent, call.line_number)
 
+    def give_away(self, call: LiveCall) -> None:
         """Another process has the call, or may claim it: nothing more is said about it here."""
         call.given_away = True
         self._calls.pop(call.facts.call_sid, None)
@@ -201,8 +201,8 @@ class Book:
 
     def adopt(self, call: LiveCall) -> None:
         """A call that we placed has been picked up; ``invite`` is what brings it here."""
-        self._calls[call.facts.call_sid] = call
         call.line = self._line_of(call)
+        self._calls[call.facts.call_sid] = call
         self.admitted += 1
         self._store.answered(call.call_id, _now(), call.facts.call_sid, self._me, LEASE_S)
         log.info("call_picked_up", call_id=call.call_id, call_sid=call.facts.call_sid)
@@ -445,6 +445,11 @@ class Book:
         """This process has ended: the calls that go on without it have their records closed."""
         for call in list(self._calls.values()):
             self.end(call, "server_shutdown")
+
+
+def _taken_on(bill: BillPlan | None, report: Report) -> BillPlan | None:
+    """What the earlier streams of a call have cost counts on the next one."""
+    return None if bill is None else replace(bill, spent_microusd=report.bill.total())
 
 
 def _now() -> datetime:

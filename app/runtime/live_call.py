@@ -111,8 +111,6 @@ class LiveCall:
         return runner is not None and runner.reason is None and not runner.has_stream
 
     @property
-    def line_number(self) -> str:
-    @property
     def met(self) -> Line:
         """Its line, which every call has that is in the book."""
         if self.line is None:
@@ -129,6 +127,8 @@ class LiveCall:
         """Whom it can be put through to."""
         return tuple(self.scripts.destinations)
 
+    @property
+    def line_number(self) -> str:
         """Our end of the call."""
         outbound = self.facts.direction.startswith("outbound")
         return self.facts.from_number if outbound else self.facts.to_number
