@@ -18,8 +18,6 @@ from app.call import sms
 from app.call.chronicle import Latency
 from app.call.facts import Fact
 from app.call.transcript import KEYED, NO_INPUT, SILENCE, SMS, SMS_FAILED, Voice, beginning
-from app.call.written import KINDS as WRITTEN
-from app.call.written import told as written
 
 
 class Result(Enum):
@@ -76,10 +74,6 @@ class Transferred:
     room: str = ""
     """Where the person waits, who was asked first."""
     mode: str = "cold"
-    summary: str = ""
-    """What the agent said it was about."""
-    to: str = ""
-    """Where a program said that the caller should go, where one was asked."""
     leg_sid: str | None = None
     """The CallSid of the call to the person, where they were asked first."""
 
@@ -155,10 +149,6 @@ class Party:
     resumed_from: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     """What the operator's program knew of the caller."""
-    caller_name: str = ""
-    sip_call_id: str = ""
-    sip_headers: Mapping[str, str] = field(default_factory=dict)
-    """Of a caller who came by SIP, by name."""
 
 
 @dataclass(slots=True)
@@ -194,8 +184,6 @@ class Report:
         self.tool_ms: list[int] = []
         self.tools_failed = 0
         self.usage = Counter[str]()
-        self.bill = Counter[str]()
-        """Millionths of a dollar, by the price list; empty: nobody knows what it cost."""
         self.warnings = Counter[str]()
         self.ignored = Counter[str]()
         """Messages of both lines that were not needed or not understood."""
@@ -244,7 +232,6 @@ class Report:
             "call.custom_data": self._put,
             "call.analyzed": self._analyzed,
             "call.looked_up": self._looked_up,
-            "variables.saved": self._learnt,
             "callback.scheduled": self._callback_promised,
             "reminder.created": self._reminded,
             "transcript.updated": self._said,
@@ -293,10 +280,6 @@ class Report:
     def _looked_up(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.party = replace(self.party, variables=told["variables"])
 
-    def _learnt(self, _at_ms: int, told: Mapping[str, Any]) -> None:
-        """What a tool's answer says of the caller; the latest answer is right."""
-        self.party = replace(self.party, variables={**self.party.variables, **told["variables"]})
-
     @property
     def queued(self) -> bool:
         """It was ordered, and nobody has picked up."""
@@ -338,11 +321,6 @@ class Report:
     def _model_lost(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.model_losses += 1
         self._warn(f"model_lost:{told['reason']}")
-
-    def _used(self, _at_ms: int, told: Mapping[str, Any]) -> None:
-        self.usage.update({name: count for name, count in told.items() if name != "bill"})
-        if bill := told.get("bill"):
-            self.bill[bill["prices"]] += bill["microusd"]
 
     def _warn(self, what: str, count: int = 1) -> None:
         """Part of ``what`` is the server's to make up."""
@@ -412,14 +390,13 @@ class Report:
             self.holds[-1] = told["ms"]
 
     def _transferring(self, at_ms: int, told: Mapping[str, Any]) -> None:
-        mode, about = told.get("mode", "cold"), told.get("summary", "")
-        self.transfers.append(Transferred(told["target"], at_ms, mode=mode, summary=about))
+        mode = told.get("mode", "cold")
+        self.transfers.append(Transferred(told["target"], at_ms, mode=mode))
 
     def _transfer_dialling(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         if self.transfers:
             self.transfers[-1].token_digest = told["token_digest"]
             self.transfers[-1].room = told.get("room", "")
-            self.transfers[-1].to = told.get("to", "")
 
     def _transfer_answered(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         """REST's word on the latest transfer; a dial result may have come before it."""
