@@ -447,10 +447,5 @@ class Book:
             self.end(call, "server_shutdown")
 
 
-def _taken_on(bill: BillPlan | None, report: Report) -> BillPlan | None:
-    """What the earlier streams of a call have cost counts on the next one."""
-    return None if bill is None else replace(bill, spent_microusd=report.bill.total())
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
