@@ -80,6 +80,9 @@ A line of code about ... belongs in ...
     another line beside it, and when to change over  `app/call/line_swap.py`
     … a line that fails again and again              `app/call/failing.py`
     … what is heard while nobody could speak         `app/call/comfort.py`
+    how long a call may last, and what it may cost   `app/call/limits.py`,
+                                                     `app/call/winding_up.py`,
+                                                     `app/call/prices.py`
     a caller who says nothing, and is reminded       `app/call/silence.py`,
                                                      `app/call/reminding.py`
     how long the caller may listen to nothing        `app/call/patience.py`
@@ -104,7 +107,8 @@ A line of code about ... belongs in ...
                                                      `app/agents/dtmf.py`,
                                                      `app/agents/values.py`,
                                                      `app/agents/sounds.py`,
-                                                     `app/agents/timeouts.py`
+                                                     `app/agents/timeouts.py`,
+                                                     `app/agents/limits.py`
     how a document is read and its mistakes told     `app/agents/load.py`,
                                                      `app/agents/problems.py`
     sockets: back-pressure, keepalive, closing       `app/transports/caller.py`,

@@ -18,7 +18,16 @@ from app.agents.numbers import Instead as Wanted
 from app.agents.targets import Target
 from app.agents.timeouts import Silence
 from app.audio.mixing import Sound
-from app.call.plan import CallPlan, DigitsPreset, SilencePlan, SoundPlan, ToolPlan, WarmPlan
+from app.call.plan import (
+    BillPlan,
+    CallPlan,
+    DigitsPreset,
+    SilencePlan,
+    SoundPlan,
+    ToolPlan,
+    WarmPlan,
+)
+from app.call.prices import OWN_LIST, PRICE_LIST, PRICES, Price
 from app.call.reception import Instead, LinePlan, Lines, Lookup
 from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
@@ -79,7 +88,19 @@ def plan(
         sounds={name: SoundPlan(one.length_bytes, one.loop) for name, one in sounds.items()},
         may_hold=agent.hold_audio is not None,
         silence=_silence(agent.timeouts.silence),
+        max_call_ms=agent.timeouts.max_call_ms or None,
+        bill=_bill(agent),
     )
+
+
+def _bill(agent: Agent) -> BillPlan | None:
+    """None where nobody knows what the model costs."""
+    limits = agent.limits
+    most = None if limits.cost_per_call is None else round(limits.cost_per_call * 1_000_000)
+    if limits.prices is not None:
+        return BillPlan(Price(**limits.prices.model_dump()), OWN_LIST, most)
+    price = PRICES.get(agent.model)
+    return None if price is None else BillPlan(price, PRICE_LIST, most)
 
 
 def _silence(silence: Silence) -> SilencePlan | None:

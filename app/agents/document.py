@@ -14,6 +14,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from app.agents.dtmf import Dtmf
 from app.agents.forms import FieldName, Form
+from app.agents.limits import Limits
+from app.agents.limits import check as check_limits
 from app.agents.numbers import Hours, LineNumber, Number, check
 from app.agents.part import Part
 from app.agents.sounds import TONES, Ambience, HoldAudio, Use, ambience, hold
@@ -276,6 +278,8 @@ class Agent(Part):
     """Short for one target with the name human."""
     failure: Failure = Field(default=Failure(), validate_default=True)
     timeouts: Timeouts = Field(default=Timeouts(), validate_default=True)
+    limits: Limits = Limits()
+    """What a call may cost."""
     callbacks: Callbacks | None = None
     """Whether the agent may promise to call back; null: it may not."""
     analysis: Annotated[Analysis, or_just("model", Analysis)] | None = None
@@ -368,6 +372,12 @@ class Agent(Part):
         if info.data["transfer_to"]:
             people[HUMAN] = info.data["transfer_to"]
         check_texting(value, people)
+        return value
+
+    @field_validator("limits")
+    @classmethod
+    def _counted(cls, value: Limits, info: ValidationInfo) -> Limits:
+        check_limits(value, info.data.get("model", ""))
         return value
 
     @field_validator("timeouts")

@@ -58,6 +58,10 @@ class Timeouts(Part):
     """How long something may take, or be ago."""
 
     silence: Annotated[Silence, or_just("after", Silence), _zero_is_off] = Silence()
+    max_call_ms: Annotated[int, _or_off("1m", "24h"), DURATION_SCHEMA, or_zero] = Field(
+        default=1_800_000, alias="max_call", json_schema_extra={"default": "30m"}
+    )
+    """How long a call may last, all its streams together. 0: as long as it does."""
     tool_ms: Annotated[int, between("100ms", "10m"), DURATION_SCHEMA] = Field(
         default=10_000, alias="tool", json_schema_extra={"default": "10s"}
     )

@@ -51,6 +51,8 @@ class Alarm(Enum):
     """The greeting should be over by now, and the caller be heard."""
     NOISE = auto()
     """The caller has not paused for long: it may be noise."""
+    LIMIT = auto()
+    """The call has lasted for nearly as long as it may, or for longer."""
     SILENCE = auto()
     """The caller, whose turn it is, has said nothing for long."""
     VOICE = auto()

@@ -105,7 +105,7 @@ class Chronicle:
             case e.SpeechStarted() | e.VoiceMeasured():
                 self._interrupted(now_ms, commands)
             case e.ResponseDone():
-                self._responded(now_ms, event)
+                self._responded(now_ms, event, commands)
             case e.ToolCalled():
                 told = {"tool_call_id": event.tool_call_id, "name": event.name}
                 self._tell(now_ms, "tool.started", told)
@@ -142,9 +142,13 @@ class Chronicle:
             self._tell(now_ms, "caller.interrupted", {"reaction_us": self._reaction_us})
         self._reaction_us = None
 
-    def _responded(self, now_ms: int, event: e.ResponseDone) -> None:
+    def _responded(self, now_ms: int, event: e.ResponseDone, commands: Sequence[c.Command]) -> None:
         if event.usage is not None:
-            self._tell(now_ms, "model.used", asdict(event.usage))
+            told: dict[str, Any] = asdict(event.usage)
+            for command in commands:
+                if isinstance(command, c.ModelBilled):
+                    told |= {"bill": asdict(command)}
+            self._tell(now_ms, "model.used", told)
         if event.status == "failed":
             self._warn(now_ms, f"response_failed:{event.reason}")
 

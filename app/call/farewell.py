@@ -41,6 +41,8 @@ class Farewell:
         self._goodbye = Announcement(alarms, GOODBYE)
         self._tries = 0
         self.state = Parting.NONE
+        self.firm = False
+        """The call ends whatever the caller says: they hear a sentence, and interrupt it not."""
         self.reason = "assistant_hangup"
 
     def begin(self, call: ToolCalled, now_ms: int) -> str:
@@ -56,10 +58,17 @@ class Farewell:
         return self._hang_up()
 
     def part(
-        self, reason: str, words: str | None, now_ms: int, *, otherwise: CreateResponse = SORRY
+        self,
+        reason: str,
+        words: str | None,
+        now_ms: int,
+        *,
+        otherwise: CreateResponse = SORRY,
+        firm: bool = False,
     ) -> CreateResponse:
         """The call ends for ``reason`` once these words were heard; None: ``otherwise``, in the
-        model's own."""
+        model's own. ``firm``: whatever the caller says."""
+        self.firm = firm
         self.state = Parting.SAYING
         self.reason = reason
         said = CreateResponse(GOODBYE.purpose, verbatim(words), tools=False) if words else otherwise
@@ -71,7 +80,7 @@ class Farewell:
 
     def interrupted(self) -> bool:
         """The caller spoke: whether that called the hang-up off."""
-        if self.state is not Parting.SAYING:
+        if self.state is not Parting.SAYING or self.firm:
             return False
         self.state = Parting.NONE
         self._goodbye.end()

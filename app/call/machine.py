@@ -29,6 +29,7 @@ from app.call.reminding import Reminding
 from app.call.silence import Silence
 from app.call.texts import Texts
 from app.call.transcript import Transcript
+from app.call.winding_up import WindingUp
 from app.protocol import commands as c
 from app.protocol import events as e
 
@@ -69,6 +70,7 @@ class CallMachine:
         self._reaching = Reaching(self._parts, self._dialogue, self._departure, self._keying.digit)
         self._texts = Texts(self._parts)
         self._reminding = Reminding(self._parts)
+        self._winding_up = WindingUp(self._parts, self._departure)
         self.passes: Callable[[e.CallerAudio, int], bool] = self._parts.hearing.passes
         """Whether a frame goes to the model as it is; otherwise ``handle`` it."""
         self.take_passed = self._parts.hearing.take_passed
@@ -90,15 +92,16 @@ class CallMachine:
             e.VoiceMeasured: self._dialogue.voice_measured,
             **_order_handlers(self._obeying),
         }
+        self._handlers[e.ResponseDone] = _billed(self._winding_up, self._handlers[e.ResponseDone])
         for kind in ENDS_OF_ORDERS:
             self._handlers[kind] = _then_next(self._handlers[kind], self._obeying)
         for kind in (e.ToolDone, e.ResponseDone):
             self._handlers[kind] = _then_still(self._handlers[kind], self._parts)
         for kind in ENDS_OF_WORDS:
             self._handlers[kind] = _then_quiet(self._handlers[kind], self._connecting)
-        for kind in BREAK_SILENCE:
-            self._handlers[kind] = _then_broken(
-                self._handlers[kind], self._parts.silence, by_caller=kind in CALLER_ACTS
+        for sign in BREAK_SILENCE:
+            self._handlers[sign] = _then_broken(
+                self._handlers[sign], self._parts.silence, by_caller=sign in CALLER_ACTS
             )
         self._wakers = self._all_wakers()
 
@@ -149,6 +152,7 @@ class CallMachine:
             Alarm.SHIELD: self._connecting.shield_due,
             Alarm.NOISE: dialogue.noise_due,
             Alarm.SILENCE: self._reminding.due,
+            Alarm.LIMIT: self._winding_up.due,
             Alarm.VOICE: dialogue.voice_due,
             Alarm.STOP: dialogue.stop_due,
             Alarm.ORDERED: self._obeying.say_overdue,
@@ -184,6 +188,7 @@ class CallMachine:
         parts.leaving.arrived()
         parts.hearing.stream_started(now_ms)
         parts.silence.begins(now_ms)
+        parts.limits.begins(now_ms)
         if parts.link.state is Link.GONE:
             return self._departure.fail(now_ms)
         self._connecting.caller_came(now_ms)
@@ -313,6 +318,16 @@ def _then_still(handler: Handler, parts: Parts) -> Handler:
         if parts.phase is Phase.OVER:
             return out
         return out + parts.meanwhile.after(event, now_ms, owes=parts.responses.owes)
+
+    return then
+
+
+def _billed(winding_up: WindingUp, handler: Handler) -> Handler:
+    """The same handler, before which it is known what the response has cost."""
+
+    def then(event: e.ResponseDone, now_ms: int) -> list[c.Command]:
+        out = winding_up.billed(event, now_ms)
+        return out + handler(event, now_ms)
 
     return then
 

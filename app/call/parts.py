@@ -18,6 +18,7 @@ from app.call.hearing import Hearing
 from app.call.hold import Hold
 from app.call.keypad import Keypad
 from app.call.leaving import Leaving
+from app.call.limits import Limits
 from app.call.line_swap import LineSwap, Quiet
 from app.call.meanwhile import Meanwhile
 from app.call.model_link import Link, ModelLink
@@ -73,6 +74,7 @@ class Parts:
         self.failing = Failing()
         self.comfort = Comfort(self.alarms, self.playout)
         self.noise = Noise(self.alarms)
+        self.limits = Limits(self.alarms, plan)
         self.silence = Silence(self.alarms, plan.silence)
         self.pulse = Pulse(self.alarms)
         self.tools = Toolbook(self.alarms)
@@ -126,4 +128,5 @@ class Parts:
     @property
     def leaving_soon(self) -> bool:
         """Nothing new is begun with the caller: a transfer is under way, or more."""
-        return self.transfer.under_way or self.leaving_message or not self.live
+        parting = self.leaving_message or self.farewell.firm
+        return self.transfer.under_way or parting or not self.live

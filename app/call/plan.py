@@ -7,6 +7,8 @@ therefore all that a replay needs besides the events.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.call.prices import Price
+
 
 @dataclass(frozen=True, slots=True)
 class ToolPlan:
@@ -53,6 +55,19 @@ class WarmPlan:
     """What happens where they are not reached: resume, take_message, end_call, or a target."""
     say: str | None = None
     """What the caller is told then, word for word; None: in the model's own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class BillPlan:
+    """What the model costs, and may."""
+
+    price: Price
+    prices: str
+    """The name of the price list."""
+    most_microusd: int | None = None
+    """A call may cost so much; None: any amount."""
+    spent_microusd: int = 0
+    """On earlier streams of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,12 @@ class CallPlan:
     sounds: Mapping[str, SoundPlan] = field(default_factory=dict)
     """What can be heard behind the speech, by the name of its occasion: ``ambience``, ``hold``,
     ``tool:look_up``, ``target:billing``."""
+    max_call_ms: int | None = None
+    """So long the call may last; None: for ever."""
+    began_at_ms: int | None = None
+    """When the caller first came, on an earlier stream of the call; None: this is the first."""
+    bill: BillPlan | None = None
+    """None: nobody knows what the model costs."""
     silence: SilencePlan | None = None
     """None: nobody minds how long the caller says nothing."""
     may_hold: bool = False

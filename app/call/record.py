@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.call import sms
+from app.call.prices import CURRENCY, dollars
 from app.call.report import END_REASONS, Report, Result, merged, percentiles
 from app.call.transcript import Voice
 
@@ -58,7 +59,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
             "sessions": [{"id": session} for session in report.sessions],
             "losses": report.model_losses,
             "usage": dict(report.usage),
-            "cost_estimate": None,
+            "cost_estimate": _cost(report),
         },
         "latency_ms": _latency(report),
         "audio": {
@@ -121,6 +122,7 @@ _COMPONENTS = {
     "dial_failed": "carrier",
     "rejected": "server",
     "capacity": "server",
+    "cost_limit": "server",
     "server_shutdown": "server",
 }
 """Where it went wrong; a reason that is not here failed nowhere."""
@@ -137,6 +139,17 @@ def _failure(report: Report, utc: Utc) -> dict[str, object] | None:
         "message": last.get("status"),
         "sip_response_code": last.get("sip_response_code"),
         "at": utc(report.ended_at_ms),
+    }
+
+
+def _cost(report: Report) -> dict[str, str] | None:
+    """What the responses of the model came to; null where nobody knows, never 0."""
+    if not report.bill:
+        return None
+    return {
+        "amount": dollars(report.bill.total()),
+        "currency": CURRENCY,
+        "price_list": next(reversed(report.bill)),
     }
 
 

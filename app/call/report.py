@@ -42,6 +42,8 @@ END_REASONS: dict[str, Result] = {
     "server_shutdown": Result.SERVER_ERROR,
     "operator_ended": Result.SUCCESS,
     "silence_timeout": Result.SUCCESS,
+    "max_duration": Result.SUCCESS,
+    "cost_limit": Result.SERVER_ERROR,
     "voicemail_left": Result.SUCCESS,
     "voicemail_hangup": Result.SUCCESS,
     "busy": Result.CLIENT_ERROR,
@@ -183,7 +185,9 @@ class Report:
         self.barge_ins = self.model_losses = 0
         self.tool_ms: list[int] = []
         self.tools_failed = 0
-        self.usage = Counter[str]()
+        self.usage, self.bill = Counter[str](), Counter[str]()
+        """Tokens by their kind; millionths of a dollar by the price list, empty where nobody knows
+        what they cost."""
         self.warnings = Counter[str]()
         self.ignored = Counter[str]()
         """Messages of both lines that were not needed or not understood."""
@@ -254,7 +258,7 @@ class Report:
             "command.received": lambda _, x: self._ordered(x["command_id"], "accepted"),
             "command.ended": lambda _, x: self._ordered(x["command_id"], x["state"], x["reason"]),
             **{kind: partial(self._texted, kind) for kind in sms.KINDS},
-            "model.used": lambda _, x: self.usage.update(x),
+            "model.used": self._used,
             "line.figures": self._figures,
             "warning": lambda _, x: self._warn(x["id"], x["count"]),
         }
@@ -321,6 +325,11 @@ class Report:
     def _model_lost(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.model_losses += 1
         self._warn(f"model_lost:{told['reason']}")
+
+    def _used(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.usage.update({name: count for name, count in told.items() if name != "bill"})
+        if bill := told.get("bill"):
+            self.bill[bill["prices"]] += bill["microusd"]
 
     def _warn(self, what: str, count: int = 1) -> None:
         """Part of ``what`` is the server's to make up."""

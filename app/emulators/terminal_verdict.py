@@ -19,7 +19,7 @@ GOOD_ENDS: Final = frozenset(
     {
         *("caller_hangup", "assistant_hangup", "transferred", "operator_ended"),
         *("voicemail_left", "voicemail_hangup", "canceled"),  # of calls that a server places
-        "silence_timeout",
+        *("silence_timeout", "max_duration"),
         "closed_hours",  # the caller was told so, as the document has it
     }
 )

@@ -288,6 +288,16 @@ class CallerReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelBilled:
+    """A response has cost something: for the record, nothing is done."""
+
+    microusd: int
+    """Millionths of a dollar."""
+    prices: str
+    """The name of the price list."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallerSilent:
     """The caller has said nothing for long and is reminded: for the record, nothing is done."""
 
@@ -352,6 +362,7 @@ Effect = (
     | CallerHeld
     | CallerReleased
     | CallerSilent
+    | ModelBilled
     | OrderDone
     | EndStream
 )

@@ -258,6 +258,8 @@ class Usage:
     input_cached: int = 0
     output_text: int = 0
     output_audio: int = 0
+    input_cached_audio: int = 0
+    """So much of ``input_cached`` is audio; the rest is text."""
 
 
 @dataclass(frozen=True, slots=True)

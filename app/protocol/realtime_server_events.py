@@ -171,6 +171,9 @@ def _usage(usage: _Fields | None) -> e.Usage | None:
         input_cached=_whole(into.get("cached_tokens") or 0),
         output_text=_whole(out.get("text_tokens") or 0),
         output_audio=_whole(out.get("audio_tokens") or 0),
+        input_cached_audio=_whole(
+            (into.get("cached_tokens_details") or {}).get("audio_tokens") or 0
+        ),
     )
 
 

@@ -16,7 +16,8 @@ import structlog
 
 from app.call.conversation import remember
 from app.call.lookup import NOTHING_KNOWN, Guest
-from app.call.plan import CallPlan, Memory
+from app.call.plan import BillPlan, CallPlan, Memory
+from app.call.report import Report
 from app.protocol.events import CallerLineLost, FailoverOrdered, StreamStopped
 from app.runtime import metrics
 from app.runtime.adoption import adopted
@@ -301,6 +302,8 @@ class Book:
             memories=call.memories,
             returning=returning,
             has_keys=call.has_keys,
+            began_at_ms=call.report.answered_at_ms,
+            bill=_taken_on(call.met.plan.bill, call.report),
             **call.outset,
         )
         call.streams += 1
@@ -445,6 +448,11 @@ class Book:
         """This process has ended: the calls that go on without it have their records closed."""
         for call in list(self._calls.values()):
             self.end(call, "server_shutdown")
+
+
+def _taken_on(bill: BillPlan | None, report: Report) -> BillPlan | None:
+    """What the earlier streams of a call have cost counts on the next one."""
+    return None if bill is None else replace(bill, spent_microusd=report.bill.total())
 
 
 def _now() -> datetime:

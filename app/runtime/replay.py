@@ -15,6 +15,7 @@ import orjson
 
 from app.call.machine import CallMachine
 from app.call.plan import (
+    BillPlan,
     CallPlan,
     DigitsPreset,
     Memory,
@@ -23,6 +24,7 @@ from app.call.plan import (
     ToolPlan,
     WarmPlan,
 )
+from app.call.prices import Price
 from app.protocol.commands import Command
 from app.protocol.events import CallerAudio, Event, MarkReturned, SpeechAudio, SpeechText, Usage
 from app.protocol.units import FRAME_BYTES, FRAME_MS
@@ -90,6 +92,8 @@ def _made(plan: dict[str, Any]) -> CallPlan:
     plan["sounds"] = {name: SoundPlan(**sound) for name, sound in sounds.items()}
     warm = plan.get("warm", {})
     plan["warm"] = {name: WarmPlan(**one) for name, one in warm.items()}
+    if bill := plan.get("bill"):
+        plan["bill"] = BillPlan(**(bill | {"price": Price(**bill["price"])}))
     if silence := plan.get("silence"):
         plan["silence"] = SilencePlan(**(silence | {"say": tuple(silence["say"])}))
     if not plan.pop("keys_interrupt", True):  # Its name until 2026-11.

@@ -120,6 +120,7 @@ class Runner:
             c.CallerHeld: _nowhere,
             c.CallerReleased: _nowhere,
             c.CallerSilent: _nowhere,
+            c.ModelBilled: _nowhere,
             c.OrderDone: _nowhere,
             c.DigitsCollected: _nowhere,
             c.KeepDigits: effects.keep,

@@ -150,7 +150,7 @@ def test_what_interrupts_is_the_operators_choice(
     file.write_text(f"instructions: x\n{written}\n", encoding="utf-8")
     agent = load_agent(file)
 
-    assert replace(plan(agent), silence=None) == expected
+    assert replace(plan(agent), silence=None, max_call_ms=None, bill=None) == expected
     detection = session(agent, Registry()).turn_detection
     assert (detection["create_response"], detection["interrupt_response"]) == (by_server,) * 2
 

@@ -7,7 +7,8 @@ import pytest
 from app.agents.load import load_agent, load_document
 from app.agents.problems import AgentFault
 from app.assembly import plan, registry
-from app.call.plan import SilencePlan
+from app.call.plan import BillPlan, SilencePlan
+from app.call.prices import PRICE_LIST, PRICES, Price
 
 
 def written(folder: Path, timeouts: str, more: str = "") -> Path:
@@ -39,6 +40,44 @@ def test_how_long_a_caller_may_say_nothing(
     assert plan(agent).silence == expected
 
 
+def test_how_long_a_call_may_last(tmp_path: Path) -> None:
+    """Half an hour, unless it is said otherwise; 0 is for ever."""
+    wanted = [plan(load_agent(written(tmp_path, one))).max_call_ms for one in MAX_CALLS]
+
+    assert wanted == [1_800_000, 60_000, None]
+
+
+MAX_CALLS = ("{}", "{max_call: 1m}", "{max_call: 0}")
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ("{}", BillPlan(PRICES["gpt-realtime-2.1"], PRICE_LIST)),
+        ("{cost_per_call: 0.5}", BillPlan(PRICES["gpt-realtime-2.1"], PRICE_LIST, 500_000)),
+        (
+            "{prices: {text_in: 1, text_cached: 2, text_out: 3, audio_in: 4, audio_cached: 5,"
+            " audio_out: 6}}\nmodel: mine",
+            BillPlan(Price(1, 2, 3, 4, 5, 6), "own"),
+        ),
+        ("{}\nmodel: mine", None),
+    ],
+)
+def test_what_a_call_may_cost(tmp_path: Path, limits: str, expected: BillPlan | None) -> None:
+    """The list of the model, or the operator's own; of others nobody knows."""
+    agent = load_agent(written(tmp_path, "{}", f"limits: {limits}\n"))
+
+    assert plan(agent).bill == expected
+
+
+def test_an_amount_that_nobody_could_count_does_not_load(tmp_path: Path) -> None:
+    """A limit that never bites is a trap."""
+    with pytest.raises(AgentFault) as fault:
+        load_agent(written(tmp_path, "{}", "limits: {cost_per_call: 1}\nmodel: mine\n"))
+
+    assert '3 limits.prices: needs the prices of "mine"' in str(fault.value)
+
+
 @pytest.mark.parametrize(
     ("timeouts", "problem"),
     [
@@ -46,6 +85,7 @@ def test_how_long_a_caller_may_say_nothing(
         ("{silence: 20}", "2 timeouts.silence"),
         ("{silence: {times: 0}}", "2 timeouts.silence.times"),
         ("{silence: {then: hang_up}}", '2 timeouts.silence.then: unknown target "hang_up"'),
+        ("{max_call: 59s}", "2 timeouts.max_call: must be from 1m to 24h, or 0"),
         ("{tool: 11m}", "2 timeouts.tool: must be from 100ms to 10m"),
     ],
 )

@@ -90,6 +90,7 @@ def test_usage_adds_up() -> None:
         "input_cached": 6,
         "output_text": 8,
         "output_audio": 10,
+        "input_cached_audio": 0,
     }
 
 

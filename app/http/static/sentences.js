@@ -46,6 +46,8 @@ export const ENDINGS = {
   assistant_hangup: "The agent hung up.",
   transferred: "You were put through to a person, and that conversation is over.",
   operator_ended: "The operator of this server ended the call.",
+  max_duration: "The call lasted as long as calls may, so the agent ended it.",
+  cost_limit: "The call, or the day, cost as much as the operator allows, so the call ended.",
   silence_timeout: "You said nothing for a long time, so the agent ended the call.",
   voicemail_left: "A machine answered and was told the message.",
   voicemail_hangup: "A machine or a fax answered, so the agent hung up.",
