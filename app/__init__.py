@@ -53,6 +53,7 @@ A line of code about ... belongs in ...
     what is heard behind the speech, and when        `app/call/background.py`,
     … while a tool works; while on hold              `app/call/meanwhile.py`, `app/call/hold.py`,
     … who puts the caller on hold                    `app/call/holding.py`
+    who is muted, and by whose order                 `app/call/mute.py`, `app/call/muting.py`
     interrupting: clear, truncate, mute              `app/call/barge_in.py`
     … whether it may be; what only seems one         `app/call/attempts.py`,
                                                      `app/audio/presence.py`
@@ -170,7 +171,8 @@ A line of code about ... belongs in ...
                                                      `app/tools/callback.py`
     … what both promise is noted, hung up or not     `app/runtime/promises.py`
     what the operator may do with a live call        `app/http/commands.py`
-    … how an order reaches it, once or not at all    `app/runtime/commanding.py`
+    … how an order reaches it, once or not at all    `app/runtime/commanding.py`,
+                                                     `app/runtime/wishes.py`
     a call that nobody holds: asked for, fetched     `app/runtime/custody.py`,
                                                      `app/runtime/adoption.py`
     tasks, the alarm, one stream's life              `app/runtime/runner.py`

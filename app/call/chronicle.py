@@ -32,6 +32,9 @@ ORDERED: dict[type, str] = {
     e.UnholdOrdered: "unhold",
     e.DigitsOrdered: "dtmf.start",
     e.ConfigureOrdered: "configure",
+    e.RespondOrdered: "respond",
+    e.MuteOrdered: "mute",
+    e.UnmuteOrdered: "unmute",
 }
 """What an operator calls these."""
 
@@ -123,6 +126,9 @@ class Chronicle:
                 | e.HoldOrdered()
                 | e.UnholdOrdered()
                 | e.ConfigureOrdered()
+                | e.RespondOrdered()
+                | e.MuteOrdered()
+                | e.UnmuteOrdered()
             ):
                 self._saw_order(now_ms, event)
             case e.DigitsOrdered():
@@ -187,7 +193,9 @@ class Chronicle:
 
     def _saw_order(self, now_ms: int, event: Order) -> None:
         if event.command_id:
-            told = {"command_id": event.command_id, "type": ORDERED[type(event)]}
+            at_once = isinstance(event, e.TransferOrdered) and event.at_once
+            name = "takeover" if at_once else ORDERED[type(event)]
+            told = {"command_id": event.command_id, "type": name}
             self._tell(now_ms, "command.received", told)
 
     def _saw_spare(self, now_ms: int, event: e.SpareReady | e.SpareRefused | e.SpareLost) -> None:

@@ -183,6 +183,8 @@ class Dialogue:
         """The model begins to answer."""
         yields = not (self._parts.leaving_soon or self._parts.attempts.withheld)
         out = self._parts.responses.started(event, now_ms, yields=yields)
+        if self._parts.mute.agent:
+            return out + self._parts.responses.mute({event.response_id}, by_voice=False)
         return out + self._answering.response_started(event)
 
     def speech_audio(self, event: e.SpeechAudio, now_ms: int) -> list[c.Command]:
@@ -225,8 +227,9 @@ class Dialogue:
         """A response ended: who waited for that may ask, or act."""
         finished, out = self._parts.responses.done(event, now_ms)
         silent = not finished.spoke and event.status != "cancelled"
+        acted = self._parts.tools.called_in(event.response_id)
         self._parts.tools.response_ended(event.response_id, silent=silent)
-        out = self._finish() + out + self._ordered_words(finished)
+        out = self._finish() + out + self._ordered_words(finished, acted=acted)
         if finished.failed and event.reason in FATAL:
             return out + self._departure.model_gone(now_ms)
         if self._parts.phase is Phase.LEAVING:
@@ -247,10 +250,11 @@ class Dialogue:
             out += self._parts.responses.again(self._once_more(finished), now_ms)
         return out + self._departure.if_line_idle(now_ms)
 
-    def _ordered_words(self, finished: Finished) -> list[c.Command]:
+    def _ordered_words(self, finished: Finished, *, acted: bool) -> list[c.Command]:
         responses = self._parts.responses
         muted = responses.muted(finished.response_id)
-        return self._parts.orders.finished(finished, cut=muted and not responses.expects(SAY))
+        cut = muted and not responses.expects(SAY)
+        return self._parts.orders.finished(finished, cut=cut, acted=acted)
 
     def _remedy(self, event: e.ResponseDone, finished: Finished, owed: Owed, now_ms: int) -> Remedy:
         """What a line needs whose response ended like this."""
@@ -316,6 +320,8 @@ class Dialogue:
         """The caller has listened to nothing for long, which may have its reason."""
         parts = self._parts
         if not parts.patience.over() or not parts.live or parts.transfer.asking:
+            return []
+        if parts.mute.agent:
             return []
         if parts.link.state is Link.READY and not parts.responses.owes:
             return []

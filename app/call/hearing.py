@@ -5,7 +5,7 @@ not ready yet (frames wait, bounded, oldest dropped first), the line lost frames
 Twilio's timestamps becomes silence, so that the model's clock and the caller's stay one),
 a frame comes late or twice (its time is over, so it is dropped and counted), the line went
 quiet in mid-sentence (silence lets voice activity detection end the turn; what was only
-delayed is heard after it), the greeting is shielded (silence instead of the caller), and keys
+delayed is heard after it), the caller is hidden (silence in their place: ``Hidden``), and keys
 are pressed (``key_tones``).
 
 What was sent is kept until its words are known, because a line that is lost takes with it what
@@ -18,6 +18,7 @@ words have come or the answer to it was begun. The oldest go first, everywhere.
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import islice
 
 from app.call.alarms import Alarm, Alarms
@@ -54,17 +55,25 @@ class Passed:
     """Of the first of them."""
 
 
+class Hidden(Enum):
+    """Why the model hears silence instead of the caller; each reason ends by itself."""
+
+    SHIELD = auto()
+    """The agent says something that nobody is to disturb."""
+    HOLD = auto()
+    MUTE = auto()
+
+
 class Hearing:
     """The way of caller audio to the model. ``frame`` is on the audio path."""
 
     def __init__(self, alarms: Alarms) -> None:
         self._alarms = alarms
         self._ready = False
-        self._shielded = False
-        self._on_hold = False
+        self._hidden: set[Hidden] = set()
         self._tones = KeyTones()
         self._open = False
-        """Ready, not shielded and no key about: the one test on the audio path."""
+        """Ready, not hidden and no key about: the one test on the audio path."""
         self._waiting: deque[Command] = deque(maxlen=PREROLL_FRAMES)
         self._sent: deque[str | Command] = deque(maxlen=PAUSE_FRAMES)
         """Given to the line since the last turn; a frame that passed as its payload alone."""
@@ -157,12 +166,12 @@ class Hearing:
 
     def _irregular(self, audio: CallerAudio, missing_ms: int) -> list[Command]:
         # What was held back for a key came before whatever hides the caller now.
-        out = self._tones.release() if self._shielded else []
+        out = self._tones.release() if self._hidden else []
         if missing_ms >= FRAME_MS:
             padding_ms = min(missing_ms // FRAME_MS * FRAME_MS, LONGEST_GAP_MS)
             self.padded_ms += padding_ms
             out.append(AppendSilence(padding_ms))
-        if self._shielded:
+        if self._hidden:
             out.append(AppendSilence(ms_of_bytes(audio.length_bytes)))
         else:
             out.append(AppendAudio(audio.payload_b64))
@@ -183,7 +192,7 @@ class Hearing:
     @property
     def _heard(self) -> bool:
         """The line has what the caller says."""
-        return self._ready and not self._shielded
+        return self._ready and not self._hidden
 
     def _settle_open(self) -> None:
         self._open = self._heard and not self._tones.at_work
@@ -222,7 +231,8 @@ class Hearing:
             self._waiting = deque(waiting, maxlen=TURN_FRAMES + PREROLL_FRAMES)
             self._forget()
         self._ready = self._open = False
-        self._shielded = self._shielded and (shield or self._on_hold)
+        if not shield:
+            self._hidden.discard(Hidden.SHIELD)
 
     def line_changes(self) -> None:
         """Another line takes over from one that heard everything but, perhaps, the onset of a
@@ -273,26 +283,22 @@ class Hearing:
         return bool(self._turn) and said == self._said_before
 
     def shield(self) -> None:
-        """Silence instead of the caller, until ``unshield``."""
-        self._shielded = True
-        self._settle_open()
+        """Nobody is to disturb what the agent says now, until ``unshield``."""
+        self.hide(Hidden.SHIELD)
 
     def unshield(self) -> None:
-        """The caller is heard again, unless they are on hold."""
-        if self._on_hold:
-            return
-        self._shielded = False
+        """Whoever wants to disturb may."""
+        self.show(Hidden.SHIELD)
+
+    def hide(self, why: Hidden) -> None:
+        """Silence instead of the caller, until ``show`` for the same reason and every other."""
+        self._hidden.add(why)
         self._settle_open()
 
-    def hold(self) -> None:
-        """Silence instead of the caller until ``release``, whoever else would hear them."""
-        self._on_hold = True
-        self.shield()
-
-    def release(self) -> None:
-        """The caller is on hold no longer."""
-        self._on_hold = False
-        self.unshield()
+    def show(self, why: Hidden) -> None:
+        """This is no reason any more."""
+        self._hidden.discard(why)
+        self._settle_open()
 
     def speech_started(self, now_ms: int) -> None:
         """The caller is in mid-sentence: a line that goes quiet now must be noticed soon."""

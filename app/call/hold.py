@@ -14,7 +14,7 @@ or a person is.
 from enum import Enum, auto
 
 from app.call.background import Background, Layer
-from app.call.hearing import Hearing
+from app.call.hearing import Hearing, Hidden
 from app.protocol.commands import CallerHeld, CallerReleased, Command
 
 HOLD = "hold"
@@ -70,7 +70,7 @@ class Hold:
         self._until = until
         self._response_id = response_id
         if self.silences:
-            self._hearing.hold()
+            self._hearing.hide(Hidden.HOLD)
         return [CallerHeld(by), *self._background.play(Layer.HOLD, sound, now_ms)]
 
     def putting_through(self, target: str, now_ms: int) -> list[Command]:
@@ -97,7 +97,7 @@ class Hold:
         if not self.on:
             return []
         if self.silences:
-            self._hearing.release()
+            self._hearing.show(Hidden.HOLD)
         self._until = Until.NOBODY
         stopped = self._background.stop(Layer.HOLD, now_ms, speaking=speaking)
         return [CallerReleased(), *stopped]

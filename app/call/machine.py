@@ -295,6 +295,9 @@ def _order_handlers(obeying: Obeying) -> dict[type, Handler]:
         e.UnholdOrdered: obeying.ordered,
         e.DigitsOrdered: obeying.ordered,
         e.ConfigureOrdered: obeying.ordered,
+        e.RespondOrdered: obeying.ordered,
+        e.MuteOrdered: obeying.ordered,
+        e.UnmuteOrdered: obeying.ordered,
         e.TransferAccepted: obeying.transfer_accepted,
         e.HangUpDone: obeying.hang_up_done,
     }

@@ -12,7 +12,8 @@ from app.call.farewell import Parting
 from app.call.holding import Holding
 from app.call.keying import Keying
 from app.call.model_link import Link
-from app.call.orders import Order
+from app.call.muting import Muting
+from app.call.orders import SAY, Order
 from app.call.parts import Parts
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -27,7 +28,7 @@ class Obeying:
     def __init__(self, parts: Parts, departure: Departure, keying: Keying) -> None:
         self._parts = parts
         self._departure = departure
-        holding = Holding(parts)
+        holding, muting = Holding(parts), Muting(parts)
         self._begin: dict[type, Callable[[Any, int], list[c.Command]]] = {
             e.HangUpOrdered: self._hang_up,
             e.TransferOrdered: self._transfer,
@@ -37,13 +38,28 @@ class Obeying:
             e.UnholdOrdered: holding.unhold_ordered,
             e.DigitsOrdered: keying.ordered,
             e.ConfigureOrdered: self._configure,
+            e.RespondOrdered: self._respond,
+            e.MuteOrdered: muting.mute_ordered,
+            e.UnmuteOrdered: muting.unmute_ordered,
         }
 
     def ordered(self, order: Order, now_ms: int) -> list[c.Command]:
         """An order came: it has its turn at once, or later; a second transfer never."""
         if isinstance(order, e.TransferOrdered) and self._parts.transfer.under_way:
             return self._parts.orders.refuse(order, "transfer_under_way")
-        return self._parts.orders.take(order) + self.on(now_ms)
+        cut: list[c.Command] = []
+        if isinstance(order, e.TransferOrdered) and order.at_once and not order.after:
+            cut = self._cut_short(now_ms)
+        return cut + self._parts.orders.take(order) + self.on(now_ms)
+
+    def _cut_short(self, now_ms: int) -> list[c.Command]:
+        """Somebody takes over: what is being said or keyed in for an order is not waited for."""
+        orders = self._parts.orders
+        if not isinstance(orders.current, e.SayOrdered | e.RespondOrdered | e.DigitsOrdered):
+            return []
+        self._parts.responses.withdraw(SAY)
+        out = self._parts.barge_in.interrupt(now_ms, by_voice=False)
+        return out + orders.done("failed", "interrupted")
 
     def hang_up_ordered(self, order: e.HangUpOrdered, now_ms: int) -> list[c.Command]:
         """Somebody entitled to ends the call: at once, unless it stands after something."""
@@ -84,9 +100,12 @@ class Obeying:
             return self._refused("unknown_target")
         parts.farewell.yields()
         parts.responses.withdraw("goodbye")
-        if parts.link.state is not Link.READY:
+        if parts.link.state is not Link.READY or parts.mute.agent:
             # Nobody is there to announce it, and who asked for a person need not wait for that.
             return self._departure.leave(parts.transfer.overdue(), now_ms)
+        if order.at_once:
+            cut = parts.barge_in.interrupt(now_ms, by_voice=False)
+            return cut + self._departure.leave(parts.transfer.overdue(), now_ms)
         return parts.responses.ask(wanted, now_ms)
 
     def transfer_accepted(self, event: e.TransferAccepted, now_ms: int) -> list[c.Command]:
@@ -97,12 +116,30 @@ class Obeying:
 
     def _say(self, order: e.SayOrdered, now_ms: int) -> list[c.Command]:
         parts = self._parts
-        if parts.leaving_soon or parts.farewell.state is not Parting.NONE:
-            return self._refused("call_ending")
-        if parts.link.state is not Link.READY:
-            return self._refused("model_away")
+        if refusal := self._silent:
+            return self._refused(refusal)
         told = self._settled(parts.attempts.settle())
         return told + parts.responses.ask(parts.orders.says(order.text, now_ms), now_ms)
+
+    def _respond(self, order: e.RespondOrdered, now_ms: int) -> list[c.Command]:
+        parts = self._parts
+        if refusal := self._silent:
+            return self._refused(refusal)
+        told: list[c.Command] = []
+        if order.instructions:
+            parts.transcript.note(order.instructions, now_ms)
+            told.append(c.AddMessage("system", order.instructions))
+        return told + parts.responses.ask(parts.orders.responds(now_ms), now_ms)
+
+    @property
+    def _silent(self) -> str:
+        """Why the agent can say nothing now; empty where it can."""
+        parts = self._parts
+        if parts.leaving_soon or parts.farewell.state is not Parting.NONE:
+            return "call_ending"
+        if parts.mute.agent:
+            return "muted"
+        return "" if parts.link.state is Link.READY else "model_away"
 
     def _configure(self, order: e.ConfigureOrdered, _now_ms: int) -> list[c.Command]:
         told = self._parts.attempts.configure(order.interruptible, order.min_interruption_ms)

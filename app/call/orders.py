@@ -22,9 +22,12 @@ from app.protocol.events import (
     HangUpOrdered,
     HoldOrdered,
     MessageOrdered,
+    MuteOrdered,
+    RespondOrdered,
     SayOrdered,
     TransferOrdered,
     UnholdOrdered,
+    UnmuteOrdered,
 )
 
 Order = (
@@ -36,10 +39,13 @@ Order = (
     | HoldOrdered
     | UnholdOrdered
     | ConfigureOrdered
+    | RespondOrdered
+    | MuteOrdered
+    | UnmuteOrdered
 )
 
 SAY = "say"
-"""The purpose of what the operator has the agent say."""
+"""The purpose of what the operator has the agent say, in whosever words."""
 SAID_WITHIN_MS = 15_000
 """From the order to its last word being heard, unless it is being heard."""
 MOST_WAITING = 32
@@ -105,8 +111,15 @@ class Orders:
 
     def says(self, text: str, now_ms: int) -> CreateResponse:
         """What asks the model to say an operator's text as it stands."""
+        return self._speaks(CreateResponse(SAY, verbatim(text), tools=False), now_ms)
+
+    def responds(self, now_ms: int) -> CreateResponse:
+        """What asks the model to speak in its own words, or to act."""
+        return self._speaks(CreateResponse(SAY), now_ms)
+
+    def _speaks(self, wanted: CreateResponse, now_ms: int) -> CreateResponse:
         self._spoken = Spoken.SAYING
-        self._wanted = CreateResponse(SAY, verbatim(text), tools=False)
+        self._wanted = wanted
         self._alarms.set(Alarm.ORDERED, now_ms + SAID_WITHIN_MS)
         return self._wanted
 
@@ -114,8 +127,9 @@ class Orders:
         """It is being heard, and looked at again then."""
         self._alarms.set(Alarm.ORDERED, until_ms)
 
-    def finished(self, response: Finished, *, cut: bool) -> list[Command]:
-        """A response ended; ``cut``: the caller spoke over it, and it is not asked for again."""
+    def finished(self, response: Finished, *, cut: bool, acted: bool = False) -> list[Command]:
+        """A response ended; ``cut``: the caller spoke over it, and it is not asked for again;
+        ``acted``: it called a tool."""
         if self._spoken is not Spoken.SAYING or response.purpose != SAY or response.failed:
             return []
         if response.asked not in (None, self._wanted):
@@ -125,6 +139,8 @@ class Orders:
         if response.spoke:
             self._spoken = Spoken.SAID
             self.said_in = response.response_id
+        elif acted:
+            return self.done()  # What the tool comes to is spoken about in its turn.
         return []
 
     def interrupted(self) -> list[Command]:

@@ -22,6 +22,7 @@ from app.call.limits import Limits
 from app.call.line_swap import LineSwap, Quiet
 from app.call.meanwhile import Meanwhile
 from app.call.model_link import Link, ModelLink
+from app.call.mute import Mute
 from app.call.noise import Noise
 from app.call.orders import Orders
 from app.call.overture import Overture
@@ -66,6 +67,7 @@ class Parts:
         )
         self.barge_in = BargeIn(self.playout, self.responses, self.transcript, self.background)
         self.hearing = Hearing(self.alarms)
+        self.mute = Mute(self.hearing)
         self.hold = Hold(self.background, self.hearing)
         self.meanwhile = Meanwhile(self.alarms, self.background, plan.sounds)
         self.overture = Overture()

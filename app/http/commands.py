@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from app.errors import CallerFault, CarrierFault, OurFault, StoreFault
 from app.http.problems import described
-from app.runtime.commanding import Commanding, Wish
+from app.runtime.commanding import Commanding
+from app.runtime.wishes import Wish
 
 MOST_COMMANDS = 16
 LONGEST_MINIMUM_MS = 2_000
@@ -49,6 +50,38 @@ class TransferCommand(_Command):
     """What the caller is told before, word for word; absent: in the agent's own words."""
     summary: Annotated[str, Field(min_length=1, max_length=300)] | None = None
     """What a person who is asked first, with ``mode: warm``, is told the call is about."""
+
+
+class TakeoverCommand(_Command):
+    """Have a person take the call over from the agent, who is cut off and says nothing of it.
+    Alone, or first in a list, it waits for nothing that is being said."""
+
+    type: Literal["takeover"]
+    target: Annotated[str, Field(min_length=1, max_length=200)]
+    """A name from the agent document; never a number."""
+
+
+class RespondCommand(_Command):
+    """Have the agent speak now, in its own words; completed when they were heard."""
+
+    type: Literal["respond"]
+    instructions: Annotated[str, Field(min_length=1, max_length=8_000)] | None = None
+    """What the model is told before."""
+
+
+class MuteCommand(_Command):
+    """The caller: the agent hears silence in their place. The agent: the caller hears nothing of
+    it, and it answers nothing."""
+
+    type: Literal["mute"]
+    who: Literal["caller", "agent"]
+
+
+class UnmuteCommand(_Command):
+    """Let them be heard again; an agent speaks to the caller then."""
+
+    type: Literal["unmute"]
+    who: Literal["caller", "agent"]
 
 
 class SayCommand(_Command):
@@ -126,11 +159,15 @@ class ConfigureCommand(_Command):
 Command = Annotated[
     EndCallCommand
     | TransferCommand
+    | TakeoverCommand
     | SayCommand
+    | RespondCommand
     | AddMessageCommand
     | DtmfStartCommand
     | HoldCommand
     | UnholdCommand
+    | MuteCommand
+    | UnmuteCommand
     | ConfigureCommand,
     Field(discriminator="type"),
 ]

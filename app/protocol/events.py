@@ -391,6 +391,8 @@ class TransferOrdered:
     """The order that must have been carried out before; empty: in its turn."""
     summary: str = ""
     """What the person is told before they take the call; empty: that somebody waits."""
+    at_once: bool = False
+    """The agent is cut off, and says nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +404,35 @@ class SayOrdered:
     after: str = ""
     interruptible: str = ""
     """none, dtmf, speech or any; empty: like whatever the agent says."""
+
+
+@dataclass(frozen=True, slots=True)
+class RespondOrdered:
+    """The operator has the agent speak now, in its own words."""
+
+    command_id: str
+    instructions: str = ""
+    """What the model is told before; empty: nothing."""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MuteOrdered:
+    """The operator mutes the caller, whom the agent does not hear then, or the agent."""
+
+    command_id: str
+    who: str
+    """caller or agent."""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnmuteOrdered:
+    """The operator lets them be heard again."""
+
+    command_id: str
+    who: str
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -529,6 +560,9 @@ Event = (
     | TransferOrdered
     | SayOrdered
     | ConfigureOrdered
+    | RespondOrdered
+    | MuteOrdered
+    | UnmuteOrdered
     | MessageOrdered
     | TextReceived
     | TextFailed

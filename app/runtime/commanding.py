@@ -15,24 +15,13 @@ one that stood still meanwhile carries nothing out that was given up long ago.
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import structlog
 
 from app.errors import CallerFault, CarrierFault, OurFault, PatchlineFault
-from app.protocol.events import (
-    ConfigureOrdered,
-    DigitsOrdered,
-    Event,
-    HangUpOrdered,
-    HoldOrdered,
-    MessageOrdered,
-    SayOrdered,
-    StreamStopped,
-    TransferOrdered,
-    UnholdOrdered,
-)
+from app.protocol.events import StreamStopped
 from app.runtime.book import Book
 from app.runtime.effects import contained
 from app.runtime.live_call import LiveCall
@@ -40,6 +29,7 @@ from app.runtime.ports import Carrier
 from app.runtime.routing import ANSWER_S, OPERATOR_ENDED, Routing
 from app.runtime.runner import Runner
 from app.runtime.signalling import Signalling
+from app.runtime.wishes import BY_CARRIER, TO_A_TARGET, Became, Given, Wish, event_of
 from app.services.store.archive import UNREACHABLE, Archive
 from app.services.store.calls import CallRow
 
@@ -52,6 +42,8 @@ REFUSALS = {
     "transfer_under_way": "a transfer is under way already",
     "unknown_target": "there is no such target",
     "unknown_preset": "the agent document has no such preset",
+    "muted": "they are muted: unmute them first",
+    "not_muted": "they are not muted",
     "on_hold": "the caller is on hold already",
     "not_on_hold": "the caller is not on hold",
     "too_many": "too many commands wait for their turn",
@@ -63,35 +55,6 @@ AWAY = {"model_away": "the model's connection is being made again: ask again in 
 NO_STREAM = "the caller's audio is not here at the moment: ask again in a moment"
 
 log = structlog.get_logger("commanding")
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """One command, as the operator wrote it."""
-
-    type: str
-    """end_call, transfer, say, add_message, dtmf.start, hold, unhold or configure."""
-    fields: Mapping[str, str] = field(default_factory=dict)
-    command_id: str = field(default_factory=lambda: f"cmd_{secrets.token_hex(12)}")
-
-
-@dataclass(frozen=True, slots=True)
-class Became:
-    """What became of a command by now."""
-
-    command_id: str
-    type: str
-    state: str
-    """accepted, completed, failed, refused or dropped."""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What became of all commands of a request."""
-
-    call_id: str
-    commands: tuple[Became, ...]
 
 
 class Bus(Protocol):
@@ -111,27 +74,6 @@ class _Ticket:
     limit: asyncio.Timeout
     taken: bool = False
     """The owner has said that it carries the order out."""
-
-
-def _event(wish: Wish, after: str) -> Event:
-    make: dict[str, Callable[..., Event]] = {
-        "end_call": lambda **more: HangUpOrdered(OPERATOR_ENDED, **more),
-        "transfer": TransferOrdered,
-        "say": SayOrdered,
-        "add_message": MessageOrdered,
-        "dtmf.start": DigitsOrdered,
-        "hold": HoldOrdered,
-        "unhold": UnholdOrdered,
-        "configure": _configure,
-    }
-    return make[wish.type](command_id=wish.command_id, after=after, **wish.fields)
-
-
-def _configure(command_id: str, after: str, **fields: str) -> Event:
-    least = fields.get("min_interruption_ms")
-    return ConfigureOrdered(
-        command_id, after, fields.get("interruptible", ""), None if least is None else int(least)
-    )
 
 
 class Commanding:
@@ -185,7 +127,7 @@ class Commanding:
         known = {name.casefold() for name in targets}
         for wish in wishes:
             named = wish.fields.get("target", "").strip().casefold()
-            if wish.type == "transfer" and named not in known:
+            if wish.type in TO_A_TARGET and named not in known:
                 names = ", ".join(targets) or "none"
                 raise CallerFault(
                     "unknown_target",
@@ -250,12 +192,12 @@ class Commanding:
         hangs = row.owner not in (None, self._me) and await self._bus.hears(str(row.owner))
         if hangs and wish.type != "end_call":
             raise _no_answer()
-        if wish.type not in {"end_call", "transfer"}:
+        if wish.type not in BY_CARRIER:
             raise OurFault("no_stream", NO_STREAM)
         call = None if hangs else await self._claimed(row, force=True)
         if call is not None:
             return await self._obeyed(call, wishes)
-        if wish.type == "transfer":
+        if wish.type in TO_A_TARGET:
             raise _no_answer()
         # Twilio ends it for anybody; then nobody's caller is disturbed by claiming it.
         await self._carrier.hang_up(str(row.call_sid))
@@ -284,7 +226,7 @@ class Commanding:
             return Given(call.call_id, (Became(wish.command_id, wish.type, "completed"),))
         if call.at_carrier:
             raise CallerFault("with_person", "the caller has been put through to a person")
-        if wish.type == "transfer" and call.cut_off:
+        if wish.type in TO_A_TARGET and call.cut_off:
             return Given(call.call_id, (await self._transferred_by_rest(call, wish),))
         raise OurFault("no_stream", NO_STREAM)
 
@@ -292,7 +234,7 @@ class Commanding:
         """The machine decides, which knows what is under way."""
         after = ""
         for wish in wishes:
-            runner.feed(_event(wish, after))
+            runner.feed(event_of(wish, after))
             after = wish.command_id
         became = tuple(_became(call, wish) for wish in wishes)
         first = became[0]

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from app.call.hearing import STALL_MS
+from app.call.hearing import STALL_MS, Hidden
 from app.call.key_tones import HELD_FRAMES
 from app.call.keying import AGAIN, NO_KEYPAD
 from app.call.keypad import AGAIN_MS, DISCREET_MS, LONGEST_MS
@@ -592,7 +592,7 @@ def test_what_is_held_back_for_a_key_comes_before_a_hold() -> None:
     machine.handle(e.DigitsOrdered("cmd_1", "number"), 0)
     for n in range(20):
         machine.handle(frame(n * 20), n * 20)
-    machine._parts.hearing.hold()
+    machine._parts.hearing.hide(Hidden.HOLD)
 
     assert kinds(machine.handle(frame(400), 400)) == ["AppendAudio"] * HELD_FRAMES + [
         "AppendSilence"

@@ -28,6 +28,10 @@ ORDERS: list[e.Event] = [
     e.HoldOrdered(""),
     e.HoldOrdered("", "Look it up."),
     e.UnholdOrdered(""),
+    e.RespondOrdered(""),
+    e.MuteOrdered("", "agent"),
+    e.UnmuteOrdered("", "agent"),
+    e.TransferOrdered("", "billing", at_once=True),
     e.DigitsOrdered("", "pin"),
     e.DigitsOrdered(""),
 ]

@@ -11,7 +11,7 @@ from app.call.plan import CallPlan
 from app.errors import CallerFault, CarrierFault, OurFault
 from app.protocol.twiml import Fallback
 from app.runtime.book import Book
-from app.runtime.commanding import Commanding, Wish
+from app.runtime.commanding import Commanding
 from app.runtime.line import Line
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.roster import alone
@@ -19,6 +19,7 @@ from app.runtime.routing import Routing
 from app.runtime.runner import Runner
 from app.runtime.scripts import Destination, Scripts
 from app.runtime.signalling import Signalling
+from app.runtime.wishes import Wish
 from app.services.store.archive import Archive
 from app.services.store.calls import CallRow
 from tests.runtime.test_draining import Unwritten
