@@ -167,6 +167,13 @@ A line of code about ... belongs in ...
     … what Twilio says of it                         `app/protocol/twilio_messages.py`
     … when the agent speaks of it; in the record     `app/call/texts.py`, `app/call/sms.py`
     … who wants none                                 `app/services/store/opt_outs.py`
+    when the call is recorded; what became of it     `app/call/recording.py`,
+                                                     `app/call/recorded.py`,
+                                                     `app/runtime/recording.py`
+    … what Twilio says of it, its sound              `app/protocol/twilio_recordings.py`,
+                                                     `app/services/recording_media.py`,
+                                                     `app/http/recordings.py`, `app/recordings.py`
+    … as the operator writes it                      `app/agents/recording.py`
     a call-back that the agent promises              `app/runtime/callbacks.py`,
                                                      `app/tools/callback.py`
     … what both promise is noted, hung up or not     `app/runtime/promises.py`

@@ -22,6 +22,7 @@ from app.call.plan import (
     BillPlan,
     CallPlan,
     DigitsPreset,
+    RecordingPlan,
     SilencePlan,
     SoundPlan,
     ToolPlan,
@@ -87,6 +88,7 @@ def plan(
         **_interruptions(agent),
         sounds={name: SoundPlan(one.length_bytes, one.loop) for name, one in sounds.items()},
         may_hold=agent.hold_audio is not None,
+        recording=_recording(agent),
         silence=_silence(agent.timeouts.silence),
         max_call_ms=agent.timeouts.max_call_ms or None,
         bill=_bill(agent),
@@ -107,6 +109,14 @@ def _silence(silence: Silence) -> SilencePlan | None:
     if not silence.after_ms:
         return None
     return SilencePlan(silence.after_ms, silence.say, silence.times, silence.then)
+
+
+def _recording(agent: Agent) -> RecordingPlan | None:
+    wanted = agent.recording
+    if wanted is None or not wanted.enabled:
+        return None
+    announcement = wanted.announcement if wanted.consent == "announce" else ""
+    return RecordingPlan(announcement, wanted.channels, wanted.pause_during)
 
 
 def _interruptions(agent: Agent) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import structlog
 from fastapi import FastAPI
 from phonenumbers import SUPPORTED_REGIONS
 
-from app import assembly, line_numbers
+from app import assembly, line_numbers, recordings
 from app.agents.load import AgentDocument, load_document
 from app.before_call import asker
 from app.built_ins import Means, carried_out
@@ -38,6 +38,8 @@ from app.http.media import MediaDoor
 from app.http.outbound import Desk
 from app.http.outbound import routes as ordering_routes
 from app.http.picked_up import routes as callee_routes
+from app.http.recordings import routes as recording_routes
+from app.http.recordings import twilio_routes
 from app.http.side_calls import routes as side_call_routes
 from app.http.steps import Calls
 from app.jobs.client import DurableJobs
@@ -57,8 +59,9 @@ from app.runtime.effects import Effects
 from app.runtime.flight_log import FlightLog, Hangar
 from app.runtime.live_call import LiveCall
 from app.runtime.outbound import Outbound
-from app.runtime.ports import Carrier, Feed, ModelLine, People
+from app.runtime.ports import Carrier, Feed, ModelLine, People, Recorder
 from app.runtime.reception import Reception
+from app.runtime.recording import Recordings
 from app.runtime.records import Records
 from app.runtime.retention import keep_for
 from app.runtime.roster import Roster
@@ -137,6 +140,7 @@ def switchboard(
             hangar=hangar,
             signalling=signalling,
             people=people.of(call, book.dials),
+            recorder=tapes.of(call),
         ),
         store=archive.writer,
         spawn=spawn,
@@ -146,6 +150,7 @@ def switchboard(
     people = SideCalls(carrier, spawn, signalling.left_alone)
     durable = DurableJobs(_database(settings, data))
     bus = _bus(settings, instance)
+    tapes = Recordings(carrier, archive, book, bus, origin=origin, me=instance)
     routing = Routing(
         signalling,
         book,
@@ -210,8 +215,8 @@ def switchboard(
     beside = Beside(
         archive,
         custody=custody.run,
-        bus=partial(bus.run, texting.or_else(commanding.answer), spawn),
-        retention=partial(keep_for, settings.retention_days, archive, hangar),
+        bus=partial(bus.run, tapes.or_else(texting.or_else(commanding.answer)), spawn),
+        retention=partial(keep_for, settings.retention_days, archive, hangar, tapes.erase),
         close_bus=bus.close,
     )
     living = lifespan(
@@ -236,11 +241,12 @@ def switchboard(
     app.include_router(api.metrics_routes(operator(key)))
     after = settings.dial_countries or settings.webhook_secrets or agent.asks_afterwards
     forget = (jobs or durable).forget if after else None
-    known = Records(book, archive, hangar, forget, put_elsewhere=commanding.put)
-    app.include_router(records.routes(known, operator(key)))
-    app.include_router(commands.routes(commanding, operator(key)))
+    known = Records(
+        book, archive, hangar, forget, put_elsewhere=commanding.put, unrecord=tapes.erase
+    )
+    _include_calls(app, known, commanding, tapes, settings=settings, check=operator(key))
     guard = TwilioGuard(origin, signing)
-    _include_twilio(app, routing, dialling, texting, guard)
+    _include_twilio(app, routing, dialling, texting, tapes=tapes, guard=guard)
     _include_ordering(app, dialling, archive, settings, operator(key))
     app.include_router(webhooks.routes(jobs or durable, operator(key)))
     app.include_router(numbers.routes(line_numbers.listing(settings, agent), operator(key)))
@@ -257,6 +263,7 @@ def _runner(
     hangar: Hangar,
     signalling: Signalling,
     people: People,
+    recorder: Recorder,
 ) -> Runner:
     """One stream of a call."""
     effects = Effects(
@@ -267,6 +274,7 @@ def _runner(
         failure_twiml=call.scripts.failure,
         kept=call.kept,
         people=people,
+        recorder=recorder,
     )
     return Runner(
         plan,
@@ -304,13 +312,35 @@ def _bus(settings: Settings, me: str) -> "NoBus | PostgresBus":
 
 
 def _include_twilio(
-    app: FastAPI, routing: Routing, dialling: Outbound, texting: Texting, guard: TwilioGuard
+    app: FastAPI,
+    routing: Routing,
+    dialling: Outbound,
+    texting: Texting,
+    *,
+    tapes: Recordings,
+    guard: TwilioGuard,
 ) -> None:
     """The routes that Twilio asks."""
     app.include_router(voice.routes(routing, dialling, guard))
     app.include_router(callee_routes(dialling, guard))
     app.include_router(side_call_routes(routing, guard))
     app.include_router(messages.routes(texting, guard))
+    app.include_router(twilio_routes(tapes, guard))
+
+
+def _include_calls(
+    app: FastAPI,
+    known: Records,
+    commanding: Commanding,
+    tapes: Recordings,
+    *,
+    settings: Settings,
+    check: Callable[..., Awaitable[None]],
+) -> None:
+    """The routes about calls, past and present, and what was recorded of them."""
+    app.include_router(records.routes(known, check))
+    app.include_router(commands.routes(commanding, check))
+    app.include_router(recording_routes(tapes.ours, recordings.media(settings), check))
 
 
 def _include_ordering(

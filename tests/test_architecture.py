@@ -68,7 +68,9 @@ MAY_IMPORT = {
     "before_call": {
         *("call.lookup", "jobs.signing", "runtime.reception", "services.webhook_post", "settings"),
     },
+    "recordings": {"http.recordings", "services", "settings"},
     "main": {
+        "recordings",
         "before_call",
         "built_ins",
         "editions",

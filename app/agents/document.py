@@ -18,6 +18,8 @@ from app.agents.limits import Limits
 from app.agents.limits import check as check_limits
 from app.agents.numbers import Hours, LineNumber, Number, check
 from app.agents.part import Part
+from app.agents.recording import Recording
+from app.agents.recording import check as check_recording
 from app.agents.sounds import TONES, Ambience, HoldAudio, Use, ambience, hold
 from app.agents.targets import CALLER, TAKE_MESSAGE, Target, check_chains, refuse_overlong
 from app.agents.texting import CODE_PRESET, Sms, Verification
@@ -297,6 +299,8 @@ class Agent(Part):
     not."""
     webhooks: Annotated[tuple[Webhook, ...], none_if_none] = ()
     """Programs of yours that are told what happens."""
+    recording: Recording | None = Field(default=None, validate_default=True)
+    """Whether calls are recorded; null: they are not."""
     hours: Annotated[Mapping[FieldName, Hours], empty_if_none] = {}
     """When somebody is there, by name."""
     numbers: Mapping[LineNumber, Number] | None = None
@@ -312,6 +316,13 @@ class Agent(Part):
             return value
         people = [HUMAN] if info.data["transfer_to"] else []
         check(value, info.data["hours"], [*info.data["transfer_targets"], *people])
+        return value
+
+    @field_validator("recording")
+    @classmethod
+    def _known_presets(cls, value: Recording | None, info: ValidationInfo) -> Recording | None:
+        if value is not None and "dtmf" in info.data:
+            check_recording(value, info.data["dtmf"].presets)
         return value
 
     @field_validator("instructions")

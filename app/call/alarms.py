@@ -49,6 +49,8 @@ class Alarm(Enum):
     """Who is called on the caller's behalf should have taken the call by now."""
     SHIELD = auto()
     """The greeting should be over by now, and the caller be heard."""
+    RECORDING = auto()
+    """The last key of what must not be recorded has died away."""
     NOISE = auto()
     """The caller has not paused for long: it may be noise."""
     LIMIT = auto()

@@ -56,7 +56,8 @@ class Answering:
 
     @property
     def _listens_first(self) -> bool:
-        return self._parts.plan.speaks_after_ms is not None and not self._parts.plan.returning
+        plan, recording = self._parts.plan, self._parts.recording
+        return plan.speaks_after_ms is not None and not plan.returning and not recording.owes
 
     @property
     def waits(self) -> bool:

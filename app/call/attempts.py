@@ -20,6 +20,7 @@ from app.call.alarms import Alarm, Alarms
 from app.call.orders import Orders
 from app.call.plan import CallPlan
 from app.call.playout import Playout
+from app.call.recording import Recording
 from app.protocol.commands import Command, MeasureVoice, SetTurnTaking
 from app.protocol.events import SayOrdered, VoiceMeasured
 
@@ -56,8 +57,16 @@ class Turn(Enum):
 class Attempts:
     """The attempts to interrupt of one stream."""
 
-    def __init__(self, alarms: Alarms, plan: CallPlan, orders: Orders, playout: Playout) -> None:
+    def __init__(
+        self,
+        alarms: Alarms,
+        plan: CallPlan,
+        orders: Orders,
+        playout: Playout,
+        recording: Recording,
+    ) -> None:
         self._alarms = alarms
+        self._recording = recording
         self._playout = playout
         self._plan = plan
         self._orders = orders
@@ -88,6 +97,8 @@ class Attempts:
 
     @property
     def _now(self) -> str:
+        if self._recording.owes:
+            return "none"
         return self._message or self._greeting or self._general
 
     @property

@@ -11,6 +11,7 @@ are none of what is interrupted: what was cleared of them is sent again.
 
 from app.call.background import Background
 from app.call.playout import Playout
+from app.call.recording import Recording
 from app.call.responses import Responses
 from app.call.transcript import Transcript
 from app.protocol.commands import ClearPlayback, Command, TruncateItem
@@ -25,11 +26,13 @@ class BargeIn:
         responses: Responses,
         transcript: Transcript,
         background: Background,
+        recording: Recording,
     ) -> None:
         self._playout = playout
         self._background = background
         self._responses = responses
         self._transcript = transcript
+        self._recording = recording
         self._bygone: set[str] = set()
         """Responses of a line that is gone: no later one knows their items."""
 
@@ -46,6 +49,7 @@ class BargeIn:
             self._transcript.unsaid(self._responses.active)
         if self._playout.at_rest:
             return self._responses.mute(set(), by_voice=by_voice)
+        self._recording.cut()
         muted = self._playout.responses
         out: list[Command] = [ClearPlayback()]
         for part in self._playout.interrupt(now_ms):

@@ -249,6 +249,9 @@ class Chronicle:
                 self._tell(now_ms, "transfer.accepted", {"target": command.target})
             case c.NotReached():
                 self._tell(now_ms, "transfer.failed", asdict(command))
+            case c.NotRecorded():
+                told = {"wish": "start", "reason": command.reason}
+                self._tell(now_ms, "recording.failed", told)
             case _:
                 pass
 

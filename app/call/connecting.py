@@ -36,6 +36,7 @@ class Connecting:
         self._answering = answering
         self._sent_when_mute: int | None = None
         """What the caller had been sent when a line was last given up."""
+        departure.after_notice = self._noticed
         self._listens_first = False
         """The next line may have a turn of the caller's to answer."""
 
@@ -57,13 +58,41 @@ class Connecting:
     @property
     def _shields(self) -> bool:
         plan = self._parts.plan
-        return plan.greeting_shielded and bool(plan.greeting) and not plan.returning
+        greeting = plan.greeting_shielded and bool(plan.greeting) and not plan.returning
+        return greeting or self._parts.recording.owes
 
-    def shield_due(self, _now_ms: int) -> list[c.Command]:
+    def shield_due(self, now_ms: int) -> list[c.Command]:
         """Whatever became of the greeting, the caller is heard from now on."""
+        unheard = self._parts.recording.give_up()
         self._parts.hearing.unshield()
         self._parts.attempts.greeting_over()
-        return []
+        return unheard + (self._first_words(now_ms) if unheard else [])
+
+    def _noticed(self, now_ms: int) -> list[c.Command]:
+        """Everything was heard, and the caller had yet to be told of the recording."""
+        parts, recording = self._parts, self._parts.recording
+        if recording.told:
+            self._notice_over()
+            return recording.heard() + self._first_words(now_ms)
+        if parts.leaving_soon or parts.link.state is not Link.READY or parts.hold.silences:
+            return []
+        if recording.again():
+            notice = recording.announcement()
+            return parts.responses.ask(notice, now_ms) if notice is not None else []
+        self._notice_over()
+        return recording.give_up() + self._first_words(now_ms)
+
+    def _notice_over(self) -> None:
+        """The caller is heard, unless the greeting shields them, too."""
+        if not self._parts.plan.greeting_shielded or self._parts.plan.returning:
+            self._parts.hearing.unshield()
+
+    def _first_words(self, now_ms: int) -> list[c.Command]:
+        """What comes behind the announcement; a line that is yet to come has it anyway."""
+        if self._parts.leaving_soon or self._parts.link.state is not Link.READY:
+            return []
+        wanted = self._opening(spoken=True)
+        return [] if wanted is None else self._parts.responses.ask(wanted, now_ms)
 
     def ready(self, event: e.ModelReady, now_ms: int) -> list[c.Command]:
         """A line may carry audio: seed it, let it hear what waited, ask it to speak."""
@@ -106,14 +135,18 @@ class Connecting:
         parts.responses.taken_by(server=parts.attempts.server_takes_turns)
         return begun + seed + parts.hearing.model_ready()
 
-    def _opening(self) -> c.CreateResponse | None:
+    def _opening(self, *, spoken: bool = False) -> c.CreateResponse | None:
+        """``spoken``: the caller has heard something already."""
         if self._parts.leaving_message or self._answering.waits or self._parts.hold.silences:
             self._parts.greeted = True
             return None
+        notice = self._parts.recording.announcement()
+        if notice is not None:
+            return notice
         if self._parts.greeted:
             return resumed(self._parts.transcript.broken_off)
         self._parts.greeted = True
-        return opening(self._parts.plan)
+        return opening(self._parts.plan, spoken=spoken)
 
     def refused(self, event: e.ModelRefused, now_ms: int) -> list[c.Command]:
         """An attempt failed: another one soon, or the failure treatment."""

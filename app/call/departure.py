@@ -26,6 +26,8 @@ class Departure:
         self._deafen = deafen
         self.after_words: Callable[[int], None] = lambda _now_ms: None
         """Told when everything was said and heard."""
+        self.after_notice: Callable[[int], list[c.Command]] = lambda _now_ms: []
+        """Told when that was so while the caller has yet to be told of the recording."""
 
     def leave(self, out: list[c.Command], now_ms: int) -> list[c.Command]:
         """Ask for what takes the call away; nothing happens while ``out`` is empty."""
@@ -181,6 +183,8 @@ class Departure:
         self._deafen()
         out = [] if reason == "transferring" else self._nobody_asked(reason)
         out += self._orders_over(reason)
+        gone = reason == "caller_hangup" or self._parts.farewell.state is Parting.HANGING_UP
+        out += self._parts.recording.over(call_goes_on=not gone)
         self._parts.alarms.clear_all()
         return [*out, c.EndStream(reason)]
 
@@ -197,6 +201,9 @@ class Departure:
         if not (self._parts.playout.idle and self._parts.responses.idle) or not self._parts.live:
             return []
         self.after_words(now_ms)
+        noticed = self.after_notice(now_ms) if self._parts.recording.owes else []
+        if noticed:
+            return noticed
         if self._parts.greeted and not self._parts.leaving_message:
             self._parts.hearing.unshield()
             self._parts.attempts.greeting_over()
@@ -214,6 +221,7 @@ class Departure:
             self._parts.overture.release()
             self._parts.transcript.clear()
             self._parts.greeted = False
+            self._parts.recording.cut()
             self._parts.transfer.forget()
             self._parts.farewell.forget()
         hearing, said = self._parts.hearing, self._parts.playout.ever_sent
@@ -221,7 +229,8 @@ class Departure:
             hearing.line_changes()
         else:
             waiting = self._parts.phase is Phase.WAITING
-            hearing.model_gone(answered=not hearing.unanswered(said), shield=waiting)
+            greets = waiting or self._parts.recording.owes
+            hearing.model_gone(answered=not hearing.unanswered(said), shield=greets)
         self._break_off()
         self._parts.barge_in.line_lost()
         self._parts.responses.line_lost()

@@ -229,6 +229,8 @@ class Dialogue:
         silent = not finished.spoke and event.status != "cancelled"
         acted = self._parts.tools.called_in(event.response_id)
         self._parts.tools.response_ended(event.response_id, silent=silent)
+        if finished.spoke and not self._parts.responses.muted(event.response_id):
+            self._parts.recording.said(finished.purpose, event.status)
         out = self._finish() + out + self._ordered_words(finished, acted=acted)
         if finished.failed and event.reason in FATAL:
             return out + self._departure.model_gone(now_ms)

@@ -3,8 +3,7 @@
 The collection itself is decided in ``keypad``, what is a turn in ``digits``. Here is who hears
 of it: the model by the output of its tool or by a message, tools by the name of what is kept
 for them, the operator by the end of the order, the record by ``DigitsCollected``. Rule: what is
-sensitive goes into ``KeepDigits`` and nowhere else. A recording would be paused where
-``_collects`` begins and goes on where it ends.
+sensitive goes into ``KeepDigits`` and nowhere else.
 """
 
 from collections.abc import Mapping
@@ -139,7 +138,7 @@ class Keying:
         out = self._judged(over, now_ms) if over is not None else []
         keypad = self._parts.keypad
         self._parts.hearing.expect_keys(keys=keypad.collecting, speech=not keypad.ignores_speech)
-        return out
+        return out + self._parts.recording.collects(keypad.collects, now_ms)
 
     def _judged(self, over: Collected, now_ms: int) -> list[c.Command]:
         parts = self._parts

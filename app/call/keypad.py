@@ -99,6 +99,11 @@ class Keypad:
         return self._keys is Keys.COLLECTING
 
     @property
+    def collects(self) -> str:
+        """The name of the preset that is being keyed in; empty: none is."""
+        return self._name if self.collecting else ""
+
+    @property
     def deaf(self) -> bool:
         """Keys are ignored until they are asked for."""
         return self._keys is Keys.DEAF

@@ -90,6 +90,7 @@ class CallMachine:
             e.TextReceived: self._texts.received,
             e.TextFailed: self._texts.failed,
             e.VoiceMeasured: self._dialogue.voice_measured,
+            e.RecordingAnswered: self._parts.recording.answered,
             **_order_handlers(self._obeying),
         }
         self._handlers[e.ResponseDone] = _billed(self._winding_up, self._handlers[e.ResponseDone])
@@ -150,6 +151,7 @@ class CallMachine:
             Alarm.CALLEE: self._answering.due,
             Alarm.PERSON: lambda now: self._reaching.due(now) + self._obeying.on(now),
             Alarm.SHIELD: self._connecting.shield_due,
+            Alarm.RECORDING: self._parts.recording.due,
             Alarm.NOISE: dialogue.noise_due,
             Alarm.SILENCE: self._reminding.due,
             Alarm.LIMIT: self._winding_up.due,
@@ -193,7 +195,8 @@ class CallMachine:
             return self._departure.fail(now_ms)
         self._connecting.caller_came(now_ms)
         waited = parts.overture.release()
-        out = parts.background.begin(now_ms, speaking=bool(waited))
+        out = parts.recording.begin()
+        out += parts.background.begin(now_ms, speaking=bool(waited))
         for audio in waited:
             out += self._dialogue.voiced(audio, now_ms)
         if parts.responses.active is None:

@@ -30,6 +30,7 @@ from app.call.patience import Patience
 from app.call.plan import CallPlan
 from app.call.playout import Playout
 from app.call.pulse import Pulse
+from app.call.recording import Recording
 from app.call.responses import Responses
 from app.call.silence import Silence
 from app.call.toolbook import Toolbook
@@ -65,7 +66,10 @@ class Parts:
         self.responses = Responses(
             self.alarms, self.patience, server_interrupts=plan.server_interrupts
         )
-        self.barge_in = BargeIn(self.playout, self.responses, self.transcript, self.background)
+        self.recording = Recording(self.alarms, plan)
+        self.barge_in = BargeIn(
+            self.playout, self.responses, self.transcript, self.background, self.recording
+        )
         self.hearing = Hearing(self.alarms)
         self.mute = Mute(self.hearing)
         self.hold = Hold(self.background, self.hearing)
@@ -84,7 +88,7 @@ class Parts:
         self.transfer = TransferDesk(self.alarms, plan, self.side)
         self.farewell = Farewell(self.alarms)
         self.orders = Orders(self.alarms)
-        self.attempts = Attempts(self.alarms, plan, self.orders, self.playout)
+        self.attempts = Attempts(self.alarms, plan, self.orders, self.playout, self.recording)
         self.responses.taken_by(server=plan.server_takes_turns)
         self.leaving = Leaving(self.alarms)
         self.digits = Digits(self.alarms)

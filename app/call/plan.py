@@ -85,6 +85,20 @@ class SilencePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingPlan:
+    """The call is to be recorded by the carrier."""
+
+    announcement: str = ""
+    """What the caller must have heard before, word for word; empty: nothing."""
+    channels: str = "dual"
+    """dual or mono."""
+    pause_during: tuple[str, ...] = ()
+    """Presets during which nothing is recorded, beside the sensitive ones."""
+    reached: str = ""
+    """How far it had come on an earlier stream: on, resting or over; empty: not begun."""
+
+
+@dataclass(frozen=True, slots=True)
 class SoundPlan:
     """Something that can be heard behind the speech; what it sounds like is not our business."""
 
@@ -165,6 +179,8 @@ class CallPlan:
     speaks_after_ms: int | None = None
     """Of a call we placed: who is called speaks first, and after so much silence the agent does.
     None: the agent speaks at once."""
+    recording: RecordingPlan | None = None
+    """None: nothing is recorded."""
     message: str | None = None
     """What an answering machine is told, word for word; None: it is hung up on."""
 

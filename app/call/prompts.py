@@ -54,11 +54,14 @@ def first_words(plan: CallPlan) -> CreateResponse:
     )
 
 
-def opening(plan: CallPlan) -> CreateResponse | None:
-    """The first words of a stream; None when the caller speaks first."""
+def opening(plan: CallPlan, *, spoken: bool = False) -> CreateResponse | None:
+    """The first words of a stream; None when the caller speaks first. ``spoken``: they have been
+    told something already, and somebody who was called waits for the rest."""
     if plan.returning:
         return welcome_back(plan.returning)
-    return greeting(plan) if plan.speaks_after_ms is None else None
+    if plan.speaks_after_ms is None:
+        return greeting(plan)
+    return first_words(plan) if spoken else None
 
 
 def welcome_back(why: str) -> CreateResponse:

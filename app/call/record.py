@@ -6,7 +6,7 @@ Unknown is ``null``, never absent; times are UTC with milliseconds, durations in
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.call import sms
+from app.call import recorded, sms
 from app.call.prices import CURRENCY, dollars
 from app.call.report import END_REASONS, Report, Result, merged, percentiles
 from app.call.transcript import Voice
@@ -75,7 +75,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
         "sms": list(report.texts),
         "reminders": list(report.promised.reminders.values()),
         "analysis": report.analysis,
-        "recording": None,
+        "recording": list(report.recorded.entries),
         "custom_data": dict(report.custom_data),
         "warnings": [{"id": name, "count": n} for name, n in sorted(report.warnings.items())],
     }
@@ -94,6 +94,8 @@ def amended(record: Mapping[str, Any], *, kind: str, data: Mapping[str, Any]) ->
         told["reminders"] = list((noted | {data["id"]: dict(data)}).values())
     elif kind in sms.KINDS:
         told["sms"] = sms.told(told.get("sms") or (), kind, data)
+    elif kind in recorded.KINDS:
+        told["recording"] = recorded.told(told.get("recording") or (), kind, data)
     elif kind == "callback.scheduled":
         told["disposition"] = CALLBACK
     return told

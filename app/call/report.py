@@ -17,6 +17,9 @@ import orjson
 from app.call import sms
 from app.call.chronicle import Latency
 from app.call.facts import Fact
+from app.call.recorded import FAILED as NOT_RECORDED
+from app.call.recorded import KINDS as RECORDED
+from app.call.recorded import Recorded
 from app.call.transcript import KEYED, NO_INPUT, SILENCE, SMS, SMS_FAILED, Voice, beginning
 
 
@@ -182,9 +185,8 @@ class Report:
         self.answered_at_ms: int | None = None
         self.model_ready_at_ms: int | None = None
         self.first_audio_at_ms: int | None = None
-        self.barge_ins = self.model_losses = 0
+        self.barge_ins = self.model_losses = self.tools_failed = 0
         self.tool_ms: list[int] = []
-        self.tools_failed = 0
         self.usage, self.bill = Counter[str](), Counter[str]()
         """Tokens by their kind; millionths of a dollar by the price list, empty where nobody knows
         what they cost."""
@@ -193,14 +195,14 @@ class Report:
         """Messages of both lines that were not needed or not understood."""
         self.reaction_us: list[int] = []
         """From an interruption's arrival to the ``clear`` being written."""
-        self.padded_ms = 0
-        self.played_ms = 0
+        self.padded_ms = self.played_ms = 0
         self.holds: list[int | None] = []  # In ms; None goes on, or its process died.
         self.custom_data: dict[str, Any] = {}
         self.analysis: Any = None
         self.promised = Promised()
         self.texts: list[Any] = []
         """Text messages: direction, message_sid, to, status, error_code, at."""
+        self.recorded = Recorded()
         self.answered_by: str | None = None
         """Of a call we placed: human, machine, fax or unknown."""
         self.order: Mapping[str, Any] | None = None
@@ -258,6 +260,8 @@ class Report:
             "command.received": lambda _, x: self._ordered(x["command_id"], "accepted"),
             "command.ended": lambda _, x: self._ordered(x["command_id"], x["state"], x["reason"]),
             **{kind: partial(self._texted, kind) for kind in sms.KINDS},
+            **{kind: partial(self.recorded.learn, kind) for kind in RECORDED},
+            NOT_RECORDED: self._not_recorded,
             "model.used": self._used,
             "line.figures": self._figures,
             "warning": lambda _, x: self._warn(x["id"], x["count"]),
@@ -350,6 +354,10 @@ class Report:
 
     def _texted(self, kind: str, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.texts = sms.told(self.texts, kind, told)
+
+    def _not_recorded(self, at_ms: int, told: Mapping[str, Any]) -> None:
+        self.recorded.learn(NOT_RECORDED, at_ms, told)
+        self._warn(f"recording_{told['wish']}:{told['reason']}")
 
     def _reminded(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.promised.reminders[told["id"]] = dict(told)
@@ -444,6 +452,7 @@ class Report:
         """A record closes exactly once."""
         if self.ending is None:
             self.ending, self.ended_at_ms = told["reason"], at_ms
+            self.recorded.ended(at_ms)
 
     def _corrected(self, at_ms: int, told: Mapping[str, Any]) -> None:
         """The call that seemed over was not, and ended like this."""

@@ -34,7 +34,7 @@ UNCOMMITTED_MS = 500
 """From the caller's pause to a turn of theirs, which the server reports in the same breath."""
 HEARD_MS = 1_000
 """From a turn that a new line is given to hear to the news that somebody speaks in it."""
-FIRM = frozenset({"greeting", "goodbye", "announce", "voicemail", "say"})
+FIRM = frozenset({"notice", "greeting", "goodbye", "announce", "voicemail", "say"})
 """Purposes that no other response can fulfil."""
 TURN = CreateResponse("turn")
 """The answer to a turn, where the server does not answer by itself."""

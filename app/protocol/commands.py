@@ -275,6 +275,22 @@ class DigitsCollected:
 
 
 @dataclass(frozen=True, slots=True)
+class AskRecording:
+    """Have the carrier begin to record the call, or rest; answered by RecordingAnswered."""
+
+    wish: str
+    """start, pause, resume, or stop, which is for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotRecorded:
+    """The call is not recorded although it should be: for the record, nothing is done."""
+
+    reason: str
+    """Short and stable."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallerHeld:
     """The caller is on hold: for the record, nothing is done."""
 
@@ -359,6 +375,8 @@ Effect = (
     | VerifyCall
     | KeepDigits
     | DigitsCollected
+    | AskRecording
+    | NotRecorded
     | CallerHeld
     | CallerReleased
     | CallerSilent

@@ -368,6 +368,16 @@ class HangUpDone:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingAnswered:
+    """The carrier was asked to record, to rest, to go on or to stop."""
+
+    wish: str
+    """As in AskRecording."""
+    ok: bool
+    """False of a start: certainly nothing is recorded; of a pause: something may be."""
+
+
+@dataclass(frozen=True, slots=True)
 class HangUpOrdered:
     """Somebody with the right to do so wants the call to end."""
 
@@ -556,6 +566,7 @@ Event = (
     | SideCallOver
     | FailoverDone
     | HangUpDone
+    | RecordingAnswered
     | HangUpOrdered
     | TransferOrdered
     | SayOrdered

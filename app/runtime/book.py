@@ -17,6 +17,7 @@ import structlog
 from app.call.conversation import remember
 from app.call.lookup import NOTHING_KNOWN, Guest
 from app.call.plan import BillPlan, CallPlan, Memory
+from app.call.recorded import taken_up
 from app.call.report import Report
 from app.protocol.events import CallerLineLost, FailoverOrdered, StreamStopped
 from app.runtime import metrics
@@ -304,6 +305,7 @@ class Book:
             has_keys=call.has_keys,
             began_at_ms=call.report.answered_at_ms,
             bill=_taken_on(call.met.plan.bill, call.report),
+            recording=taken_up(call.met.plan.recording, call.report.recorded),
             **call.outset,
         )
         call.streams += 1

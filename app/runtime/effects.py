@@ -16,6 +16,7 @@ from app.call import built_in
 from app.call.keypad import KEPT
 from app.errors import CarrierFault
 from app.protocol.commands import (
+    AskRecording,
     DropSideCall,
     FailOver,
     HangUp,
@@ -32,15 +33,16 @@ from app.protocol.events import (
     Event,
     FailoverDone,
     HangUpDone,
+    RecordingAnswered,
     SideCallOver,
     ToolDone,
     TransferAccepted,
     TransferRefused,
     TransferUnclear,
 )
-from app.runtime.ports import Carrier, Feed, People, ToolRunner
+from app.runtime.ports import Carrier, Feed, People, Recorder, ToolRunner
 
-Beside = RunTool | Transfer | PlaceSideCall | Join | FailOver | HangUp | VerifyCall
+Beside = RunTool | Transfer | PlaceSideCall | Join | FailOver | HangUp | VerifyCall | AskRecording
 """Effects that run beside the audio."""
 ABANDONED = (RunTool, VerifyCall)
 """Effects that end with the stream; the others are finished."""
@@ -69,9 +71,11 @@ class Effects:
         failure_twiml: Callable[[], str],
         kept: dict[str, str] | None = None,
         people: People | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """``kept``: what the caller keyed in for tools alone, in this call, by its name.
-        ``people``: who is asked first; None: nobody can be."""
+        ``people``: who is asked first; None: nobody can be. ``recorder``: who records the call;
+        None: nobody can."""
         self._call_sid = call_sid
         self._carrier = carrier
         self._run_tool = run_tool
@@ -79,6 +83,7 @@ class Effects:
         self._failure_twiml = failure_twiml
         self._kept = {} if kept is None else kept
         self._people = people
+        self._recorder = recorder
 
     def keep(self, command: KeepDigits) -> None:
         """Tools are given these digits where their name stands, from now on."""
@@ -127,6 +132,10 @@ class Effects:
                 return await self._guarded(self._hang_up(), lambda _: HangUpDone(False))
             case VerifyCall():
                 return await self._guarded(self._verify(), lambda _: CallStillUp())
+            case AskRecording(wish=wish):
+                return await self._guarded(
+                    self._recorded(wish), lambda _: RecordingAnswered(wish, ok=False)
+                )
 
     async def _guarded(self, work: Awaitable[Event], otherwise: Callable[[str], Event]) -> Event:
         try:
@@ -152,6 +161,11 @@ class Effects:
 
     async def _transfer(self, target: str) -> Event:
         return await self._redirected(self._transfer_twiml(target))
+
+    async def _recorded(self, wish: str) -> Event:
+        if self._recorder is None:
+            raise CarrierFault("not_configured")
+        return RecordingAnswered(wish, ok=await self._recorder(wish))
 
     async def _redirected(self, document: str) -> Event:
         try:

@@ -52,6 +52,8 @@ class LiveCall:
     """What it meets; None before anybody has picked up."""
     report: Report = field(default_factory=Report)
     readers: Readers = field(default_factory=Readers)
+    recording: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    """Held by who asks the carrier about its recording: one after the other."""
     memories: tuple[Memory, ...] = ()
     outset: Mapping[str, Any] = field(default_factory=dict)
     """In what its plan differs from that of other calls on the line."""

@@ -29,6 +29,7 @@ TURN_SECONDS = Histogram(
 BARGE_IN_SECONDS = Histogram(
     "voice_barge_in_stop_seconds", "Interruption arrived to clear written", buckets=FINE_BUCKETS
 )
+RECORDINGS = Counter("voice_recordings_total", "What became of recordings", ["what"])
 MODEL_LOST = Counter("voice_model_lines_lost_total", "Model lines that ended under a call")
 TOKENS = Counter("voice_tokens_total", "Tokens billed by the model", ["kind"])
 SIGNATURE_FAILURES = Counter(

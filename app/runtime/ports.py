@@ -61,6 +61,11 @@ ToolRunner = Callable[[RunTool], Awaitable[ToolDone]]
 """Run a tool of this call; never raises but for cancellation."""
 
 
+Recorder = Callable[[str], Awaitable[bool]]
+"""Have one call recorded, or not, as in ``AskRecording``: one wish after the other. False where it
+was not carried out. Raises nothing but for cancellation."""
+
+
 class Carrier(Protocol):
     """The telephone company's REST API. All raise ``CarrierFault``, which says whether the
     request may have taken effect all the same."""

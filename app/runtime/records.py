@@ -13,7 +13,7 @@ from typing import Any
 
 from app.call.facts import Fact
 from app.call.timeline import Timeline
-from app.errors import OurFault, StoreFault
+from app.errors import CarrierFault, OurFault, StoreFault
 from app.runtime.book import Book
 from app.runtime.flight_log import Hangar
 from app.runtime.live_call import patched
@@ -29,6 +29,8 @@ STILL_HERE_S = 15
 """How often a reader is told that there is nothing to tell."""
 Forget = Callable[[str], Awaitable[int]]
 """Stop and delete what was asked for after a call; raises ``OurFault`` where it cannot."""
+Unrecord = Callable[[Sequence[str]], Awaitable[None]]
+"""Erase recordings by their SIDs. Raises ``CarrierFault`` where that is to be tried again."""
 Utc = Callable[[int | None], str | None]
 
 
@@ -52,8 +54,11 @@ class Records:
         forget: Forget | None = None,
         *,
         put_elsewhere: Put,
+        unrecord: Unrecord,
     ) -> None:
-        """``forget``: what else is kept about a call; None where nothing is."""
+        """``forget``: what else is kept about a call; None where nothing is. ``unrecord``: erases
+        recordings where they are kept."""
+        self._unrecord = unrecord
         self._forget = forget
         self._put_elsewhere = put_elsewhere
         self._book = book
@@ -96,6 +101,13 @@ class Records:
                 await self._forget(row.call_id)
             except OurFault as exc:
                 raise StoreFault(exc.reason, "what is still to be done cannot be reached") from exc
+        recordings = (row.record or {}).get("recording") or ()
+        try:
+            await self._unrecord([one["sid"] for one in recordings])
+        except CarrierFault as exc:
+            raise StoreFault(
+                exc.reason, "Twilio, which has the recording, was not reached"
+            ) from exc
         await self._archive.erase(row.call_id)
         await self._hangar.forget(row.call_id)
         return True

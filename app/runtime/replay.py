@@ -19,6 +19,7 @@ from app.call.plan import (
     CallPlan,
     DigitsPreset,
     Memory,
+    RecordingPlan,
     SilencePlan,
     SoundPlan,
     ToolPlan,
@@ -96,6 +97,9 @@ def _made(plan: dict[str, Any]) -> CallPlan:
         plan["bill"] = BillPlan(**(bill | {"price": Price(**bill["price"])}))
     if silence := plan.get("silence"):
         plan["silence"] = SilencePlan(**(silence | {"say": tuple(silence["say"])}))
+    if recording := plan.get("recording"):
+        pauses = tuple(recording.pop("pause_during"))
+        plan["recording"] = RecordingPlan(pause_during=pauses, **recording)
     if not plan.pop("keys_interrupt", True):  # Its name until 2026-11.
         plan["interruptible"] = "speech"
     closed = plan.get("closed", {})

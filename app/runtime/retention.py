@@ -8,11 +8,12 @@ Every process does so; two at the same portion pass each other by.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from app.errors import OurFault, StoreFault
+from app.errors import CarrierFault, OurFault, StoreFault
 from app.runtime.flight_log import Hangar
 from app.services.store.archive import Archive
 
@@ -24,16 +25,20 @@ PAUSE_S = 0.1
 log = structlog.get_logger("retention")
 
 
-async def keep_for(days: int | None, archive: Archive, hangar: Hangar) -> None:
+Unrecord = Callable[[Sequence[str]], Awaitable[None]]
+"""Erase recordings by their SIDs. Raises ``CarrierFault``."""
+
+
+async def keep_for(days: int | None, archive: Archive, hangar: Hangar, unrecord: Unrecord) -> None:
     """Delete what ended more than so many days ago, now and every hour, until cancelled.
 
-    None: calls are kept for ever.
+    None: calls are kept for ever. ``unrecord``: recordings go before the calls that know them.
     """
     while True:
         await _expire_keys(archive)
         await forget_erased(archive, hangar)
         if days is not None:
-            await expire(datetime.now(UTC) - timedelta(days=days), archive, hangar)
+            await expire(datetime.now(UTC) - timedelta(days=days), archive, hangar, unrecord)
         await asyncio.sleep(EVERY_S)
 
 
@@ -55,16 +60,17 @@ async def forget_erased(archive: Archive, hangar: Hangar) -> None:
         log.warning("erasure_interrupted")
 
 
-async def expire(before: datetime, archive: Archive, hangar: Hangar) -> None:
+async def expire(before: datetime, archive: Archive, hangar: Hangar, unrecord: Unrecord) -> None:
     """Delete all calls that ended before then; what cannot be done now is for the next time."""
     deleted = 0
     try:
+        await unrecord(await archive.aged_recordings(before))
         while portion := await archive.expire(before, PORTION):
             deleted += portion
             if portion < PORTION:
                 break
             await asyncio.sleep(PAUSE_S)
-    except StoreFault:
+    except (StoreFault, CarrierFault):
         log.warning("retention_interrupted", calls=deleted)
     await hangar.expire(before.timestamp())
     if deleted:

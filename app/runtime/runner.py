@@ -123,6 +123,8 @@ class Runner:
             c.ModelBilled: _nowhere,
             c.OrderDone: _nowhere,
             c.DigitsCollected: _nowhere,
+            c.AskRecording: self._perform,
+            c.NotRecorded: _nowhere,
             c.KeepDigits: effects.keep,
             c.ClearPlayback: self._clear,
             c.OpenModel: self._open,

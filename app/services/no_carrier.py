@@ -24,5 +24,17 @@ class NoCarrier:
     async def message(self, to: str, from_: str, body: str, **more: str | None) -> str:
         raise CarrierFault("credentials")
 
+    async def record(self, call_sid: str, *, channels: str, status_callback: str) -> str:
+        raise CarrierFault("credentials")
+
+    async def change_recording(self, call_sid: str, recording_sid: str | None, status: str) -> None:
+        raise CarrierFault("credentials")
+
+    async def recorded_call(self, recording_sid: str) -> str | None:
+        raise CarrierFault("credentials")
+
+    async def delete_recording(self, recording_sid: str) -> None:
+        raise CarrierFault("credentials")
+
     def close(self) -> None:
         """Nothing to close."""

@@ -25,6 +25,7 @@ from twilio.http.response import Response
 from urllib3.exceptions import NewConnectionError
 
 from app.errors import CarrierFault, OurFault
+from app.protocol.twilio_recordings import is_recording_sid
 from app.protocol.twilio_webhooks import is_call_sid
 
 _CALL_OVER_CODES = frozenset({20404, 21220})
@@ -37,6 +38,8 @@ _WORTH_ANOTHER_TRY = _WITHOUT_EFFECT | {"connection_lost", "server_error"}
 _NO_REGION = {"TWILIO_REGION": "", "TWILIO_EDGE": ""}
 """The library reads these two from the environment and then rewrites our base URL's host."""
 
+CURRENT_RECORDING = "Twilio.CURRENT"
+"""In place of a RecordingSid: whichever goes on."""
 _TWILIO = "https://api.twilio.com"
 _library: Any = rest
 """twilio-python is not typed; what it sends is judged by Prism (tests/services/test_prism.py)."""
@@ -197,6 +200,59 @@ class TwilioRest:
         )
         return str(sid)
 
+    async def record(self, call_sid: str, *, channels: str, status_callback: str) -> str:
+        """Begin to record the call; the recording's SID. ``channels``: dual or mono.
+
+        Raises CarrierFault; where it is ``unclear`` the call may be recorded all the same.
+        """
+        call = self._call(call_sid)
+        create = call.recordings.create
+        sid = await self._ask(
+            lambda: (
+                create(
+                    recording_channels=channels,
+                    recording_status_callback=status_callback,
+                    recording_status_callback_event=["in-progress", "completed", "absent"],
+                    recording_status_callback_method="POST",
+                    trim="do-not-trim",  # Else it would be shorter than the call it is laid beside.
+                ).sid
+            ),
+            again_after=_WITHOUT_EFFECT,
+        )
+        if not is_recording_sid(str(sid)):
+            raise CarrierFault("server_error")
+        return str(sid)
+
+    async def change_recording(self, call_sid: str, recording_sid: str | None, status: str) -> None:
+        """Have a recording ``paused`` (in silence), ``in-progress`` again, or ``stopped``.
+
+        ``recording_sid``: None is the only one there can be. Raises CarrierFault, ``call_over``
+        where there is no such recording any more.
+        """
+        call = self._call(call_sid)
+        more = {"pause_behavior": "silence"} if status == "paused" else {}
+        change = call.recordings(recording_sid or CURRENT_RECORDING).update
+        await self._ask(lambda: change(status=status, **more))
+
+    async def recorded_call(self, recording_sid: str) -> str | None:
+        """The CallSid of the call that is heard on a recording; None where there is no such
+        recording. Raises CarrierFault."""
+        recording = self._recording(recording_sid)
+        try:
+            return str(await self._ask(lambda: recording.fetch().call_sid))
+        except CarrierFault as fault:
+            if fault.reason != "call_over":
+                raise
+            return None
+
+    async def delete_recording(self, recording_sid: str) -> None:
+        """Erase a recording; one that is not there any more is fine. Raises CarrierFault."""
+        try:
+            await self._ask(self._recording(recording_sid).delete)
+        except CarrierFault as fault:
+            if fault.reason != "call_over":
+                raise
+
     def close(self) -> None:
         """Give up what has not begun and close what is idle; requests under way time out."""
         self._closed = True
@@ -209,6 +265,12 @@ class TwilioRest:
         if not is_call_sid(call_sid):
             raise OurFault("malformed_call_sid", "a REST request needs a well-formed CallSid")
         return self._calls(call_sid)
+
+    def _recording(self, recording_sid: str) -> Any:
+        self._check_open()
+        if not is_recording_sid(recording_sid):
+            raise OurFault("malformed_recording_sid", "a REST request needs a RecordingSid")
+        return self._client.api.v2010.account.recordings(recording_sid)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -91,7 +91,7 @@ async def test_every_operation_has_a_tag_a_summary_and_its_refusals(s: Stage) ->
             done = operation["responses"].get("200", {"content": {"text/xml": {}}})
             assert "text/xml" in done["content"]
             assert ("204" in operation["responses"]) is name.endswith(
-                ("-status", "/status", "/amd", "/machine")
+                ("-status", "/status", "/amd", "/machine", "/recording", "-recorded")
             )
 
 

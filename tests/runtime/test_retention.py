@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from app.runtime.retention import expire, keep_for
 from app.services.store.archive import Archive
 from app.services.store.migrate import migrate
 from tests.services.stored import MOMENT, a_call, said
+
+
+async def nothing(_recordings: Sequence[str]) -> None:
+    """Nobody is recorded."""
 
 
 def names(folder: Path) -> list[str]:
@@ -47,7 +52,7 @@ async def test_what_is_old_goes_with_its_flight_logs(
             at_s = (MOMENT + timedelta(days=days)).timestamp()
             os.utime(hangar.path(name), (at_s, at_s))
 
-        await expire(MOMENT + timedelta(days=1), archive, hangar)
+        await expire(MOMENT + timedelta(days=1), archive, hangar, nothing)
 
         assert {row.call_id for row in (await archive.calls.list()).calls} == {"young", "living"}
         assert await archive.calls.facts("old_1") == []
@@ -61,7 +66,7 @@ async def test_a_database_that_is_gone_is_for_the_next_time(tmp_path: Path) -> N
     hangar.open()
     hangar.write("call_old-1", b"x")
 
-    await expire(MOMENT + timedelta(days=36_500), archive, hangar)
+    await expire(MOMENT + timedelta(days=36_500), archive, hangar, nothing)
 
     hangar.close()
     await archive._engine.dispose()
@@ -82,7 +87,7 @@ async def test_a_call_that_was_erased_elsewhere_is_forgotten_here(tmp_path: Path
         assert await archive.writer.close(5)
         await writing
         await archive.erase("call_1")
-        looking = asyncio.create_task(keep_for(None, archive, hangar))
+        looking = asyncio.create_task(keep_for(None, archive, hangar, nothing))
         try:
             async with asyncio.timeout(60):
                 while len(names(tmp_path / "flights")) > 1:  # noqa: ASYNC110 - a thread's doing

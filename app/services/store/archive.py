@@ -179,6 +179,11 @@ class Archive:
             async with self._engine.connect() as connection:
                 return (await connection.execute(asked)).first() is not None
 
+    async def aged_recordings(self, older_than: datetime) -> Sequence[str]:
+        """The recordings of calls that ``expire`` would delete, by their SIDs."""
+        with _reachable():
+            return await self.calls.aged_recordings(older_than)
+
     async def expire(self, older_than: datetime, limit: int) -> int:
         """Delete at most ``limit`` calls that ended before then; how many these were."""
         with _reachable():

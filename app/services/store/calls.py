@@ -187,15 +187,21 @@ class Calls:
         At most ``limit`` at once, so that no lock is held for long: call it until it returns
         less. Everything that belongs to them goes with them, the row included.
         """
-        # What ended before then began before then, and there is an index for that.
-        aged = sa.and_(calls.c.created_at < older_than, calls.c.ended_at < older_than)
-        over = sa.or_(aged, calls.c.expires_at < now())
-        oldest = sa.select(calls.c.call_id).where(calls.c.status == "ended", over).limit(limit)
+        oldest = sa.select(calls.c.call_id).where(_over(older_than)).limit(limit)
         # Two processes that delete the same rows in two orders would wait for each other.
         oldest = oldest.with_for_update(skip_locked=True)
         async with self._engine.begin() as connection:
             found = await connection.execute(sa.delete(calls).where(calls.c.call_id.in_(oldest)))
         return _count(found)
+
+    async def aged_recordings(self, older_than: datetime) -> Sequence[str]:
+        """The SIDs of recordings of those calls, each once, of all of them."""
+        recorded = call_facts.c.type.in_(("recording.started", "message.taken"))
+        of_aged = sa.and_(call_facts.c.call_id == calls.c.call_id, _over(older_than))
+        wanted = sa.select(call_facts.c.data).where(recorded, of_aged)
+        async with self._engine.connect() as connection:
+            told = (await connection.execute(wanted)).scalars().all()
+        return sorted({one["recording_sid"] for one in told if one.get("recording_sid")})
 
     async def retell(self, call_id: str, record: Mapping[str, Any]) -> bool:
         """Replace the record of an ended call, when facts came after its end, and have it
@@ -274,6 +280,13 @@ class Calls:
         )
         async with self._engine.connect() as connection:
             return (await connection.execute(wanted)).scalar_one()
+
+
+def _over(older_than: datetime) -> sa.ColumnElement[bool]:
+    """Calls that ended before then, or whose own time is over."""
+    # What ended before then began before then, and there is an index for that.
+    aged = sa.and_(calls.c.created_at < older_than, calls.c.ended_at < older_than)
+    return sa.and_(calls.c.status == "ended", sa.or_(aged, calls.c.expires_at < now()))
 
 
 def call_row(row: sa.Row[Any]) -> CallRow:
