@@ -179,7 +179,8 @@ A line of code about ... belongs in ...
     … what both promise is noted, hung up or not     `app/runtime/promises.py`
     what the operator may do with a live call        `app/http/commands.py`
     … how an order reaches it, once or not at all    `app/runtime/commanding.py`,
-                                                     `app/runtime/wishes.py`
+                                                     `app/runtime/wishes.py`,
+                                                     `app/runtime/once.py`
     a call that nobody holds: asked for, fetched     `app/runtime/custody.py`,
                                                      `app/runtime/adoption.py`
     tasks, the alarm, one stream's life              `app/runtime/runner.py`

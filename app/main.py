@@ -58,6 +58,7 @@ from app.runtime.deadline import READ_S, Patience
 from app.runtime.effects import Effects
 from app.runtime.flight_log import FlightLog, Hangar
 from app.runtime.live_call import LiveCall
+from app.runtime.once import Once
 from app.runtime.outbound import Outbound
 from app.runtime.ports import Carrier, Feed, ModelLine, People, Recorder
 from app.runtime.reception import Reception
@@ -244,7 +245,7 @@ def switchboard(
     known = Records(
         book, archive, hangar, forget, put_elsewhere=commanding.put, unrecord=tapes.erase
     )
-    _include_calls(app, known, commanding, tapes, settings=settings, check=operator(key))
+    _include_calls(app, known, Once(commanding, book, archive), tapes, settings=settings, check=operator(key))
     guard = TwilioGuard(origin, signing)
     _include_twilio(app, routing, dialling, texting, tapes=tapes, guard=guard)
     _include_ordering(app, dialling, archive, settings, operator(key))
@@ -331,7 +332,7 @@ def _include_twilio(
 def _include_calls(
     app: FastAPI,
     known: Records,
-    commanding: Commanding,
+    orders: Once,
     tapes: Recordings,
     *,
     settings: Settings,
@@ -339,7 +340,7 @@ def _include_calls(
 ) -> None:
     """The routes about calls, past and present, and what was recorded of them."""
     app.include_router(records.routes(known, check))
-    app.include_router(commands.routes(commanding, check))
+    app.include_router(commands.routes(orders, check))
     app.include_router(recording_routes(tapes.ours, recordings.media(settings), check))
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Response
+from fastapi import APIRouter, Body, Depends, Header, HTTPException, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.errors import CallerFault, CarrierFault, OurFault, StoreFault
 from app.http.problems import described
-from app.runtime.commanding import Commanding
+from app.runtime.once import Once
 from app.runtime.wishes import Wish
 
 MOST_COMMANDS = 16
@@ -206,7 +206,7 @@ class TakenCommands(BaseModel):
     commands: list[TakenCommand]
 
 
-def routes(commanding: Commanding, check: Callable[..., Awaitable[None]]) -> APIRouter:
+def routes(orders: Once, check: Callable[..., Awaitable[None]]) -> APIRouter:
     """``POST /v1/calls/{id}/commands``: behind the bearer key."""
     router = APIRouter(prefix="/v1", tags=["operator"], dependencies=[Depends(check)])
 
@@ -223,11 +223,16 @@ def routes(commanding: Commanding, check: Callable[..., Awaitable[None]]) -> API
         },
     )
     async def command(
-        call_id: str, commands: Annotated[Commands, Body()], response: Response
+        call_id: str,
+        commands: Annotated[Commands, Body()],
+        response: Response,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
     ) -> TakenCommands:
-        """One command or a list of them, in order; by the call's id or CallSid."""
+        """One command or a list of them, in order; by the call's id or CallSid. The same
+        Idempotency-Key with the same commands does nothing more, for 24 hours, and is told what
+        became of the first."""
         try:
-            given = await commanding.give(call_id, [one.wish() for one in commands])
+            given = await orders.give(call_id, [one.wish() for one in commands], idempotency_key)
         except StoreFault:
             raise
         except (CallerFault, CarrierFault, OurFault) as fault:

@@ -179,9 +179,7 @@ class Commanding:
         finally:
             self._tickets.pop(name, None)
         if answer is None and ticket is not None and ticket.taken:
-            raise OurFault(
-                "unclear", "the call's process did not say what became of it: see the call's events"
-            )
+            raise unclear()
         if answer is not None and "fault" in answer:
             raise _FAULTS[answer["fault"]](answer["reason"], answer["sentence"])
         return answer
@@ -346,6 +344,13 @@ _FAULTS: dict[str, type[PatchlineFault]] = {
     "ours": OurFault,
 }
 """As they cross the bus."""
+
+
+def unclear() -> OurFault:
+    """Something was, or may have been, begun."""
+    return OurFault(
+        "unclear", "the call's process did not say what became of it: see the call's events"
+    )
 
 
 def _no_answer() -> OurFault:

@@ -207,3 +207,48 @@ async def test_a_call_that_does_not_go_on_is_named_as_such(s: Stage) -> None:
         assert (await ask(s, "POST", path(call), json=order, headers=wrong))[0] == 401
         other.ends("queued")
         await other.written()
+
+
+async def test_w1_a_key_stands_for_its_commands_and_they_are_carried_out_once(s: Stage) -> None:
+    """The same key twice: the same answer, nothing twice; also when the call is over."""
+    call = await greeted(s)
+    orders = [{"type": "respond"}, {"type": "add_message", "text": "Ada."}]
+    key = {"Idempotency-Key": "once"}
+
+    _, first = await ask(s, "POST", path(call), json=orders, headers=key)
+    ids = [one["command_id"] for one in first["commands"]]
+    assert (await ended(s, call, ids[1]))["state"] == "completed"
+    status, again = await ask(s, "POST", path(call), json=orders, headers=key)
+
+    assert status == 200
+    assert [one["command_id"] for one in again["commands"]] == ids
+    assert [one["state"] for one in again["commands"]] == ["completed", "completed"]
+    status, _ = await ask(s, "POST", path(call), json=orders[1], headers=key)
+    assert status == 409
+    refusal = {"Idempotency-Key": "refused"}
+    unhold = {"type": "unhold"}
+    assert (await ask(s, "POST", path(call), json=unhold, headers=refusal))[0] == 409
+    await ask(s, "POST", path(call), json={"type": "hold"})
+    assert (await ask(s, "POST", path(call), json=unhold, headers=refusal))[0] == 200
+    await call.hang_up()
+    await s.record(call)
+    _, later = await ask(s, "POST", path(call), json=orders, headers=key)
+    assert [one["state"] for one in later["commands"]] == ["completed", "completed"]
+    said = s.session.client_events.of("conversation.item.create")
+    assert json.dumps(said).count("Ada.") == 1
+
+
+async def test_w1_who_takes_over_gets_the_caller_at_once(s: Stage) -> None:
+    """To the operator's number, by its name; nobody announces anything."""
+    call = await greeted(s, answers={NUMBER: DialOutcome("bridged", talk_ms=40)})
+    asked = len(s.session.client_events.of("response.create"))
+
+    number = {"type": "takeover", "target": "+19005551212"}
+    assert (await ask(s, "POST", path(call), json=number))[0] == 422
+    status, _ = await ask(s, "POST", path(call), json={"type": "takeover", "target": "billing"})
+
+    assert status == 202
+    await call.until(lambda: call.dialled == [NUMBER])
+    record = await s.record(call)
+    assert record["end_reason"] == "transferred"
+    assert len(s.session.client_events.of("response.create")) == asked

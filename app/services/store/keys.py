@@ -59,6 +59,18 @@ class IdempotencyKeys:
         except (SQLAlchemyError, OSError) as exc:
             raise OurFault("database") from exc
 
+    async def forget(self, key: str) -> None:
+        """Nothing was done for this key: it stands for nothing any more.
+
+        Raises ``OurFault``, ``database``.
+        """
+        gone = sa.delete(idempotency_keys).where(idempotency_keys.c.key == clean(key))
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(gone)
+        except (SQLAlchemyError, OSError) as exc:
+            raise OurFault("database") from exc
+
     async def first_asked(self, call_sid: str, me: str) -> str:
         """Which process Twilio asked first to take a new call: ``me``, if it was none before.
 
