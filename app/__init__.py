@@ -199,6 +199,9 @@ A line of code about ... belongs in ...
     how many calls, whether new ones may come        `app/runtime/capacity.py`
     ending a process without cutting anybody off     `app/runtime/draining.py`
     what is known of a call that is over             `app/runtime/ended.py`
+    what the model costs today, in all processes     `app/runtime/spending.py`,
+                                                     `app/services/store/costs.py`,
+                                                     `app/http/costs.py`
     whose stream is whose: one-time tokens           `app/runtime/invitations.py`
     how a transfer ended, once for each              `app/runtime/dials.py`
     one call over all its streams, its record        `app/runtime/live_call.py`

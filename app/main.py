@@ -16,12 +16,14 @@ from app import assembly, line_numbers, recordings
 from app.agents.load import AgentDocument, load_document
 from app.before_call import asker
 from app.built_ins import Means, carried_out
+from app.call.chronicle import Tell
 from app.call.plan import CallPlan
 from app.editions import Connect, Editor
 from app.front_page import front_page
 from app.http import (
     api,
     commands,
+    costs,
     messages,
     numbers,
     pages,
@@ -70,6 +72,7 @@ from app.runtime.routing import Routing
 from app.runtime.runner import Runner
 from app.runtime.side_calls import SideCalls
 from app.runtime.signalling import Signalling
+from app.runtime.spending import Spending
 from app.runtime.texting import Texting
 from app.services.no_bus import NoBus
 from app.services.no_carrier import NoCarrier
@@ -129,6 +132,7 @@ def switchboard(
     spawn = Spawner()
     archive = Archive(_database(settings, data), Patience(READ_S, spawn))
     roster = Roster()
+    spending = Spending(instance, archive.costs, _most_a_day(settings))
 
     book = Book(
         roster,
@@ -141,6 +145,7 @@ def switchboard(
             hangar=hangar,
             signalling=signalling,
             people=people.of(call, book.dials),
+            tell=spending.noting(call.tell),
             recorder=tapes.of(call),
         ),
         store=archive.writer,
@@ -196,7 +201,8 @@ def switchboard(
         local_line=settings.local_line,
     )
     roster.edition = editor.edition(document)
-    custody = Custody(book, archive, carrier, me=instance)
+    custody = Custody(book, archive, carrier, me=instance, spending=spending)
+    book.capacity.exhausted = lambda: spending.exhausted
     book.look_after, book.hand_over, book.call_over = (
         custody.look_after,
         routing.let_go,
@@ -250,6 +256,7 @@ def switchboard(
     _include_twilio(app, routing, dialling, texting, tapes=tapes, guard=guard)
     _include_ordering(app, dialling, archive, settings, operator(key))
     app.include_router(webhooks.routes(jobs or durable, operator(key)))
+    app.include_router(costs.routes(spending.days, _most_a_day(settings), operator(key)))
     app.include_router(numbers.routes(line_numbers.listing(settings, agent), operator(key)))
     _include_telephone(app, book, phone, settings.host, local=(operators or settings).local_line)
     door = MediaDoor(origin, signing, routing, CallerLine)
@@ -264,6 +271,7 @@ def _runner(
     hangar: Hangar,
     signalling: Signalling,
     people: People,
+    tell: Tell,
     recorder: Recorder,
 ) -> Runner:
     """One stream of a call."""
@@ -283,11 +291,17 @@ def _runner(
         began_ns=call.began_ns,
         open_model=partial(call.met.open_model, call),
         effects=effects,
-        tell=call.tell,
+        tell=tell,
         stream=call.streams,
         flight=FlightLog(f"{call.call_id}-{call.streams}", plan, hangar.write),
         sounds=call.met.sounds,
     )
+
+
+def _most_a_day(settings: Settings) -> int | None:
+    """In millionths of a dollar."""
+    most = settings.max_cost_per_day
+    return None if most is None else round(most * 1_000_000)
 
 
 def _origin(settings: Settings) -> str:

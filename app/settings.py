@@ -51,6 +51,7 @@ _SHAPES = {
     "LOCAL_LINE_PORT": "a whole number from 0 to 65535",
     "MAX_CONCURRENT_CALLS": "a whole number from 1 to 10000",
     "MAX_TOTAL_CALLS": "a whole number from 1 to 1000000, or empty",
+    "MAX_COST_PER_DAY": "an amount of US dollars from 0.01 to 1000000, or empty",
     "DRAIN_SECONDS": "a whole number of seconds from 0 to 86400",
     "RETENTION_DAYS": "a whole number of days from 1 to 36500, or empty",
     "CALLS_PER_SECOND": "a number from 0.01 to 100",
@@ -148,6 +149,8 @@ class Settings(BaseSettings):
     """Of this process."""
     max_total_calls: int | None = Field(default=None, ge=1, le=1_000_000)
     """Over all processes; None: as many as they take."""
+    max_cost_per_day: float | None = Field(default=None, ge=0.01, le=1_000_000)
+    """US dollars for the model, over all processes; None: any amount."""
     drain_seconds: int = Field(default=600, ge=0, le=86_400)
     retention_days: int | None = Field(default=None, ge=1, le=36_500)
     """How long calls are kept after their end; None: for ever."""

@@ -36,6 +36,7 @@ MAY_IMPORT = {
         "call.analysis",
         "call.built_in",
         "call.notices",
+        "call.prices",
         "audio",
         "hours",
         "number_kinds",

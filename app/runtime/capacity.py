@@ -51,6 +51,8 @@ class Capacity:
         """No call is taken any more; those that are there go on."""
         self.shared = False
         """Other processes answer under the same address, and may take what this one does not."""
+        self.exhausted: Callable[[], bool] = lambda: False
+        """Whether all processes have spent what they may today."""
         self.watchers = Readers()
         """Who must know that ``draining`` has changed."""
 
@@ -63,9 +65,12 @@ class Capacity:
         return 0 if self.draining else max(0, self._most - len(self._held))
 
     def refusal(self) -> str | None:
-        """Why no call can be taken now, ``draining`` or ``capacity``; None where one can."""
+        """Why no call can be taken now, ``draining``, ``cost`` or ``capacity``; None where one
+        can."""
         if self.draining:
             return "draining"
+        if self.exhausted():
+            return "cost"
         return "capacity" if self._all_full or not self.room else None
 
     @property
@@ -79,6 +84,7 @@ class Capacity:
             return False
         others = self._others
         roomy = others is not None and others.room > 0 and not self._all_full
+        roomy = roomy and not self.exhausted()
         return self.draining or roomy
 
     @property

@@ -25,6 +25,7 @@ from app.runtime.continuing import recalled
 from app.runtime.effects import contained
 from app.runtime.live_call import LiveCall
 from app.runtime.ports import Carrier
+from app.runtime.spending import Spending
 from app.services.store.archive import Archive
 from app.services.store.calls import CallRow, StoredFact
 from app.services.store.instants import utc_of
@@ -54,11 +55,13 @@ class Custody:
         carrier: Carrier,
         *,
         me: str,
+        spending: Spending,
     ) -> None:
         self._book = book
         self._archive = archive
         self._carrier = carrier
         self._me = me
+        self._spending = spending
         self._renewed_at_s = float("-inf")
 
     async def run(self) -> None:
@@ -72,6 +75,7 @@ class Custody:
         await leases.beat(self._me, VOICE, self._book.version, room=capacity.room)
         capacity.fleet = Fleet(*await leases.others(self._me, VOICE))
         await self._renew()
+        await self._spending.settle()
         if not self._in_touch():
             return
         for row in await self._archive.leases.stale(LEASE_S):

@@ -26,7 +26,7 @@ _DONE = frozenset(
     {"assistant_hangup", "operator_ended", "caller_hangup", "transferred"}
     | {"voicemail_left", "voicemail_hangup", "silence_timeout", "max_duration", "cost_limit"}
 )
-_REFUSED = {"capacity": "capacity", "draining": "server_shutdown"}
+_REFUSED = {"capacity": "capacity", "draining": "server_shutdown", "cost": "cost_limit"}
 """What a call ends with that was not taken."""
 _NOT_TAKEN = frozenset({"blocked", "closed_hours"})
 """What was not answered; asked again of another process, the call is over."""

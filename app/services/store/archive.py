@@ -16,6 +16,7 @@ from app.call.record import amended, kept_afterwards, record
 from app.call.report import Report
 from app.errors import OurFault, StoreFault
 from app.services.store.calls import PAGE, CallRow, Calls, Filters, Page, StoredFact
+from app.services.store.costs import Costs
 from app.services.store.database import database_url, open_engine
 from app.services.store.instants import utc_of
 from app.services.store.keys import IdempotencyKeys
@@ -90,6 +91,7 @@ class Archive:
         self.waiting = Waiting(self._engine)
         self.keys = IdempotencyKeys(self._engine)
         self.opt_outs = OptOuts(self._engine)
+        self.costs = Costs(self._engine)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:

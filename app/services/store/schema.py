@@ -189,6 +189,15 @@ do_not_call = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
 )
 
+costs = sa.Table(
+    "costs",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("process_id", sa.Text, primary_key=True),
+    sa.Column("microusd", sa.BigInteger, nullable=False),
+)
+"""What the model has cost on a day of UTC's, by the process that spent it."""
+
 text_opt_outs = sa.Table(
     "text_opt_outs",
     metadata,
