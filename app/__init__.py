@@ -118,6 +118,10 @@ A line of code about ... belongs in ...
     taking the media socket over from uvicorn        `app/transports/takeover.py`
     a tool's signature, limits, failures             `app/tools/registry.py`,
                                                      `app/tools/parameters.py`
+    … that is an HTTP API; its schema, its answer    `app/tools/http_tools.py`,
+                                                     `app/tools/schemas.py`,
+                                                     `app/tools/paths.py`
+    … as the operator writes it, and made of that    `app/agents/tooling.py`, `app/tool_kinds.py`
     a tool that is built in: a name, a schema, a row `app/call/built_in.py`,
                                                      `app/tools/builtin.py`, `app/built_ins.py`
     Twilio's REST API                                `app/services/twilio_rest.py`,

@@ -15,7 +15,8 @@ from app.agents.problems import AgentFault
 from app.assembly import registry
 from app.companions import CompanionFault
 from app.errors import ToolFault
-from app.settings import SettingsFault, load_settings
+from app.settings import SettingsFault, load_settings, named_secret
+from app.tool_kinds import House
 
 cli = typer.Typer(
     help="Patchline answers phone calls with an AI and puts callers through to people.",
@@ -59,6 +60,14 @@ def serve() -> None:
         raise typer.Exit(1) from None
     if not served:
         raise typer.Exit(1)
+
+
+def _house() -> House:
+    """What tools may use, as far as the settings say; without good ones, their secrets alone."""
+    try:
+        return House(named_secret, frozenset(load_settings().private_hosts))
+    except SettingsFault:
+        return House(named_secret)
 
 
 def _of_a_tool(fault: ToolFault) -> str:
@@ -118,7 +127,7 @@ def check(file: Annotated[Path, typer.Argument(help="An agent document.")]) -> N
     problems = [str(problem) for problem in check_file(file)]
     if not problems:
         try:
-            registry(load_document(file)).close()
+            registry(load_document(file), _house()).close()
         except ToolFault as fault:
             problems = [_of_a_tool(fault)]
     for problem in problems:

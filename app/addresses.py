@@ -14,6 +14,15 @@ _AZURE_HOSTS = (
 )
 _BASES = {"api.openai.com": "/v1", "twilio.com": ""}
 """Where the vendors' own APIs begin."""
+_NOBODYS = tuple(
+    ipaddress.ip_network(net)
+    # Ways to IPv4 through IPv6, and a net of protocols where a cloud keeps its metadata
+    # (192.0.0.192): some of them Python 3.11 takes for global.
+    for net in (
+        *("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "::ffff:0:0:0/96"),
+        "192.0.0.0/24",
+    )
+)
 
 
 def fault_of_base(parts: SplitResult) -> str | None:
@@ -38,6 +47,23 @@ def is_public(host: str) -> bool:
         return ipaddress.ip_address(host).is_global
     except ValueError:
         return "." in host and not host.endswith((".localhost", ".local"))
+
+
+def leads_outside(address: str, *, loopback: bool = False) -> bool:
+    """Whether a connection to this IP address cannot end in this house, nor on the way there.
+
+    ``loopback``: this machine counts as outside, too. False for what is no address.
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    if found.is_loopback:
+        return loopback
+    through = any(found in net for net in _NOBODYS if net.version == found.version)
+    return found.is_global and not found.is_multicast and not through
 
 
 def in_clear(parts: SplitResult) -> bool:

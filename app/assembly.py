@@ -34,22 +34,23 @@ from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
 from app.runtime.scripts import Destination, Scripts
+from app.tool_kinds import House, made
 from app.tools.builtin import CODE_PRESET
-from app.tools.python_tools import load_handler
 from app.tools.registry import Registry
 
 MESSAGE_COMES_MS = 60_000
 """So long the caller may wait for the message with the code, and look for it."""
 _NO_SOUNDS: Mapping[str, Sound] = {}
+_NOBODYS = House()
 
 
-def registry(document: AgentDocument) -> Registry:
+def registry(document: AgentDocument, house: House = _NOBODYS) -> Registry:
     """The operator's tools, imported. Raises ``ToolFault`` naming file, tool and fix."""
     tools = Registry()
     for name, described in document.agent.tools.items():
         try:
             tools.add(
-                load_handler(described.handler, document.path.parent),
+                made(name, described, document.path.parent, house, tools.threads),
                 name=name,
                 description=described.description,
                 timeout_ms=described.timeout_ms or document.agent.timeouts.tool_ms,

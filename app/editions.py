@@ -92,6 +92,8 @@ async def _run_tool(
         line=call.facts.to_number,
     )
     outcome = await tools.run(wish.name, wish.arguments, facts)
+    if outcome.variables:
+        call.tell(call.now_ms(), "variables.saved", {"variables": dict(outcome.variables)})
     return ToolDone(
         wish.tool_call_id,
         outcome.output,

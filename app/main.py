@@ -79,7 +79,8 @@ from app.services.no_carrier import NoCarrier
 from app.services.store.archive import Archive
 from app.services.store.database import database_url, lasting
 from app.services.twilio_rest import TwilioRest
-from app.settings import Settings, SettingsFault
+from app.settings import Settings, SettingsFault, named_secret
+from app.tool_kinds import House
 from app.transports.caller import CallerLine
 from app.transports.model import Endpoint
 from app.transports.model import ModelLine as RealtimeLine
@@ -194,7 +195,7 @@ def switchboard(
     editor = Editor(
         origin,
         _model_opener(settings),
-        assembly.registry,
+        partial(assembly.registry, house=House(named_secret, frozenset(settings.private_hosts))),
         partial(carried_out, means=means, dials=dials),
         process=instance if settings.several_processes else "",
         dials=dials,

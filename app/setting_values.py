@@ -185,6 +185,15 @@ def _countries(value: object) -> object:
     return codes
 
 
+def _hosts(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = tuple(part.lower() for part in _parts(value))
+    if bad := next((one for one in names if not re.fullmatch(r"[a-z0-9.-]+", one)), None):
+        raise Unusable(f'must be names of hosts such as "core.contoso.com": "{bad}" is none.')
+    return names
+
+
 def _phone_number(value: str) -> str:
     if not re.fullmatch(r"\+[1-9][0-9]{6,14}", value):
         raise Unusable('must be an E.164 number of your account, such as "+15005550006".')
@@ -235,6 +244,8 @@ LogLevel = Annotated[str, AfterValidator(_log_level)]
 PhoneNumber = Annotated[str, AfterValidator(_phone_number)]
 Countries = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_countries)]
 """ISO 3166 codes, separated by commas; kept in upper case."""
+Hosts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_hosts)]
+"""Separated by commas; kept in small letters."""
 Hours = Annotated[str, AfterValidator(_hours)]
 """As schema.org writes opening hours; ``app/hours.py`` reads them."""
 WebhookSecrets = Annotated[Secrets, AfterValidator(_webhook_secrets)]

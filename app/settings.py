@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import (
     Field,
@@ -29,6 +30,7 @@ from app.setting_values import (
     BaseUrl,
     Countries,
     DatabaseUrl,
+    Hosts,
     Hours,
     Interface,
     KeySid,
@@ -124,6 +126,8 @@ class Settings(BaseSettings):
     """What webhooks are signed with; while one is being replaced, the old and the new."""
     webhook_loopback: bool = False
     """Webhooks may go to this machine, without TLS: for tests."""
+    private_hosts: Hosts = ()
+    """Where tools may be led although it is a private network, besides what is plainly one."""
     jobs: Literal["child", "none"] = "child"
     """child: ``serve`` starts the process that calls and delivers; none: somebody else does."""
 
@@ -281,6 +285,12 @@ def load_settings(env_file: str | Path | None = ".env") -> Settings:
         first = fault.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]).upper()
         raise SettingsFault(f"{name} must be {_SHAPES.get(name, 'text')}.") from None
+
+
+def named_secret(name: str, env_file: str | Path = ".env") -> str | None:
+    """What ``${name}`` in the agent document stands for: of the environment, or of ``env_file``;
+    None where it is in neither, or empty."""
+    return os.environ.get(name) or dotenv_values(env_file, encoding="utf-8-sig").get(name) or None
 
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:

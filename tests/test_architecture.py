@@ -44,8 +44,8 @@ MAY_IMPORT = {
         "errors",
     },
     "transports": {"transports", "call.faults", "audio", "protocol", "errors"},
-    "services": {"services", "call", "audio", "protocol", "errors"},
-    "tools": {"tools", "call", "audio", "protocol", "errors"},
+    "services": {"services", "addresses", "call", "audio", "protocol", "errors"},
+    "tools": {"tools", "addresses", "call", "audio", "protocol", "errors"},
     "runtime": {"runtime", "jobs.port", "errors", *EVERYTHING_BELOW_RUNTIME},
     "http": {"http", "runtime", "tools", "call", "audio", "protocol", "jobs.port", "errors"},
     "jobs": {
@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "built_ins": {"agents", "runtime", "jobs.port", "errors", *EVERYTHING_BELOW_RUNTIME},
     "assembly": {
         "built_ins",
+        "tool_kinds",
         "agents",
         "runtime",
         "jobs.port",
@@ -66,6 +67,7 @@ MAY_IMPORT = {
     "editions": {"assembly", "built_ins", "agents", "runtime", *EVERYTHING_BELOW_RUNTIME},
     "front_page": {"http", "services", "settings"},
     "lifetime": {"runtime", "services", "transports"},
+    "tool_kinds": {"agents", "call.templates", "tools", "errors"},
     "before_call": {
         *("call.lookup", "jobs.signing", "runtime.reception", "services.webhook_post", "settings"),
     },
@@ -77,6 +79,7 @@ MAY_IMPORT = {
         "editions",
         "line_numbers",
         "lifetime",
+        "tool_kinds",
         "jobs.client",
         "jobs.destinations",
         "jobs.hours",
@@ -123,6 +126,7 @@ MAY_IMPORT = {
         "show",
         "records",
         "assembly",
+        "tool_kinds",
         "agents",
         "runtime",
         "settings",

@@ -26,6 +26,7 @@ from app.agents.texting import CODE_PRESET, Sms, Verification
 from app.agents.texting import check as check_texting
 from app.agents.timeouts import Timeouts
 from app.agents.timeouts import check as check_timeouts
+from app.agents.tooling import HttpTool
 from app.agents.values import (
     DURATION_SCHEMA,
     Destination,
@@ -45,7 +46,6 @@ from app.agents.values import (
     or_zero,
     refuse,
     several,
-    soon,
 )
 from app.call import notices
 from app.call.analysis import NEXT_ACTION, SATISFACTION
@@ -145,7 +145,7 @@ class Reasoning(Part):
 class PythonTool(Part):
     """A Python function the model may call; its arguments come from its signature."""
 
-    type: Annotated[Literal["python"], soon("http", "mcp")]
+    type: Literal["python"]
     handler: Handler
     """module:function, importable from the document's own folder."""
     description: Text | None = None
@@ -160,6 +160,9 @@ class PythonTool(Part):
     """What to say while the caller waits; one of several is chosen."""
     hold_audio: Annotated[HoldAudio, or_just("source", HoldAudio)] | None = None
     """What the caller hears until the answer: typing, or a sound file."""
+
+
+AnyTool = Annotated[PythonTool | HttpTool, Field(discriminator="type")]
 
 
 class Failure(Part):
@@ -261,7 +264,7 @@ class Agent(Part):
     """What is heard throughout, behind everything; null: nothing."""
     hold_audio: Annotated[HoldAudio, or_just("source", HoldAudio)] | None = None
     """What callers on hold hear. Left out: a soft tone, and the agent itself may not hold."""
-    tools: Annotated[Mapping[ToolName, PythonTool], empty_if_none] = {}
+    tools: Annotated[Mapping[ToolName, AnyTool], empty_if_none] = {}
     """What the model may call, by name."""
     interruptible: Interruptible = "any"
     """What cuts the agent short. Without speech: the caller is heard, and answered afterwards;
@@ -475,5 +478,6 @@ def _failing_to(failure: Failure, targets: Mapping[str, object]) -> str | None:
 
 
 def handlers(agent: Agent) -> list[tuple[str, str]]:
-    """Each tool's name with its ``module:function``, for whoever imports them."""
-    return [(name, tool.handler) for name, tool in agent.tools.items()]
+    """Each Python tool's name with its ``module:function``, for whoever imports them."""
+    python = {name: tool for name, tool in agent.tools.items() if isinstance(tool, PythonTool)}
+    return [(name, tool.handler) for name, tool in python.items()]

@@ -31,6 +31,7 @@ _LATER = re.compile(
 
 _SENTENCES = {
     "missing": "is missing",
+    "union_tag_not_found": "is missing",
     "string_too_short": "must not be empty",
     "string_unicode": "contains a character that is none",
     "bool_type": "must be true or false",
@@ -102,7 +103,7 @@ def _printable(text: str) -> str:
 def _problem(error: Mapping[str, Any], file: str, source: Source) -> Problem:
     facts = error.get("ctx", {})
     path = _own_path(error["loc"], source.value)
-    if error["type"] == "union_tag_invalid":
+    if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
         path = (*path, "type")
     if facts.get("at"):
         path = (*path, *facts["at"].split("."))
@@ -151,11 +152,11 @@ def _worded(error: Mapping[str, Any], facts: Mapping[str, Any], path: Where) -> 
 
 
 def _unknown(path: Where) -> tuple[str, str]:
-    if _LATER.fullmatch(str(path[-1])):
-        return "is not available yet", ""
     known = fields_at(path[:-1])
     if path[-1] in known:
         return "does not belong to this type", ""
+    if _LATER.fullmatch(str(path[-1])):
+        return "is not available yet", ""
     return "unknown field", _closest(path[-1], known)
 
 

@@ -64,6 +64,7 @@ FACTS: dict[str, Weight] = {
     "dtmf.received": Weight.KEPT,
     "dtmf.collected": Weight.KEPT,
     "dtmf.failed": Weight.KEPT,
+    "variables.saved": Weight.KEPT,
     "tool.started": Weight.KEPT,
     "tool.completed": Weight.KEPT,
     "tool.failed": Weight.KEPT,

@@ -238,6 +238,7 @@ class Report:
             "call.custom_data": self._put,
             "call.analyzed": self._analyzed,
             "call.looked_up": self._looked_up,
+            "variables.saved": self._learnt,
             "callback.scheduled": self._callback_promised,
             "reminder.created": self._reminded,
             "transcript.updated": self._said,
@@ -287,6 +288,10 @@ class Report:
 
     def _looked_up(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.party = replace(self.party, variables=told["variables"])
+
+    def _learnt(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        """What a tool's answer says of the caller; the latest answer is right."""
+        self.party = replace(self.party, variables={**self.party.variables, **told["variables"]})
 
     @property
     def queued(self) -> bool:

@@ -6,7 +6,6 @@ public addresses, no redirects, no proxies of the environment, and of the answer
 read but its status and, where somebody asks for it, a body of bounded length.
 """
 
-import ipaddress
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,18 +14,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from app.addresses import leads_outside
+
 PATIENCE_S = 15.0
 """For resolving, connecting, sending and the head of the answer, all together."""
 _CONNECT_S = 5.0
-_DENIED = tuple(
-    ipaddress.ip_network(net)
-    # Ways to IPv4 through IPv6, and a net of protocols where a cloud keeps its metadata
-    # (192.0.0.192): some of them Python 3.11 takes for global.
-    for net in (
-        *("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "::ffff:0:0:0/96"),
-        "192.0.0.0/24",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +59,7 @@ class WebhookPost:
 
         def guarded(address: Any) -> socket.socket:
             family, kind, protocol, _, where = address
-            if not self._address_allowed(str(where[0])):
+            if not leads_outside(str(where[0]), loopback=self._loopback):
                 denied.append("address")
                 raise _Denied("this address is not connected to")
             return socket.socket(family, kind, protocol)
@@ -115,18 +107,6 @@ class WebhookPost:
         if parts.username or parts.password or not parts.hostname:
             return False
         return parts.scheme == "https" or (self._loopback and parts.scheme == "http")
-
-    def _address_allowed(self, text: str) -> bool:
-        try:
-            address = ipaddress.ip_address(text.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        if address.is_loopback:
-            return self._loopback
-        through = any(address in net for net in _DENIED if net.version == address.version)
-        return address.is_global and not address.is_multicast and not through
 
 
 async def _read(answer: aiohttp.ClientResponse, most_bytes: int) -> Posted:

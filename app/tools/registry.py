@@ -1,4 +1,4 @@
-"""The tools a model may call: made from typed Python functions, run beside the conversation.
+"""The tools a model may call, of whatever kind, run beside the conversation.
 
     @tool
     def opening_hours(day: Literal["weekday", "weekend"]) -> str:
@@ -7,17 +7,18 @@
 A tool never delays a frame and never ends a call: blocking functions run in threads, every
 run has a time limit, and whatever happens comes back as one text for the model. The one rule:
 that text never shows a traceback, an exception's message or anybody's data; the operator
-finds the name of the error and its place in the log.
+finds the name of the error and its place in the log. A tool of another kind (``http_tools``,
+``mcp_tools``) is a function with other ``Arguments``, and its limits are those of all.
 """
 
 import asyncio
 import inspect
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, cast, overload
+from typing import Any, Protocol, cast, overload
 
 import orjson
 import structlog
@@ -26,7 +27,7 @@ from pydantic import BaseModel
 from app.call import built_in
 from app.errors import ToolFault
 from app.tools.foreign import Attempt, ThreadsBusy, ToolThreads, place_of
-from app.tools.parameters import BadArguments, CallFacts, Parameters, parameters_of, unsupported
+from app.tools.parameters import BadArguments, CallFacts, parameters_of, unsupported
 
 __all__ = ["Background", "CallFacts", "Registry", "Tool", "ToolOutcome", "tool"]
 
@@ -46,6 +47,38 @@ class Background:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """Returned by a tool around its value: what of it the call is to know, by name."""
+
+    value: object
+    variables: Mapping[str, str]
+
+
+class ToolProblem(Exception):
+    """A tool cannot do what it was asked; the message is for the model, and ``reason``, which
+    is short and tells nothing of the call, is for the log."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class Arguments(Protocol):
+    """What the model is told of a tool's arguments, and how they are read."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of an object."""
+
+    @property
+    def facts_name(self) -> str | None:
+        """The parameter that receives CallFacts; None when there is none."""
+
+    def read(self, arguments: str) -> dict[str, object]:
+        """Values by parameter name from JSON text. Raises BadArguments."""
+
+
+@dataclass(frozen=True, slots=True)
 class ToolOutcome:
     """How a run ended, whichever way it did."""
 
@@ -54,6 +87,8 @@ class ToolOutcome:
     ok: bool
     background: bool = False
     elapsed_ms: int = 0
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What the call is to know of it, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +98,7 @@ class Tool:
     name: str
     description: str
     function: Callable[..., object]
-    parameters: Parameters
+    parameters: Arguments
     timeout_ms: int = DEFAULT_TIMEOUT_MS
     background: bool = False
     """True: no result of this tool makes the model speak."""
@@ -144,9 +179,17 @@ class Tool:
         if done.fault is not None:
             return self._failed(done.fault)
         written = cast("_Written", done.value)
-        return ToolOutcome(written.text, ok=True, background=self.background or written.background)
+        return ToolOutcome(
+            written.text,
+            ok=True,
+            background=self.background or written.background,
+            variables=written.variables,
+        )
 
     def _failed(self, fault: BaseException) -> ToolOutcome:
+        if isinstance(fault, ToolProblem):
+            _log.warning("tool.refused", tool=self.name, reason=fault.reason)
+            return _problem(str(fault))
         error = type(fault).__name__
         _log.warning("tool.failed", tool=self.name, error=error, place=place_of(fault))
         # The trace holds the frames, the frames hold the fault: not for the collector to find.
@@ -255,6 +298,11 @@ class Registry:
         return tuple(self._tools)
 
     @property
+    def threads(self) -> ToolThreads:
+        """Where tools may do what blocks."""
+        return self._threads
+
+    @property
     def threads_running(self) -> int:
         """Threads that tools keep, overdue ones included."""
         return self._threads.running
@@ -281,6 +329,7 @@ class _Written:
 
     text: str
     background: bool
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def _call_and_write(function: Callable[[], object]) -> object:
@@ -292,6 +341,8 @@ def _call_and_write(function: Callable[[], object]) -> object:
 def _write(value: object) -> _Written:
     if isinstance(value, Background):
         return replace(_write(value.value), background=True)
+    if isinstance(value, Saved):
+        return replace(_write(value.value), variables=value.variables)
     if isinstance(value, str):
         return _Written(_capped(value), background=False)
     text = orjson.dumps(value, default=_jsonable, option=orjson.OPT_NON_STR_KEYS)

@@ -299,12 +299,33 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
             "3 tools.find.type: is missing",
         ),
         (
-            "instructions: x\ntools:\n  find: {type: http, handler: a:b}\n",
-            '3 tools.find.type: "http" is not available yet',
+            "instructions: x\ntools:\n  find: {type: python, handler: a:b, url: b}\n",
+            "3 tools.find.url: does not belong to this type",
+        ),
+        (
+            "instructions: x\ntools:\n  find: {type: http, description: x}\n",
+            "3 tools.find.url: is missing",
+        ),
+        (
+            "instructions: x\ntools:\n  find: {type: http, description: x,"
+            ' url: "https://{{args.host}}/x"}\n',
+            "3 tools.find.url: must name its host plainly: nothing can be filled in there",
+        ),
+        (
+            "instructions: x\ntools:\n  find: {type: http, description: x, url: https://a.test/x,\n"
+            "    headers: {Authorization: Bearer abc}}\n",
+            "4 tools.find.headers.Authorization: shows a secret: write it as Authorization:"
+            " ${NAME}, and NAME into .env",
+        ),
+        (
+            "instructions: x\ntools:\n  find: {type: http, description: x, url: https://a.test/x,"
+            " method: POST, retries: 1}\n",
+            "3 tools.find.idempotent: must be true, or retries 0: the server may have done what it"
+            " did not confirm",
         ),
         (
             "instructions: x\ntools:\n  find: {type: pyton, handler: a:b}\n",
-            '3 tools.find.type: must be "python" (did you mean "python"?)',
+            '3 tools.find.type: must be "python" or "http" (did you mean "python"?)',
         ),
         (
             "instructions: x\ntools:\n  find:\n    type: python\n    handler: a.b\n",

@@ -1,0 +1,151 @@
+"""From a tool of the document to one that can be called. Used by ``assembly`` alone.
+
+Here meet what the operator wrote, the secrets of the environment and the tools' own floor. The
+one rule: whatever cannot work is a ToolFault with a sentence, before the port opens, and no
+sentence shows a secret.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.agents.document import PythonTool
+from app.agents.tooling import HttpTool
+from app.call.templates import BadTemplate, Known, Template, parse
+from app.errors import ToolFault
+from app.tools.foreign import ToolThreads
+from app.tools.python_tools import load_handler
+from app.tools.registry import Tool
+
+_SECRET = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+_ROOTS = frozenset({"args", "call", "caller", "line"})
+
+
+def _no_secret(_name: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What of this house tools may use."""
+
+    secret: Callable[[str], str | None] = _no_secret
+    """What ``${NAME}`` stands for; None where there is no such secret."""
+    hosts: frozenset[str] = frozenset()
+    """Names of hosts that tools may be led to although they are in a private network."""
+
+
+class _Unfit(Exception):
+    """A field of a tool cannot be used; the message is the end of a sentence."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(f"{field} {sentence}")
+
+
+def made(
+    name: str, written: PythonTool | HttpTool, folder: Path, house: House, threads: ToolThreads
+) -> Tool:
+    """The tool that was written. Raises ToolFault."""
+    if isinstance(written, HttpTool):
+        return _http_tool(name, written, house, threads)
+    return load_handler(written.handler, folder)
+
+
+def _http_tool(name: str, written: HttpTool, house: House, threads: ToolThreads) -> Tool:
+    # Eight megabytes of aiohttp and two of jsonschema, for who has such a tool.
+    from app.tools import http_tools, schemas  # noqa: PLC0415
+
+    try:
+        schema = _schema(written.parameters)
+        request = _request(written, schema, house)
+    except _Unfit as fault:
+        raise ToolFault("tool_unsupported", str(fault)) from None
+    return Tool(
+        name=name,
+        description=written.description,
+        function=http_tools.HttpCall(request, threads).ask,
+        parameters=schemas.SchemaArguments(schema),
+    )
+
+
+def _schema(written: Mapping[str, Any]) -> dict[str, Any]:
+    from app.tools import schemas  # noqa: PLC0415
+
+    try:
+        # A name that nobody asked for would be sent to nobody: the model is told so.
+        return schemas.checked_schema({"additionalProperties": False, **written})
+    except schemas.BadSchema as fault:
+        raise _Unfit("parameters", str(fault)) from None
+
+
+def _request(written: HttpTool, schema: Mapping[str, Any], house: House) -> Any:
+    from app.tools import http_tools, paths  # noqa: PLC0415
+
+    read = _Reader(frozenset(schema["properties"]), house.secret)
+    parts = urlsplit(written.url)
+    private = http_tools.within_house(parts.hostname or "", house.hosts)
+    if parts.scheme != "https" and not private:
+        raise _Unfit("url", "must begin with https://, or PRIVATE_HOSTS name its host")
+    url = read("url", written.url)
+    for one in sorted(read.names_in(url) - set(schema.get("required", ()))):
+        raise _Unfit("url", f"has the argument {one}: it must be among parameters.required")
+    save = {}
+    for name, text in written.save.items():
+        try:
+            save[name] = paths.path(text)
+        except ValueError as fault:
+            raise _Unfit(f"save.{name}", str(fault)) from None
+    return http_tools.Request(
+        method=written.method,
+        url=url,
+        headers={name: read(f"headers.{name}", text) for name, text in written.headers.items()},
+        query={name: read(f"query.{name}", text) for name, text in written.query.items()},
+        body=read.inside("body", written.body),
+        save=save,
+        retries=written.retries,
+        within_house=private,
+    )
+
+
+class _Reader:
+    """Reads texts with places for arguments, and with secrets."""
+
+    def __init__(self, args: frozenset[str], secret: Callable[[str], str | None]) -> None:
+        self._known = Known(_ROOTS, args=args)
+        self._secret = secret
+
+    def __call__(self, field: str, text: str) -> Template:
+        """The text with its secrets, which are never read for places. Raises _Unfit."""
+        try:
+            read = parse(text, self._known)
+        except BadTemplate as fault:
+            meant = f' (did you mean "{fault.meant}"?)' if fault.meant else ""
+            raise _Unfit(field, f"{fault.sentence}{meant}") from None
+        return replace(
+            read,
+            parts=tuple(
+                self._shown(field, part) if isinstance(part, str) else part for part in read.parts
+            ),
+        )
+
+    def inside(self, field: str, value: Any) -> Any:
+        """The same of every text in a value of JSON."""
+        if isinstance(value, str):
+            return self(field, value)
+        if isinstance(value, Mapping):
+            return {name: self.inside(f"{field}.{name}", one) for name, one in value.items()}
+        return [self.inside(field, one) for one in value] if isinstance(value, list) else value
+
+    def names_in(self, read: Template) -> set[str]:
+        """The arguments that stand in a text."""
+        places = [one for one in read.parts if not isinstance(one, str)]
+        return {one.name for one in places if one.root == "args"}
+
+    def _shown(self, field: str, text: str) -> str:
+        for name in _SECRET.findall(text):
+            if self._secret(name) is None:
+                raise _Unfit(field, f"needs {name}, which is not set: put it into .env")
+        return _SECRET.sub(lambda found: self._secret(found[1]) or "", text)
