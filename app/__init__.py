@@ -171,6 +171,11 @@ A line of code about ... belongs in ...
     … what Twilio says of it                         `app/protocol/twilio_messages.py`
     … when the agent speaks of it; in the record     `app/call/texts.py`, `app/call/sms.py`
     … who wants none                                 `app/services/store/opt_outs.py`
+    … how long it may be                             `app/protocol/segments.py`
+    what is written when the call is over            `app/runtime/correspondence.py`,
+    … how it is told, what a model is asked of it    `app/call/written.py`,
+                                                     `app/call/correspondence.py`
+    … how it is answered, once                       `app/jobs/answering.py`
     when the call is recorded; what became of it     `app/call/recording.py`,
                                                      `app/call/recorded.py`,
                                                      `app/runtime/recording.py`

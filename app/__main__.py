@@ -38,8 +38,10 @@ def serve() -> None:
         log.configure(settings.log_level, settings.log_format)
         document = load_document(settings.agent_file)
         agent = document.agent
-        # Of a model that stands in nobody asks what a call came to: it does not think.
-        analyses = agent.analysis is not None and not settings.local_model
+        # A model that stands in is not asked what a call came to, nor for letters: it does not
+        # think.
+        writes = agent.analysis is not None or agent.answers_texts
+        analyses = writes and not settings.local_model
         work = {"asked": agent.asks_afterwards, "analyses": analyses}
         with stand_in(settings) as house, jobs_beside(house.settings, **work):
             board = switchboard(house.settings, document, phone=house.phone, operators=settings)

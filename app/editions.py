@@ -115,4 +115,5 @@ def _texts(agent: Agent) -> Allowed | None:
         segments=sms.segments,
         per_call=sms.per_call,
         as_caller_text=sms.as_caller_text,
+        answer=sms.answer,
     )

@@ -55,6 +55,7 @@ from app.protocol.twilio_signature import Secrets
 from app.runtime.book import Book
 from app.runtime.callbacks import Callees
 from app.runtime.commanding import Commanding
+from app.runtime.correspondence import Correspondence
 from app.runtime.custody import Custody
 from app.runtime.deadline import READ_S, Patience
 from app.runtime.effects import Effects
@@ -188,6 +189,7 @@ def switchboard(
         bus,
         refusal=_texted(settings),
         spawn=spawn,
+        letters=Correspondence(archive, jobs or durable, roster),
         origin=origin,
         me=instance,
     )

@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "http": {"http", "runtime", "tools", "call", "audio", "protocol", "jobs.port", "errors"},
     "jobs": {
         *("jobs", "services", "call.analysis", "call.forms", "call.notices"),
+        *("call.correspondence", "call.sms", "call.written"),
         *("hours", "number_kinds", "protocol", "errors"),
     },
     "emulators": {"emulators", "audio", "protocol.units"},

@@ -457,7 +457,12 @@ class Agent(Part):
     @property
     def asks_afterwards(self) -> bool:
         """Whether something is to be done when a call is over."""
-        return bool(self.webhooks or self.analysis)
+        return bool(self.webhooks or self.analysis or self.answers_texts)
+
+    @property
+    def answers_texts(self) -> bool:
+        """Whether texts that come when a call is over are answered."""
+        return self.sms is not None and bool(self.sms.answer or self.timeouts.resume)
 
     def tells(self, kind: str) -> bool:
         """Whether a program of the operator's wants to know of events of this kind."""

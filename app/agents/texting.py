@@ -74,6 +74,12 @@ class Sms(Part):
     """How many messages may be sent in a call."""
     media: Annotated[Mapping[PresetName, SmsMedia], empty_if_none] = {}
     """What the agent may attach, by name."""
+    answer: bool = False
+    """true: texts are answered whenever they come after a call that is on record; false: within
+    timeouts.resume after it."""
+    text_model: Text = "gpt-5.4-mini"
+    """Who answers texts when nobody is on the line: a model of OPENAI_BASE_URL that answers in a
+    JSON schema."""
     as_caller_text: bool = False
     """true: a message that comes is put to the agent as the caller's own words; false: marked
     [SMS]."""

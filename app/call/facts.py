@@ -88,6 +88,8 @@ FACTS: dict[str, Weight] = {
     "sms.delivered": Weight.KEPT,
     "sms.failed": Weight.KEPT,
     "sms.received": Weight.KEPT,
+    "text.received": Weight.KEPT,
+    "text.answered": Weight.KEPT,
     "recording.started": Weight.KEPT,
     "recording.paused": Weight.KEPT,
     "recording.resumed": Weight.KEPT,

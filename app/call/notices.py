@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from app.call import written
+
 ENDED = "call.ended"
 ANALYZED = "call.analyzed"
 CORRECTED = "call.corrected"
@@ -51,6 +53,8 @@ NOTICES: dict[str, str] = {
     "sms.delivered": "it arrived: `message_sid`",
     "sms.failed": "it was not sent, or did not arrive: `message_sid`, `reason`, `error_code`",
     "sms.received": "one came from the caller: `message_sid`, never its text",
+    "text.received": "the caller wrote when the call was over: `id`, `via`, never the text",
+    "text.answered": "they were answered in writing: `id` of what they wrote, `via`",
     "recording.started": "the call is recorded: `recording_sid`, `channels`, `announced`",
     "recording.paused": "not while something secret is keyed in: `recording_sid`",
     "recording.resumed": "again: `recording_sid`",
@@ -119,4 +123,6 @@ def _told(kind: str, more: Mapping[str, Any]) -> dict[str, Any]:
         # Arguments of tools are among the words, and may be what the caller keyed in.
         return {"role": more.get("voice"), "text": more.get("text")}
     private = _PRIVATE.get(kind, frozenset[str]())
+    if kind in written.KINDS:
+        private = {"text"}
     return {name: value for name, value in more.items() if name not in private}

@@ -10,6 +10,8 @@ from app.call import recorded, sms
 from app.call.prices import CURRENCY, dollars
 from app.call.report import END_REASONS, Report, Result, merged, percentiles
 from app.call.transcript import Voice
+from app.call.written import KINDS as WRITTEN
+from app.call.written import told as written
 
 CALLBACK = "callback_scheduled"
 """What came of a call in which the agent promised to call back."""
@@ -73,6 +75,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
         "transfers": _transfers(report, utc),
         "form": form_of(report.analysis),
         "sms": list(report.texts),
+        "texts": list(report.written),
         "reminders": list(report.promised.reminders.values()),
         "analysis": report.analysis,
         "recording": list(report.recorded.entries),
@@ -94,6 +97,8 @@ def amended(record: Mapping[str, Any], *, kind: str, data: Mapping[str, Any]) ->
         told["reminders"] = list((noted | {data["id"]: dict(data)}).values())
     elif kind in sms.KINDS:
         told["sms"] = sms.told(told.get("sms") or (), kind, data)
+    elif kind in WRITTEN:
+        told["texts"] = written(told.get("texts") or (), kind, data)
     elif kind in recorded.KINDS:
         told["recording"] = recorded.told(told.get("recording") or (), kind, data)
     elif kind == "callback.scheduled":
@@ -110,7 +115,7 @@ def kept_afterwards(
     record: Mapping[str, Any], before: Mapping[str, Any] | None
 ) -> Mapping[str, Any]:
     """``record``, told again by who held the call, with what others had added ``before``."""
-    added = ("custom_data", "analysis", "form")
+    added = ("custom_data", "analysis", "form", "texts")
     return {**record, **{name: before[name] for name in added if before and name in before}}
 
 

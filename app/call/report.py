@@ -21,6 +21,8 @@ from app.call.recorded import FAILED as NOT_RECORDED
 from app.call.recorded import KINDS as RECORDED
 from app.call.recorded import Recorded
 from app.call.transcript import KEYED, NO_INPUT, SILENCE, SMS, SMS_FAILED, Voice, beginning
+from app.call.written import KINDS as WRITTEN
+from app.call.written import told as written
 
 
 class Result(Enum):
@@ -200,8 +202,10 @@ class Report:
         self.custom_data: dict[str, Any] = {}
         self.analysis: Any = None
         self.promised = Promised()
+        # Text messages: direction, message_sid, to, status, error_code, at; and what was
+        # written when it was over: by, id, via, text, at.
         self.texts: list[Any] = []
-        """Text messages: direction, message_sid, to, status, error_code, at."""
+        self.written: list[Any] = []
         self.recorded = Recorded()
         self.answered_by: str | None = None
         """Of a call we placed: human, machine, fax or unknown."""
@@ -261,6 +265,7 @@ class Report:
             "command.received": lambda _, x: self._ordered(x["command_id"], "accepted"),
             "command.ended": lambda _, x: self._ordered(x["command_id"], x["state"], x["reason"]),
             **{kind: partial(self._texted, kind) for kind in sms.KINDS},
+            **{kind: partial(self._written, kind) for kind in WRITTEN},
             **{kind: partial(self.recorded.learn, kind) for kind in RECORDED},
             NOT_RECORDED: self._not_recorded,
             "model.used": self._used,
@@ -363,6 +368,9 @@ class Report:
     def _not_recorded(self, at_ms: int, told: Mapping[str, Any]) -> None:
         self.recorded.learn(NOT_RECORDED, at_ms, told)
         self._warn(f"recording_{told['wish']}:{told['reason']}")
+
+    def _written(self, kind: str, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.written = written(self.written, kind, told)
 
     def _reminded(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.promised.reminders[told["id"]] = dict(told)

@@ -232,6 +232,17 @@ class TextMessage(_Part):
     at: str | None
 
 
+class Written(_Part):
+    """A text of the conversation in writing, when the call was over."""
+
+    by: Literal["caller", "agent"]
+    id: str
+    """Of what the caller wrote; an answer has that of what it answers."""
+    via: Literal["sms", "page"]
+    text: str
+    at: str
+
+
 class Warned(_Part):
     """Something that was not as it should be, and how often."""
 
@@ -281,7 +292,9 @@ class CallRecord(_Part):
     form: dict[str, Any] | None
     """What the call was to find out, as the analysis checked it."""
     sms: list[TextMessage]
-    """Text messages that were sent, and that came, in the call."""
+    """Text messages that were sent, and that came."""
+    texts: list[Written]
+    """What caller and agent wrote when the call was over."""
     reminders: list[dict[str, Any]]
     """What the agent noted: ``id``, ``title``, ``description``, ``due_at``, ``owner``."""
     analysis: dict[str, Any] | None

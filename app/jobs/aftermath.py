@@ -24,6 +24,7 @@ from app.call.notices import (
     notice,
 )
 from app.errors import CallerFault
+from app.jobs.answering import Answering, Writes
 from app.jobs.ids import follow_up_id, webhook_id
 from app.jobs.port import Deliver, FollowUp, Job, Remind
 from app.jobs.texting import Texter
@@ -32,6 +33,8 @@ from app.services.store.calls import CallRow, StoredFact
 from app.services.store.instants import utc_of
 
 SMS = "sms.sent"
+_SUMMARY = "summary"
+"""What the message that follows a call is of."""
 REMINDER = "reminder.created"
 REMINDER_DUE = "reminder.due"
 LOOK_EVERY_S = 1.0
@@ -71,11 +74,15 @@ class Aftermath:
         jobs: Enqueues,
         endpoints: Sequence[Endpoint],
         analyst: Analyses | str,
+        *,
         texter: Texter | None = None,
+        penman: Writes | str = "not_wanted",
     ) -> None:
-        """Nothing is connected yet. ``analyst``: or why there is none. ``texter``: where the
-        caller gets a message."""
+        """Nothing is connected yet. ``analyst``, ``penman``: or why there is none. ``texter``:
+        where the caller gets messages."""
         self._texter = texter
+        self.answering = Answering(store, penman, texter, self._tell)
+        """What is written when a call is over."""
         self._analyst = analyst
         self._store = store
         self._jobs = jobs
@@ -172,8 +179,10 @@ class Aftermath:
 
     async def tell_sms(self, call_id: str, sent: Mapping[str, Any]) -> bool:
         """Keep what became of it, and tell who asked."""
-        await self._store.add_once(call_id, SMS, sent)
-        row, fact = await self._store.call(call_id), await self._store.last(call_id, SMS)
+        # Not the only message of the call: the agent may have sent some, and answers follow.
+        await self._store.add_once(call_id, SMS, {**sent, "of": _SUMMARY}, by="of")
+        row, known = await self._store.call(call_id), await self._store.all_of(call_id, SMS)
+        fact = next((one for one in known if one.data.get("of") == _SUMMARY), None)
         if row is None or fact is None:
             return False
         await self._tell(row, fact, SMS, fact.data)

@@ -17,7 +17,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.errors import CallerFault, OurFault
 from app.jobs.database import jobs_file, open_jobs
 from app.jobs.ids import first_run, gone_id, next_run, parked_id, prefixes_of, taken_apart
-from app.jobs.port import Deliver, Dial, FollowUp, Job, JobState, JobStatus, Parked, Remind
+from app.jobs.port import (
+    Answer,
+    Deliver,
+    Dial,
+    FollowUp,
+    Job,
+    JobState,
+    JobStatus,
+    Parked,
+    Remind,
+)
 
 _ENDED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 _WAITING = ("DELAYED", "ENQUEUED")
@@ -211,8 +221,9 @@ _NAMES: dict[type, str] = {
     Deliver: "deliver",
     FollowUp: "follow_up",
     Remind: "remind",
+    Answer: "answer",
 }
-_QUEUES = {"remind": "follow_up"}
+_QUEUES = {"remind": "follow_up", "answer": "follow_up"}
 """Where it is not a queue of the same name: each is asked twice a second, work or not."""
 _STATES = {
     "DELAYED": JobState.WAITING,

@@ -14,7 +14,7 @@ from dbos import DBOS, DBOSPortableJSONSerializer
 
 from app.jobs.database import jobs_file, jobs_url, migrate_jobs, open_jobs, plain
 from app.jobs.lease import Lease
-from app.jobs.workflows import DELIVER, DIAL, FOLLOW_UP, PARKED, REMIND, Steps, register
+from app.jobs.workflows import ANSWER, DELIVER, DIAL, FOLLOW_UP, PARKED, REMIND, Steps, register
 
 VERSION = "1"
 """Of the workflows: raised when a run of the old order cannot go on in the new one."""
@@ -88,6 +88,7 @@ class Engine:
                 DELIVER,
                 FOLLOW_UP,
                 REMIND,
+                ANSWER,
                 PARKED,
             ],  # the marks of receivers that are gone stay
             status=["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],

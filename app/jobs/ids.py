@@ -63,6 +63,7 @@ def prefixes_of(call_id: str) -> list[str]:
         f"{follow_up_id(call_id)}.",
         f"webhook:{call_id}:",
         f"reminder:{call_id}:",
+        f"answer:{call_id}:",
     ]
 
 

@@ -118,6 +118,28 @@ class Remind:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer what the caller of a call that is over has written."""
+
+    call_id: str
+    text_id: str
+
+    @property
+    def job_id(self) -> str:
+        """The same for the same text."""
+        return f"answer:{self.call_id}:{self.text_id}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As it lies in the database."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """As it was before ``to_json``."""
+        return cls(**{name: str(given[name]) for name in cls.__slots__})
+
+
+@dataclass(frozen=True, slots=True)
 class Parked:
     """A delivery that was given up."""
 
@@ -132,7 +154,7 @@ class Parked:
     """Epoch."""
 
 
-Job = Dial | Deliver | FollowUp | Remind
+Job = Dial | Deliver | FollowUp | Remind | Answer
 
 
 class JobState(StrEnum):

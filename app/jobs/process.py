@@ -27,6 +27,7 @@ from app.agents.document import Agent
 from app.agents.load import load_document
 from app.agents.problems import AgentFault
 from app.call.analysis import Wish
+from app.call.correspondence import Correspondent
 from app.call.forms import Form, FormField
 from app.errors import OurFault
 from app.jobs.aftermath import LOOK_EVERY_S, Aftermath, Endpoint
@@ -38,8 +39,8 @@ from app.jobs.hours import CallingHours
 from app.jobs.lease import BEAT_S, AloneLease, Lease, OthersAlive, SharedLease, new_executor_id
 from app.jobs.port import Deliver
 from app.jobs.signing import signed
-from app.jobs.texting import Texter
-from app.services.analyst import Analyst
+from app.jobs.texting import LINE, Texter
+from app.services.analyst import Analyst, Penman
 from app.services.store.afterwards import Afterwards
 from app.services.store.database import AddressFault, check_sqlite, open_blocking, open_engine
 from app.services.store.migrate import migrate
@@ -145,13 +146,16 @@ def _aftermath(settings: Settings, lease: Lease, me: str) -> Callable[[], Afterm
         DurableJobs(address),
         endpoints,
         _analyst(settings, agent),
-        _texter(settings, lease, me) if agent.analysis and agent.analysis.sms_summary else None,
+        texter=_texter(settings, agent, lease, me),
+        penman=_penman(settings, agent),
     )
 
 
-def _texter(settings: Settings, lease: Lease, me: str) -> Texter | None:
-    carrier = _carrier(settings)
-    if carrier is None:
+def _texter(settings: Settings, agent: Agent, lease: Lease, me: str) -> Texter | None:
+    """Who sends messages when a call is over: its summary, and answers."""
+    carrier, sms = _carrier(settings), agent.sms
+    summarised = agent.analysis is not None and agent.analysis.sms_summary is not None
+    if carrier is None or not (summarised or agent.answers_texts):
         return None
     # Who called us may live anywhere, unless it was said where we may call.
     countries = frozenset(settings.dial_countries) or frozenset(SUPPORTED_REGIONS)
@@ -161,7 +165,20 @@ def _texter(settings: Settings, lease: Lease, me: str) -> Texter | None:
         me=me,
         unwanted=_list_of_unwanted(settings.database_url.get_secret_value(), text_opt_outs),
         alive=lease.trusted,
+        sender=sms.from_ if sms else LINE,
+        told_at=f"{settings.public_url}/twilio/message-status" if settings.public_url else "",
     )
+
+
+def _penman(settings: Settings, agent: Agent) -> Penman | str:
+    """Who answers callers in writing, or why nobody does."""
+    if agent.sms is None or not agent.answers_texts:
+        return "not_wanted"
+    if settings.openai_api_key is None:
+        return "no_key"
+    who = Correspondent(agent.sms.text_model, agent.instructions, agent.sms.segments)
+    key = settings.openai_api_key.get_secret_value()
+    return Penman(who, api_key=key, base_url=settings.openai_base_url)
 
 
 def _analyst(settings: Settings, agent: Agent) -> Analyst | str:

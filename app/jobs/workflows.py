@@ -14,9 +14,10 @@ from dbos import DBOS, EnqueueOptions
 
 from app.call import analysis
 from app.jobs.aftermath import Aftermath
+from app.jobs.answering import Answering
 from app.jobs.dial import FINAL, Dialler, Result
 from app.jobs.ids import GONE, gone_id, next_run, parked_id, taken_apart
-from app.jobs.port import Deliver, Dial, FollowUp, Retry
+from app.jobs.port import Answer, Deliver, Dial, FollowUp, Retry
 
 DIAL = "dial"
 DELIVER = "deliver"
@@ -24,6 +25,8 @@ FOLLOW_UP = "follow_up"
 """Workflows and queues have the same names."""
 REMIND = "remind"
 """A workflow of the queue ``FOLLOW_UP``."""
+ANSWER = "answer"
+"""Another one."""
 PARKED = "parked"
 """The workflow that does nothing but lie there, so that what was given up can be listed."""
 CALL_NEWS = "call"
@@ -69,6 +72,10 @@ def register(steps: Steps) -> None:
         told = await _step("remind", steps.aftermath.remind, job_json, **_PATIENT)
         return {"state": "told" if told else "forgotten"}
 
+    async def answer(job_json: dict[str, Any], trail: dict[str, Any]) -> Result:
+        del trail
+        return await _answer(steps.aftermath.answering, Answer.of(job_json))
+
     async def gone(url: str) -> Result:
         return {"state": GONE, "url": url}
 
@@ -80,6 +87,7 @@ def register(steps: Steps) -> None:
         DELIVER: deliver,
         FOLLOW_UP: follow_up,
         REMIND: remind,
+        ANSWER: answer,
         GONE: gone,
         PARKED: parked,
     }
@@ -228,21 +236,44 @@ async def _texted(after: Aftermath, call_id: str) -> None:
     await _step("tell_sms", after.tell_sms, call_id, sent, **_PATIENT)
 
 
+async def _answer(answering: Answering, job: Answer) -> Result:
+    """Answer what was written, where that is wanted and possible."""
+    what = (job.call_id, job.text_id)
+    asked = await _insisted("compose", answering.compose, *what)
+    result = {"state": "failed", "reason": asked["again"]} if "again" in asked else asked
+    if result["state"] == "answered":
+        intent = await _step("intend_answer", answering.intend, *what, **_PATIENT)
+        if intent:
+            sent = {"status": "not_sent", "reason": intent.get("refused")}
+            if "by" in intent:
+                sent = await _step("send_answer", answering.send, *what, intent["by"])
+            await _step("keep_answer", answering.keep, *what, sent, **_PATIENT)
+    await _step("tell_answer", answering.tell, *what, **_PATIENT)
+    return dict(result)
+
+
 async def _analysed(after: Aftermath, call_id: str) -> str:
-    """Ask what the call came to, as often as the reason allows; how it ended."""
+    """Ask what the call came to; how it ended."""
+    asked = await _insisted("analyse", after.analyse, call_id)
+    if "status" in asked:
+        return str(asked["status"])
+    settled = (call_id, "failed", asked["again"])
+    given_up = await _step("settle", after.settle, *settled, **_PATIENT)
+    return str(given_up["status"])
+
+
+async def _insisted(name: str, step: Callable[..., Any], *given: str) -> Result:
+    """Ask a model, with more room where it was cut off, as often as the reason for its not
+    answering allows; the last answer, with ``again`` where it was none."""
     times = Counter[str]()
     while True:
         room = 4 ** min(times["truncated"], 2)
-        asked = await _step("analyse", after.analyse, call_id, room, **_PATIENT)
-        if "status" in asked:
-            return str(asked["status"])
-        reason = asked["again"]
-        pauses = analysis.PAUSES_S.get(reason, ())
-        if times[reason] >= len(pauses):
-            given_up = await _step("settle", after.settle, call_id, "failed", reason, **_PATIENT)
-            return str(given_up["status"])
+        asked: Result = await _step(name, step, *given, room, **_PATIENT)
+        reason = asked.get("again")
+        if reason is None or times[reason] >= len(analysis.PAUSES_S.get(reason, ())):
+            return asked
         times[reason] += 1
-        await DBOS.sleep_async(pauses[times[reason] - 1])
+        await DBOS.sleep_async(analysis.PAUSES_S[reason][times[reason] - 1])
 
 
 async def _is_gone(url: str) -> bool:

@@ -20,6 +20,7 @@ from app.protocol.commands import RunTool
 from app.protocol.events import TextFailed, TextReceived, ToolDone
 from app.protocol.twilio_messages import IncomingMessage, MessageStatus
 from app.runtime.book import Book
+from app.runtime.correspondence import Correspondence
 from app.runtime.effects import contained
 from app.runtime.live_call import LiveCall
 from app.runtime.outbound import OUTBOUND
@@ -78,16 +79,19 @@ class Texting:
         *,
         refusal: Callable[[str], str | None],
         spawn: Callable[[Coroutine[Any, Any, None], str], None],
+        letters: Correspondence,
         origin: str,
         me: str,
     ) -> None:
-        """``refusal``: why a number may never be sent anything."""
+        """``refusal``: why a number may never be sent anything. ``letters`` take what comes when
+        nobody is on the line."""
         self._carrier = carrier
         self._archive = archive
         self._book = book
         self._bus = bus
         self._refusal = refusal
         self._spawn = spawn
+        self._letters = letters
         self._origin = origin
         self._me = me
         self._under_way: OrderedDict[str, asyncio.Future[str | None]] = OrderedDict()
@@ -231,7 +235,8 @@ class Texting:
             call.runner.feed(TextFailed(to, told["reason"], why(told["reason"])))
 
     async def received(self, message: IncomingMessage) -> None:
-        """A message came: STOP and START are kept, anything else joins the caller's live call.
+        """A message came: STOP and START are kept, anything else joins the caller's live
+        call, or their last one.
 
         Idempotent. Raises ``StoreFault`` where nobody can be asked; then it may come again.
         """
@@ -264,7 +269,13 @@ class Texting:
             theirs = row.to_number if row.direction == OUTBOUND else row.from_number
             if theirs == message.from_ and await self._elsewhere(row, OP, args):
                 return
-        log.info("text_without_a_call", message_sid=message.message_sid)
+        sid = message.message_sid
+        call_id = await self._letters.by_text(message, _readable(message))
+        if call_id is None:
+            log.info("text_without_a_call", message_sid=sid)
+            return
+        told = {"message_sid": sid, "to": None, "status": "received", "at": _now()}
+        await self._archive.add(call_id, sms.RECEIVED, told)
 
     def _reaches(self, call: LiveCall, args: Mapping[str, Any]) -> bool:
         """Whether the caller is on a stream here, which then has the message."""

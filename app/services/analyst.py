@@ -1,17 +1,20 @@
-"""Asking a model what a call came to, once: the Responses API with a strict JSON schema.
+"""Asking a text model about a call: what it came to, and what to write to whoever called.
 
-Tries again are the caller's: the library's own would wait in here, and count nothing. The
-answer is read by us and not by the library, whose ``parse`` loses what was cut off. Words of
-callers are in the request and the answer, and in no log and no exception.
+One request to the Responses API, answered in a strict JSON schema. Tries again are the caller's:
+the library's own would wait in here, and count nothing. The answer is read by us and not by the
+library, whose ``parse`` loses what was cut off. Words of callers are in the request and the
+answer, and in no log and no exception.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import openai
 
+from app.call import correspondence
 from app.call.analysis import (
     NoAnswer,
     Wish,
@@ -22,6 +25,7 @@ from app.call.analysis import (
     shown,
     transcript,
 )
+from app.call.correspondence import Correspondent
 
 PATIENCE_S = 90.0
 """For one answer, whole."""
@@ -30,38 +34,43 @@ _TOKENS = 4_000
 _MOST_BYTES = 2_000_000
 
 
-class Analyst:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked."""
+
+    model: str
+    instructions: str
+    input: str
+    form: str
+    """What the schema is called."""
+    schema: Mapping[str, Any]
+    tokens: int
+    """Of the answer, thinking included."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesApi:
     """Constructing it connects to nothing."""
 
-    def __init__(self, wish: Wish, *, api_key: str, base_url: str, patience_s: float = PATIENCE_S):
-        """``base_url`` ends before ``/responses``."""
-        self._wish = wish
-        self._key, self._url, self._patience_s = api_key, base_url, patience_s
+    api_key: str = field(repr=False)
+    base_url: str
+    """Ends before ``/responses``."""
+    patience_s: float = PATIENCE_S
 
-    async def analyse(self, record: Mapping[str, Any], *, room: int = 1) -> dict[str, Any]:
-        """``status``, ``analysis`` and ``sms`` of a call. Raises NoAnswer.
-
-        ``room``: how many times the usual length the answer may have.
-        """
-        lines = transcript(record)
-        if not lines:
-            return {"status": "skipped", "reason": "nothing_said", "analysis": None, "sms": None}
-        answer = await self._asked(f"{began(record)}{shown(lines)}", _TOKENS * room)
-        return judged(answer, self._wish, lines)
-
-    async def _asked(self, text: str, tokens: int) -> str:
-        form = {"type": "json_schema", "strict": True, "name": "call_report"}
-        shape: Any = {"format": {**form, "schema": schema(self._wish)}}
+    async def ask(self, question: Question) -> str:
+        """The text of the answer. Raises NoAnswer."""
+        form = {"type": "json_schema", "strict": True, "name": question.form}
+        shape: Any = {"format": {**form, "schema": question.schema}}
         try:
             async with (
-                asyncio.timeout(self._patience_s),
+                asyncio.timeout(self.patience_s),
                 self._opened() as client,
                 client.responses.with_streaming_response.create(
-                    model=self._wish.model,
-                    instructions=instructions(self._wish),
-                    input=text,
+                    model=question.model,
+                    instructions=question.instructions,
+                    input=question.input,
                     store=False,
-                    max_output_tokens=tokens,
+                    max_output_tokens=question.tokens,
                     text=shape,
                 ) as response,
             ):
@@ -77,12 +86,60 @@ class Analyst:
     def _opened(self) -> openai.AsyncOpenAI:
         # One for each question: an hour may pass between two, and the last has no successor.
         return openai.AsyncOpenAI(
-            api_key=self._key,
-            base_url=self._url,
+            api_key=self.api_key,
+            base_url=self.base_url,
             max_retries=0,
-            timeout=self._patience_s,
+            timeout=self.patience_s,
             http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, trust_env=False),
         )
+
+
+class Analyst:
+    """Says what a call came to. Constructing it connects to nothing."""
+
+    def __init__(self, wish: Wish, *, api_key: str, base_url: str, patience_s: float = PATIENCE_S):
+        """``base_url`` ends before ``/responses``."""
+        self._wish = wish
+        self._api = ResponsesApi(api_key, base_url, patience_s)
+
+    async def analyse(self, record: Mapping[str, Any], *, room: int = 1) -> dict[str, Any]:
+        """``status``, ``analysis`` and ``sms`` of a call. Raises NoAnswer.
+
+        ``room``: how many times the usual length the answer may have.
+        """
+        lines = transcript(record)
+        if not lines:
+            return {"status": "skipped", "reason": "nothing_said", "analysis": None, "sms": None}
+        question = Question(
+            model=self._wish.model,
+            instructions=instructions(self._wish),
+            input=f"{began(record)}{shown(lines)}",
+            form="call_report",
+            schema=schema(self._wish),
+            tokens=_TOKENS * room,
+        )
+        return judged(await self._api.ask(question), self._wish, lines)
+
+
+class Penman:
+    """Answers callers in writing. Constructing it connects to nothing."""
+
+    def __init__(self, who: Correspondent, *, api_key: str, base_url: str) -> None:
+        """``base_url`` ends before ``/responses``."""
+        self._who = who
+        self._api = ResponsesApi(api_key, base_url)
+
+    async def reply(self, record: Mapping[str, Any], *, room: int = 1) -> str | None:
+        """The answer to what the caller wrote last; None where none is needed. Raises NoAnswer."""
+        question = Question(
+            model=self._who.model,
+            instructions=correspondence.instructions(self._who),
+            input=correspondence.letters(record),
+            form="reply",
+            schema=correspondence.SCHEMA,
+            tokens=_TOKENS * room,
+        )
+        return correspondence.judged(await self._api.ask(question), self._who)
 
 
 async def _read(chunks: AsyncIterator[bytes]) -> bytes:

@@ -10,20 +10,10 @@ from typing import Any
 
 import orjson
 
+from app.protocol.segments import GSM_JOINED, MOST_CHARS, UCS_JOINED, plain, segments
 from app.tools.callback import Refused
 
 CALLER = "caller"
-MOST_CHARS = 1_600
-"""Of one message, whatever its letters (Twilio: 21617)."""
-_GSM = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-)
-_GSM_TWICE = frozenset("^{}\\[~]|€\f")
-"""Of GSM 03.38's extension: each takes two places."""
-_GSM_CHARS, _GSM_JOINED = 160, 153
-_UCS_CHARS, _UCS_JOINED = 70, 67
-
 _WHY = {
     "opted_out": "They have opted out of text messages from this number and get none, unless they"
     " send START to it. Do not try again; tell them, and say it aloud instead.",
@@ -65,6 +55,8 @@ class Allowed:
     segments: int = 3
     per_call: int = 5
     as_caller_text: bool = False
+    answer: bool = False
+    """Whoever was on record once may write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +92,12 @@ def _body(text: object, most_segments: int) -> str:
     body = "".join(sign for sign in text.strip() if sign.isprintable() or sign == "\n")
     needed = segments(body)
     if needed > most_segments or len(body) > MOST_CHARS:
-        room = min(most_segments * (_GSM_JOINED if _plain(body) else _UCS_JOINED), MOST_CHARS)
+        room = min(most_segments * (GSM_JOINED if plain(body) else UCS_JOINED), MOST_CHARS)
         raise Refused(
             f"It is too long: {len(body)} characters, and at most {room} can be sent. Make it"
             " shorter, then call the tool again."
         )
     return body
-
-
-def _plain(text: str) -> bool:
-    return all(sign in _GSM or sign in _GSM_TWICE for sign in text)
-
-
-def segments(text: str) -> int:
-    """How many messages a network makes of it (3GPP TS 23.038): 160 characters, or 153 of several;
-    70 or 67 UTF-16 units where a letter is not GSM's."""
-    if _plain(text):
-        length = len(text) + sum(sign in _GSM_TWICE for sign in text)
-        return 1 if length <= _GSM_CHARS else -(-length // _GSM_JOINED)
-    length = len(text.encode("utf-16-le")) // 2
-    return 1 if length <= _UCS_CHARS else -(-length // _UCS_JOINED)
 
 
 def reason_of(code: int | None, otherwise: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Reply, Scenario, ToolUse
 from app.emulators.twilio import Arrival
 from app.emulators.twilio_call import EmulatedCall
+from app.jobs.port import Answer as AnswerJob
+from app.jobs.port import Job
 from tests.waiting import until
 from tests.walks.stage import AGENT, PUBLIC_URL, VOICE, Stage, heard_tone, kept_records, stage
 from tests.walks.telephone import TICKET, telephone
@@ -302,21 +305,23 @@ async def test_answer_this_text_with_your_address(tmp_path: Path) -> None:
     """W75: the agent writes, the caller answers from their phone, the agent reads it and speaks."""
     wish = sends(text="Answer this text with your address.")
     reads = Reply("Main Street, then.", 200, 880)
-    async with texting(
-        tmp_path, wish, TOLD, reads, local={"ticket": TICKET, "numbers": Numbers(caller=CALLER)}
-    ) as s:
-        async with telephone(s.local) as phone:
-            await phone.send("dial")
-            await phone.hears(440, 160)
-            phone.speak(VOICE)
-            message = await phone.got("sms")
-            await phone.hears(660, 160)
-            await phone.send("text", body="12 Main Street")
-            await phone.hears(880, 160)
-            said = told(s)
-            await phone.send("hangup")
-            await s.all_closed()
-        [record] = kept_records(tmp_path)
+    async with (
+        texting(
+            tmp_path, wish, TOLD, reads, local={"ticket": TICKET, "numbers": Numbers(caller=CALLER)}
+        ) as s,
+        telephone(s.local) as phone,
+    ):
+        await phone.send("dial")
+        await phone.hears(440, 160)
+        phone.speak(VOICE)
+        message = await phone.got("sms")
+        await phone.hears(660, 160)
+        await phone.send("text", body="12 Main Street")
+        await phone.hears(880, 160)
+        said = told(s)
+        await phone.send("hangup")
+        await s.all_closed()
+    [record] = kept_records(tmp_path)
 
     assert (message["body"], message["to"]) == ("Answer this text with your address.", CALLER)
     assert [text for role, text in said if role == "user"] == ["[SMS] 12 Main Street"]
@@ -374,3 +379,63 @@ async def test_without_sms_in_the_document_messages_are_not_read(tmp_path: Path)
 
     assert "send_sms" not in str(session)
     assert not [text for role, text in said if role == "user"]
+
+
+RESUMED = TEXTS + "timeouts: {resume: 3h}\n"
+
+
+@dataclass
+class Kept:
+    """Jobs that are noted, and done by nobody."""
+
+    jobs: list[tuple[str, Job]] = field(default_factory=list)
+
+    async def enqueue(self, job: Job, *, job_id: str, after_s: float = 0) -> None:
+        """Note it, once for its id."""
+        if job_id not in dict(self.jobs):
+            self.jobs.append((job_id, job))
+
+    async def forget(self, call_id: str) -> int:
+        """Nothing is."""
+        return 0
+
+
+async def test_a_text_after_the_call_joins_its_record_and_is_to_be_answered(tmp_path: Path) -> None:
+    """W65, W73: once, however often Twilio brings it; a stranger's, and STOP, are nothing to
+    answer."""
+    kept = Kept()
+    async with texting(tmp_path, agent=RESUMED, jobs=lambda _api: kept) as s:
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        await call.hang_up()
+        record = await s.record(call)
+        await message(s, "Is it still at nine?", 2)
+        await message(s, "Is it still at nine?", 2)
+        await message(s, "Hello?", 3, from_="+12125559999")
+        await message(s, "STOP", 4)
+        later = await s.get(f"/v1/calls/{record['call_id']}")
+
+    [(job_id, job)] = kept.jobs
+    sid = f"SM{2:032x}"
+    assert (job_id, job) == (
+        f"answer:{record['call_id']}:{sid}",
+        AnswerJob(record["call_id"], sid),
+    )
+    [text] = later["texts"]
+    assert (text["by"], text["via"], text["text"]) == ("caller", "sms", "Is it still at nine?")
+    assert [(x["direction"], x["message_sid"]) for x in later["sms"]] == [("inbound", sid)]
+
+
+@pytest.mark.parametrize("agent", [TEXTS, AGENT + "timeouts: {resume: 3h}\n"])
+async def test_nothing_is_answered_unless_the_document_says_so(tmp_path: Path, agent: str) -> None:
+    """Neither without sms nor without a time in which the conversation goes on."""
+    kept = Kept()
+    async with texting(tmp_path, agent=agent, jobs=lambda _api: kept) as s:
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        await call.hang_up()
+        record = await s.record(call)
+        await message(s, "Is it still at nine?", 2)
+        later = await s.get(f"/v1/calls/{record['call_id']}")
+
+    assert (kept.jobs, later["texts"]) == ([], [])

@@ -113,8 +113,12 @@ class Afterwards:
         async with self._engine.connect() as connection:
             return await _last(connection, call_id, kind)
 
-    async def add_once(self, call_id: str, kind: str, data: Mapping[str, Any]) -> bool:
+    async def add_once(
+        self, call_id: str, kind: str, data: Mapping[str, Any], *, by: str = ""
+    ) -> bool:
         """A fact about a call that is over, unless it has one of this kind; its record as well.
+
+        ``by``: unless it has one with the same value of this, where it is named.
 
         False where it has, or the call goes on, was erased, or is unknown: nothing is written.
         """
@@ -126,7 +130,7 @@ class Afterwards:
             lock = sa.update(calls).where(mine).values(status=calls.c.status)
             if not (await connection.execute(lock)).rowcount:
                 return False
-            if await _last(connection, call_id, kind) is not None:
+            if await _has(connection, call_id, kind, {by: data[by]} if by else {}):
                 return False
             row = call_row((await connection.execute(sa.select(calls).where(mine))).one())
             await _append(connection, row, kind, data)
@@ -149,6 +153,15 @@ async def _append(
         "data": dict(data),
     }
     await connection.execute(sa.insert(call_facts).values(fact))
+
+
+async def _has(
+    connection: AsyncConnection, call_id: str, kind: str, same: Mapping[str, Any]
+) -> bool:
+    c = call_facts.c
+    wanted = sa.select(c.data).where(c.call_id == call_id, c.type == kind)
+    known = (await connection.execute(wanted)).scalars()
+    return any(same.items() <= data.items() for data in known)
 
 
 async def _last(connection: AsyncConnection, call_id: str, kind: str) -> StoredFact | None:
