@@ -66,6 +66,9 @@ A line of code about ... belongs in ...
     … something that was asked for                   `app/call/keypad.py`
     … who is told of it, and who is not              `app/call/keying.py`
     … what they sound like                           `app/call/key_tones.py`
+    keys that we press                               `app/call/presses.py`,
+                                                     `app/audio/dtmf.py`
+    … who wants them, and is told                    `app/call/pressing.py`
     what a tool call is answered with                `app/call/toolbook.py`
     a call we placed: who speaks first; machines     `app/call/answering.py`
     putting through, hanging up                      `app/call/transfer.py`,

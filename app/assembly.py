@@ -10,7 +10,7 @@ from typing import Any
 
 from app import built_ins
 from app.agents.document import Agent, Voice
-from app.agents.dtmf import DtmfPreset
+from app.agents.dtmf import DtmfPreset, DtmfSend
 from app.agents.load import AgentDocument
 from app.agents.numbers import ANY, Number
 from app.agents.numbers import GOODBYE as ENDS
@@ -22,6 +22,7 @@ from app.call.plan import (
     BillPlan,
     CallPlan,
     DigitsPreset,
+    PressPlan,
     RecordingPlan,
     SilencePlan,
     SoundPlan,
@@ -88,6 +89,8 @@ def plan(
         presets=_presets(agent),
         **_interruptions(agent),
         sounds={name: SoundPlan(one.length_bytes, one.loop) for name, one in sounds.items()},
+        presses=_presses(agent.dtmf.send or DtmfSend()),
+        may_press=agent.dtmf.send is not None,
         may_hold=agent.hold_audio is not None,
         recording=_recording(agent),
         silence=_silence(agent.timeouts.silence),
@@ -118,6 +121,10 @@ def _recording(agent: Agent) -> RecordingPlan | None:
         return None
     announcement = wanted.announcement if wanted.consent == "announce" else ""
     return RecordingPlan(announcement, wanted.channels, wanted.pause_during)
+
+
+def _presses(send: DtmfSend) -> PressPlan:
+    return PressPlan(send.via == "play", send.duration_ms, send.gap_ms, send.level)
 
 
 def _interruptions(agent: Agent) -> dict[str, Any]:

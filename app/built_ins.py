@@ -164,6 +164,7 @@ ALL = (
     BuiltIn(names.END_CALL, lambda _agent: schemas.end_call()),
     BuiltIn(names.TRANSFER_CALL, _transfer_call),
     BuiltIn(names.COLLECT_DTMF, _collect_dtmf),
+    BuiltIn(names.SEND_DTMF, lambda agent: schemas.send_dtmf() if agent.dtmf.send else None),
     BuiltIn(
         names.SCHEDULE_CALLBACK,
         lambda agent: schemas.schedule_callback() if agent.callbacks else None,

@@ -149,6 +149,7 @@ def switchboard(
             people=people.of(call, book.dials),
             tell=spending.noting(call.tell),
             recorder=tapes.of(call),
+            keys_twiml=partial(routing.press, call),
         ),
         store=archive.writer,
         spawn=spawn,
@@ -254,7 +255,9 @@ def switchboard(
     known = Records(
         book, archive, hangar, forget, put_elsewhere=commanding.put, unrecord=tapes.erase
     )
-    _include_calls(app, known, Once(commanding, book, archive), tapes, settings=settings, check=operator(key))
+    _include_calls(
+        app, known, Once(commanding, book, archive), tapes, settings=settings, check=operator(key)
+    )
     guard = TwilioGuard(origin, signing)
     _include_twilio(app, routing, dialling, texting, tapes=tapes, guard=guard)
     _include_ordering(app, dialling, archive, settings, operator(key))
@@ -276,6 +279,7 @@ def _runner(
     people: People,
     tell: Tell,
     recorder: Recorder,
+    keys_twiml: Callable[[str], Awaitable[str]],
 ) -> Runner:
     """One stream of a call."""
     effects = Effects(
@@ -287,6 +291,7 @@ def _runner(
         kept=call.kept,
         people=people,
         recorder=recorder,
+        keys_twiml=keys_twiml,
     )
     return Runner(
         plan,

@@ -10,7 +10,7 @@ EVERYTHING = Agent.model_validate(
     {
         "instructions": "You are Contoso.",
         "transfer_targets": {"desk": {"description": "Us", "to": "+33612345678", "mode": "warm"}},
-        "dtmf": {"presets": {"pin": {"num_digits": 4}}},
+        "dtmf": {"send": "inband", "presets": {"pin": {"num_digits": 4}}},
         "hold_audio": "tones",
         "callbacks": {},
         "reminders": True,

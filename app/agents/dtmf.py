@@ -1,11 +1,12 @@
-"""What callers can be asked to key in, as an operator writes it.
+"""What callers can be asked to key in, and how keys are pressed for the agent, as an operator
+writes it.
 
 The words are those of Twilio's <Gather> and of VoiceXML. Rule: a preset that could never be
 complete, or never be right, does not load.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,6 +19,7 @@ from app.agents.values import (
     Text,
     between,
     empty_if_none,
+    or_just,
     refuse,
 )
 
@@ -79,8 +81,29 @@ class DtmfPreset(Part):
                 refuse(f'"{choice}" has the key in it that ends it', at="choices")
 
 
+class DtmfSend(Part):
+    """Keys that the agent presses, by the tool send_dtmf; and how they are pressed."""
+
+    via: Literal["inband", "play"] = "inband"
+    """inband: as tones in the audio. play: by Twilio, which takes the agent away from the line
+    while it does; for lines on which tones in the audio are not recognised."""
+    duration_ms: Annotated[int, between("40ms", "1s"), DURATION_SCHEMA] = Field(
+        default=200, alias="duration", json_schema_extra={"default": "200ms"}
+    )
+    """How long each key is pressed; inband."""
+    gap_ms: Annotated[int, between("40ms", "1s"), DURATION_SCHEMA] = Field(
+        default=200, alias="gap", json_schema_extra={"default": "200ms"}
+    )
+    """From one key to the next; inband."""
+    level: int = Field(default=-8, ge=-63, le=0)
+    """How loud, in dBm0; inband."""
+
+
 class Dtmf(Part):
-    """What callers key in."""
+    """What is keyed in, by callers and by the agent."""
+
+    send: Annotated[DtmfSend, or_just("via", DtmfSend)] | None = None
+    """Left out: the agent presses no keys."""
 
     presets: Annotated[Mapping[PresetName, DtmfPreset], empty_if_none] = {}
     """What the model may ask for by the tool collect_dtmf, by name."""

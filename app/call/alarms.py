@@ -39,6 +39,8 @@ class Alarm(Enum):
     """No further key was pressed."""
     KEYPAD = auto()
     """No key, or no further one, of something the caller was asked to key in."""
+    PRESS = auto()
+    """Keys should have been pressed by now, if anybody let them."""
     ANNOUNCED = auto()
     """An announcement should have been heard by now."""
     ORDERED = auto()

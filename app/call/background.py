@@ -151,6 +151,19 @@ class Background:
         self.said(now_ms)  # Its end may lie nearer than that of what was cleared.
         return out
 
+    def keys(self, length_bytes: int, now_ms: int) -> list[Command]:
+        """Keys are about to be sent while nobody speaks; the sound pauses for so long, because
+        who listens to them is a machine."""
+        if self.off:
+            return []
+        out = self._take_back(now_ms)
+        if self._name:
+            out.append(self._again())
+        self._alone = False
+        self._end = max(self._end, now_ms * BYTES_PER_MS) + length_bytes
+        self.said(now_ms)
+        return out
+
     def said(self, now_ms: int) -> None:
         """What follows the words is due sooner or later than it was: there are more of them, or
         no more to come."""

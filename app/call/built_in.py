@@ -8,12 +8,13 @@ TRANSFER_CALL = "transfer_call"
 COLLECT_DTMF = "collect_dtmf"
 SCHEDULE_CALLBACK = "schedule_callback"
 SET_REMINDER = "set_reminder"
+SEND_DTMF = "send_dtmf"
 HOLD = "hold"
 SEND_SMS = "send_sms"
 VERIFY_CODE = "verify_code"
 
 NAMES = frozenset(
     {END_CALL, TRANSFER_CALL, COLLECT_DTMF, SCHEDULE_CALLBACK, SET_REMINDER, HOLD, SEND_SMS}
-    | {VERIFY_CODE}
+    | {VERIFY_CODE, SEND_DTMF}
 )
 """No tool of the operator's may have one of them."""

@@ -31,6 +31,7 @@ ORDERED: dict[type, str] = {
     e.HoldOrdered: "hold",
     e.UnholdOrdered: "unhold",
     e.DigitsOrdered: "dtmf.start",
+    e.KeysOrdered: "send_dtmf",
     e.ConfigureOrdered: "configure",
     e.RespondOrdered: "respond",
     e.MuteOrdered: "mute",
@@ -131,7 +132,7 @@ class Chronicle:
                 | e.UnmuteOrdered()
             ):
                 self._saw_order(now_ms, event)
-            case e.DigitsOrdered():
+            case e.DigitsOrdered() | e.KeysOrdered():
                 self._saw_order(now_ms, event)
             case _:
                 self._saw_line(now_ms, event)
@@ -232,6 +233,8 @@ class Chronicle:
             self._saw_hold(now_ms, command)
         elif isinstance(command, c.CallerSilent):
             self._tell(now_ms, "caller.silent", asdict(command))
+        elif isinstance(command, c.KeysPressed):
+            self._pressed(now_ms, command)
         else:
             self._saw_transfer(now_ms, command)
 
@@ -268,6 +271,14 @@ class Chronicle:
         told = {"preset": command.preset, "digits": command.shown, "length": command.length}
         told |= {"reason": command.reason}
         self._tell(now_ms, "dtmf.collected" if command.ok else "dtmf.failed", told)
+
+    def _pressed(self, now_ms: int, command: c.KeysPressed) -> None:
+        if not command.ok:
+            known = command.reason == "no_keypad"
+            self._warn(now_ms, command.reason if known else f"keys_not_pressed:{command.reason}")
+            return
+        told = {"digits": command.shown, "length": command.length, "via": command.via}
+        self._tell(now_ms, "dtmf.sent", told)
 
     def _saw_hold(self, now_ms: int, command: c.CallerHeld | c.CallerReleased) -> None:
         if isinstance(command, c.CallerHeld):

@@ -11,9 +11,12 @@ from itertools import chain
 from app.call.alarms import Alarm
 from app.call.farewell import Parting
 from app.call.parts import Parts, Phase
+from app.call.presses import DONE, PRESSED
 from app.protocol import commands as c
 from app.protocol import events as e
 
+GOES_ON = frozenset({"transferring", PRESSED})
+"""Why a stream ends and the call does not."""
 STILL_MS = 3_000
 """An announcement that has not been heard further for this long stands still."""
 
@@ -171,6 +174,8 @@ class Departure:
             return self._parts.farewell.reason
         if call_goes_on and self._parts.transfer.under_way and self._parts.phase is Phase.LEAVING:
             return "transferring"
+        if call_goes_on and self._parts.presses.away and self._parts.phase is Phase.LEAVING:
+            return PRESSED
         return otherwise
 
     def end(self, reason: str, now_ms: int) -> list[c.Command]:
@@ -181,7 +186,8 @@ class Departure:
             self._parts.transcript.cut(part, now_ms)
         self._parts.phase = Phase.OVER
         self._deafen()
-        out = [] if reason == "transferring" else self._nobody_asked(reason)
+        out = [] if reason in GOES_ON else self._nobody_asked(reason)
+        out += self._pressed() if reason == PRESSED else []
         out += self._orders_over(reason)
         gone = reason == "caller_hangup" or self._parts.farewell.state is Parting.HANGING_UP
         out += self._parts.recording.over(call_goes_on=not gone)
@@ -193,13 +199,22 @@ class Departure:
         parts, ordered = self._parts, self._parts.orders.current
         through = isinstance(ordered, e.TransferOrdered) and reason == "transferring"
         let_go = isinstance(ordered, e.HangUpOrdered) and reason == parts.farewell.reason
-        out = parts.orders.done() if through or let_go else []
+        pressed = isinstance(ordered, e.KeysOrdered) and reason == PRESSED
+        out = parts.orders.done() if through or let_go or pressed else []
         return out + parts.orders.over()
+
+    def _pressed(self) -> list[c.Command]:
+        """The carrier presses keys; whoever goes on with the call is told that it has."""
+        pressed = self._parts.presses.over()
+        self._parts.transcript.tool_answered(pressed.tool_call_id, DONE)
+        return [pressed.known("play")]
 
     def if_line_idle(self, now_ms: int) -> list[c.Command]:
         """Everything was said and heard: who waited for that may act."""
         if not (self._parts.playout.idle and self._parts.responses.idle) or not self._parts.live:
             return []
+        if self._parts.presses.sounding:
+            return []  # What waits behind the keys has yet to be said.
         self.after_words(now_ms)
         noticed = self.after_notice(now_ms) if self._parts.recording.owes else []
         if noticed:

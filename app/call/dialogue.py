@@ -191,9 +191,9 @@ class Dialogue:
         """Speech: to the caller, kept until there is one, or to nobody. On the audio path."""
         if not self._parts.responses.speaking(event.response_id, now_ms):
             return []
-        if self._parts.live:
+        if self._parts.live and not self._parts.presses.sounding:
             return self.voiced(event, now_ms)
-        if self._parts.phase is Phase.WAITING:
+        if self._parts.phase is Phase.WAITING or self._parts.presses.sounding:
             self._parts.overture.hold(event)
         elif self._parts.redirecting:
             return self.voiced(event, now_ms)

@@ -65,6 +65,7 @@ FACTS: dict[str, Weight] = {
     "dtmf.collected": Weight.KEPT,
     "dtmf.failed": Weight.KEPT,
     "variables.saved": Weight.KEPT,
+    "dtmf.sent": Weight.KEPT,
     "tool.started": Weight.KEPT,
     "tool.completed": Weight.KEPT,
     "tool.failed": Weight.KEPT,

@@ -23,6 +23,7 @@ from app.call.model_link import Link
 from app.call.obeying import Obeying
 from app.call.parts import Parts, Phase
 from app.call.plan import CallPlan
+from app.call.pressing import Pressing
 from app.call.pulse import Pulse
 from app.call.reaching import Reaching
 from app.call.reminding import Reminding
@@ -38,7 +39,7 @@ ENDS_OF_WORDS = (e.ResponseDone, e.MarkReturned, e.ToolDone, e.CallerTranscribed
 ENDS_OF_ORDERS = (
     *ENDS_OF_WORDS,
     *(e.SpeechStarted, e.VoiceMeasured, e.CallerDigit, e.CallerTyped),
-    *(e.TransferAccepted, e.TransferRefused, e.SideCallOver, e.HangUpDone),
+    *(e.TransferAccepted, e.TransferRefused, e.SideCallOver, e.HangUpDone, e.KeysAnswered),
 )
 """After these an order of the operator's may be over, and the next one be begun."""
 
@@ -66,7 +67,8 @@ class CallMachine:
         self._connecting = Connecting(self._parts, self._departure, self._answering)
         self._dialogue = Dialogue(self._parts, self._connecting, self._departure, self._answering)
         self._keying = Keying(self._parts, self._dialogue)
-        self._obeying = Obeying(self._parts, self._departure, self._keying)
+        self._pressing = Pressing(self._parts, self._dialogue, self._departure, self._keying)
+        self._obeying = Obeying(self._parts, self._departure, self._keying, self._pressing)
         self._reaching = Reaching(self._parts, self._dialogue, self._departure, self._keying.digit)
         self._texts = Texts(self._parts)
         self._reminding = Reminding(self._parts)
@@ -81,9 +83,10 @@ class CallMachine:
             e.PickedUp: self._answering.picked_up,
             **_spoken_handlers(self._dialogue),
             **_signs(
-                self._parts.pulse, _model_handlers(self._connecting, self._dialogue, self._keying)
+                self._parts.pulse, _model_handlers(self._connecting, self._dialogue, self._pressing)
             ),
             e.ToolDone: self._dialogue.tool_done,
+            e.KeysAnswered: self._pressing.answered,
             **_leaving_handlers(self._dialogue, self._departure),
             **_key_handlers(self._keying),
             **_side_handlers(self._reaching),
@@ -94,6 +97,8 @@ class CallMachine:
             **_order_handlers(self._obeying),
         }
         self._handlers[e.ResponseDone] = _billed(self._winding_up, self._handlers[e.ResponseDone])
+        for kind in (*ENDS_OF_ORDERS, e.SpeechAudioDone):
+            self._handlers[kind] = _then_pressed(self._handlers[kind], self._pressing)
         for kind in ENDS_OF_ORDERS:
             self._handlers[kind] = _then_next(self._handlers[kind], self._obeying)
         for kind in (e.ToolDone, e.ResponseDone):
@@ -156,7 +161,8 @@ class CallMachine:
             Alarm.SILENCE: self._reminding.due,
             Alarm.LIMIT: self._winding_up.due,
             Alarm.VOICE: dialogue.voice_due,
-            Alarm.STOP: dialogue.stop_due,
+            Alarm.STOP: self._pressing.stop_due,
+            Alarm.PRESS: lambda now: self._pressing.due(now) + self._obeying.on(now),
             Alarm.ORDERED: self._obeying.say_overdue,
         }
 
@@ -213,7 +219,7 @@ class CallMachine:
 
 
 def _model_handlers(
-    connecting: Connecting, dialogue: Dialogue, keying: Keying
+    connecting: Connecting, dialogue: Dialogue, pressing: Pressing
 ) -> dict[type, Handler]:
     return {
         e.ModelReady: connecting.ready,
@@ -229,7 +235,7 @@ def _model_handlers(
         e.ResponseStarted: dialogue.response_started,
         e.ResponseDone: dialogue.response_done,
         e.ModelError: dialogue.model_error,
-        e.ToolCalled: keying.tool_called,
+        e.ToolCalled: pressing.tool_called,
     }
 
 
@@ -297,6 +303,7 @@ def _order_handlers(obeying: Obeying) -> dict[type, Handler]:
         e.HoldOrdered: obeying.ordered,
         e.UnholdOrdered: obeying.ordered,
         e.DigitsOrdered: obeying.ordered,
+        e.KeysOrdered: obeying.ordered,
         e.ConfigureOrdered: obeying.ordered,
         e.RespondOrdered: obeying.ordered,
         e.MuteOrdered: obeying.ordered,
@@ -304,6 +311,16 @@ def _order_handlers(obeying: Obeying) -> dict[type, Handler]:
         e.TransferAccepted: obeying.transfer_accepted,
         e.HangUpDone: obeying.hang_up_done,
     }
+
+
+def _then_pressed(handler: Handler, pressing: Pressing) -> Handler:
+    """The same handler, after which keys may have their moment, or be over."""
+
+    def then(event: e.Event, now_ms: int) -> list[c.Command]:
+        out = handler(event, now_ms)
+        return out + pressing.go_on(now_ms)
+
+    return then
 
 
 def _then_next(handler: Handler, obeying: Obeying) -> Handler:

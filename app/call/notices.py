@@ -33,6 +33,7 @@ NOTICES: dict[str, str] = {
     "dtmf.received": "a key was pressed: `length`, never which",
     "dtmf.collected": "something was keyed in: `preset`, `length`, `digits`, `reason`",
     "dtmf.failed": "it was not, or not as wanted: `preset`, `length`, `digits`, `reason`",
+    "dtmf.sent": "keys were pressed for the agent or the operator: `digits`, `length`, `via`",
     "tool.started": "`tool_call_id`, `name`",
     "tool.completed": "`tool_call_id`, `ms`",
     "tool.failed": "`tool_call_id`, `ms`",

@@ -15,6 +15,7 @@ from app.call.model_link import Link
 from app.call.muting import Muting
 from app.call.orders import SAY, Order
 from app.call.parts import Parts
+from app.call.pressing import Pressing
 from app.protocol import commands as c
 from app.protocol import events as e
 
@@ -25,7 +26,9 @@ STILL_MS = 3_000
 class Obeying:
     """What becomes of orders."""
 
-    def __init__(self, parts: Parts, departure: Departure, keying: Keying) -> None:
+    def __init__(
+        self, parts: Parts, departure: Departure, keying: Keying, pressing: Pressing
+    ) -> None:
         self._parts = parts
         self._departure = departure
         holding, muting = Holding(parts), Muting(parts)
@@ -37,6 +40,7 @@ class Obeying:
             e.HoldOrdered: holding.hold_ordered,
             e.UnholdOrdered: holding.unhold_ordered,
             e.DigitsOrdered: keying.ordered,
+            e.KeysOrdered: pressing.ordered,
             e.ConfigureOrdered: self._configure,
             e.RespondOrdered: self._respond,
             e.MuteOrdered: muting.mute_ordered,

@@ -21,6 +21,7 @@ from app.protocol.events import (
     DigitsOrdered,
     HangUpOrdered,
     HoldOrdered,
+    KeysOrdered,
     MessageOrdered,
     MuteOrdered,
     RespondOrdered,
@@ -36,6 +37,7 @@ Order = (
     | SayOrdered
     | MessageOrdered
     | DigitsOrdered
+    | KeysOrdered
     | HoldOrdered
     | UnholdOrdered
     | ConfigureOrdered

@@ -1,7 +1,8 @@
-"""Speech that the model made before the caller's stream began.
+"""Speech that the model made before the caller could hear it.
 
 The model line is opened and asked for the greeting while Twilio is still connecting, so that
-the first word is ready when the caller is. Bounded: a minute, then the rest is dropped.
+the first word is ready when the caller is. And while keys are pressed nothing else is heard.
+Bounded: a minute, then the rest is dropped.
 """
 
 from app.protocol.events import SpeechAudio
@@ -11,11 +12,16 @@ LONGEST_MS = 60_000
 
 
 class Overture:
-    """Deltas in order, waiting for a stream."""
+    """Deltas in order, waiting for a stream, or for silence on it."""
 
     def __init__(self) -> None:
         self._waiting: list[SpeechAudio] = []
         self._bytes = 0
+
+    @property
+    def responses(self) -> set[str]:
+        """Whose deltas wait."""
+        return {audio.response_id for audio in self._waiting}
 
     def hold(self, audio: SpeechAudio) -> None:
         """Keep a delta, unless a minute is waiting already."""

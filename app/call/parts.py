@@ -29,6 +29,7 @@ from app.call.overture import Overture
 from app.call.patience import Patience
 from app.call.plan import CallPlan
 from app.call.playout import Playout
+from app.call.presses import Presses
 from app.call.pulse import Pulse
 from app.call.recording import Recording
 from app.call.responses import Responses
@@ -66,15 +67,22 @@ class Parts:
         self.responses = Responses(
             self.alarms, self.patience, server_interrupts=plan.server_interrupts
         )
+        self.overture = Overture()
+        self.presses = Presses(self.alarms, plan.presses)
         self.recording = Recording(self.alarms, plan)
         self.barge_in = BargeIn(
-            self.playout, self.responses, self.transcript, self.background, self.recording
+            self.playout,
+            self.responses,
+            self.transcript,
+            self.background,
+            self.recording,
+            presses=self.presses,
+            overture=self.overture,
         )
         self.hearing = Hearing(self.alarms)
         self.mute = Mute(self.hearing)
         self.hold = Hold(self.background, self.hearing)
         self.meanwhile = Meanwhile(self.alarms, self.background, plan.sounds)
-        self.overture = Overture()
         self.link = ModelLink(self.alarms)
         self.swap = LineSwap(self.alarms)
         self.failing = Failing()
@@ -102,9 +110,10 @@ class Parts:
     @property
     def redirecting(self) -> bool:
         """Twilio was asked to take the caller away and has not agreed: they are still there."""
+        asked = self.transfer.state in {Putting.REDIRECTING, Putting.UNCLEAR}
         return (
             self.phase is Phase.LEAVING
-            and self.transfer.state in {Putting.REDIRECTING, Putting.UNCLEAR}
+            and (asked or self.presses.asked)
             and self.farewell.state is not Parting.HANGING_UP
         )
 

@@ -99,6 +99,19 @@ class RecordingPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class PressPlan:
+    """How keys are pressed on the caller's line."""
+
+    by_carrier: bool = False
+    """By Twilio, which takes the stream away meanwhile; else in the audio that is sent."""
+    key_ms: int = 200
+    gap_ms: int = 200
+    """From the end of one key to the next."""
+    level_dbm0: int = -8
+    """Of both tones together."""
+
+
+@dataclass(frozen=True, slots=True)
 class SoundPlan:
     """Something that can be heard behind the speech; what it sounds like is not our business."""
 
@@ -165,6 +178,9 @@ class CallPlan:
     """None: nobody knows what the model costs."""
     silence: SilencePlan | None = None
     """None: nobody minds how long the caller says nothing."""
+    presses: PressPlan = PressPlan()
+    may_press: bool = False
+    """The model may press keys."""
     may_hold: bool = False
     """The model may put the caller on hold."""
     server_interrupts: bool = True
@@ -173,6 +189,8 @@ class CallPlan:
     """The conversation so far, when the call comes back to the agent."""
     returning: str | None = None
     """Why it comes back, for the model to know: ``transfer to billing failed: busy``."""
+    returns_to_listen: bool = False
+    """Of a call that comes back: nothing is said about it."""
     known: tuple[str, ...] = ()
     """What is known of the caller and the call, form and custom data included, as sentences:
     what every later model line is told first."""

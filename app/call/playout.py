@@ -162,6 +162,13 @@ class Playout:
         self._mark(out)
         return out
 
+    def beside(self, length_bytes: int, now_ms: int) -> list[Command]:
+        """So much that is no speech was sent, and has to be heard whole: its mark tells."""
+        if self._heard(now_ms) >= self._sent:
+            self._anchor, self._anchor_at_ms = self._sent, now_ms
+        self._sent += length_bytes
+        return self.fence()
+
     def returned(self, name: str, now_ms: int) -> bool:
         """A mark came back. False if it says nothing: cleared, repeated, or not ours."""
         if not self._marks:

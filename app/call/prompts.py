@@ -57,6 +57,8 @@ def first_words(plan: CallPlan) -> CreateResponse:
 def opening(plan: CallPlan, *, spoken: bool = False) -> CreateResponse | None:
     """The first words of a stream; None when the caller speaks first. ``spoken``: they have been
     told something already, and somebody who was called waits for the rest."""
+    if plan.returns_to_listen:
+        return None
     if plan.returning:
         return welcome_back(plan.returning)
     if plan.speaks_after_ms is None:

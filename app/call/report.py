@@ -171,6 +171,9 @@ class Promised:
 class Report:
     """One call's story and figures. Teach it every fact, in their order."""
 
+    pressed_away: str | None = None
+    """Keys for which the carrier took the stream away; None once there is another one."""
+
     def __init__(self) -> None:
         self.party = Party()
         self.seq = 0
@@ -252,6 +255,7 @@ class Report:
             "caller.interrupted": self._interrupted,
             "tool.completed": lambda _, x: self.tool_ms.append(x["ms"]),
             "tool.failed": self._tool_failed,
+            "dtmf.sent": self._keys_sent,
             "transfer.started": self._transferring,
             "transfer.dialling": self._transfer_dialling,
             "transfer.answered": self._transfer_answered,
@@ -310,7 +314,12 @@ class Report:
         self.attempts.setdefault(told["run"], told)
         self.party = replace(self.party, call_sid=told["call_sid"])
 
+    def _keys_sent(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        if told["via"] == "play":
+            self.pressed_away = told["digits"]
+
     def _stream_started(self, at_ms: int, told: Mapping[str, Any]) -> None:
+        self.pressed_away = None
         self.stream_sids.append(told["stream_sid"])
         self.streams[told["stream"]] = (at_ms, None)
         if self.answered_at_ms is None:

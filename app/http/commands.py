@@ -17,7 +17,7 @@ Interruptible = Literal["none", "dtmf", "speech", "any"]
 _STATUSES = {
     "unknown": 404,
     **dict.fromkeys(("too_long", "too_much"), 413),
-    **dict.fromkeys(("unknown_target", "unknown_preset"), 422),
+    **dict.fromkeys(("unknown_target", "unknown_preset", "bad_digits"), 422),
 }
 """Of what cannot be carried out; everything else is 409."""
 
@@ -111,6 +111,20 @@ class DtmfStartCommand(_Command):
     """A name from the agent document; absent: keys that are ignored count again."""
 
 
+class SendDtmfCommand(_Command):
+    """Press keys on the caller's line; completed when they were heard, or are being pressed by
+    Twilio."""
+
+    type: Literal["send_dtmf"]
+    digits: Annotated[str, Field(pattern=r"^[0-9A-D*#wW]{1,32}$")]
+    """0-9, *, #, A-D; w waits half a second, W a second."""
+    sensitive: bool = False
+    """true: neither the model nor the record is told which keys."""
+
+    def _fields(self) -> dict[str, str]:
+        return {"digits": self.digits, **({"sensitive": "true"} if self.sensitive else {})}
+
+
 class HoldCommand(_Command):
     """Let the caller hear music instead of the agent."""
 
@@ -164,6 +178,7 @@ Command = Annotated[
     | RespondCommand
     | AddMessageCommand
     | DtmfStartCommand
+    | SendDtmfCommand
     | HoldCommand
     | UnholdCommand
     | MuteCommand

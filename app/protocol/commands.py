@@ -53,6 +53,15 @@ class PlaySound:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayKeys:
+    """Append a key, with the silence behind it, to what Twilio plays, and nothing behind it."""
+
+    payload_b64: str
+    """Base64 of mu-law, 8 kHz, mono."""
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureVoice:
     """Ask how much voice there is on the caller's line; answered by VoiceMeasured."""
 
@@ -198,6 +207,16 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class RedirectKeys:
+    """Redirect the call to where Twilio presses these, and from there to a stream of ours again;
+    answered by KeysAnswered."""
+
+    symbols: str
+    """0-9 * # A-D, w and W; or how long each takes, where they are secret."""
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PlaceSideCall:
     """Call a target of the document beside the caller's call, who hears music meanwhile.
 
@@ -291,6 +310,20 @@ class NotRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysPressed:
+    """Keys were pressed on the caller's line, or were not: for the record, nothing is done."""
+
+    shown: str
+    """The keys or, where they are secret, how many there are."""
+    length: int
+    via: str
+    """inband or play."""
+    ok: bool
+    reason: str = ""
+    """Why they were not: short and stable."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallerHeld:
     """The caller is on hold: for the record, nothing is done."""
 
@@ -358,6 +391,7 @@ Effect = (
     PlayComfort
     | SetSound
     | PlaySound
+    | PlayKeys
     | MeasureVoice
     | OpenModel
     | CloseModel
@@ -366,6 +400,7 @@ Effect = (
     | SwitchModel
     | RunTool
     | Transfer
+    | RedirectKeys
     | PlaceSideCall
     | DropSideCall
     | Join
@@ -377,6 +412,7 @@ Effect = (
     | DigitsCollected
     | AskRecording
     | NotRecorded
+    | KeysPressed
     | CallerHeld
     | CallerReleased
     | CallerSilent

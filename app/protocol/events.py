@@ -7,7 +7,7 @@ between the two sockets needs the samples. Facts that no decision needs are coun
 they arrive and never become events.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +318,16 @@ class TransferUnclear:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysAnswered:
+    """Twilio was asked to press keys."""
+
+    outcome: str
+    """accepted: ``stop`` will follow; refused: the caller is still on the stream; unclear: the
+    answer got lost."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SideCallPlaced:
     """Twilio took the order for the call to the person; it rings, or will."""
 
@@ -498,6 +508,18 @@ class DigitsOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysOrdered:
+    """The operator has keys pressed on the caller's line."""
+
+    command_id: str
+    symbols: str
+    """0-9 * # A-D, w and W for pauses; where they are secret, an ``x`` for each key."""
+    after: str = ""
+    secret: str = field(default="", repr=False)
+    """The same with the keys in it; in no log, so that a replay has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class HoldOrdered:
     """The operator puts the caller on hold."""
 
@@ -560,6 +582,7 @@ Event = (
     | TransferAccepted
     | TransferRefused
     | TransferUnclear
+    | KeysAnswered
     | SideCallPlaced
     | SideCallAnswered
     | SideCallAccepted
@@ -578,6 +601,7 @@ Event = (
     | TextReceived
     | TextFailed
     | DigitsOrdered
+    | KeysOrdered
     | HoldOrdered
     | UnholdOrdered
     | FailoverOrdered

@@ -86,17 +86,21 @@ def connect_stream(
     status_url: str,
     fallback: Fallback,
     say: str | None = None,
+    digits: str = "",
 ) -> str:
     """Bring the caller to our media socket, and tell Twilio what to do should that fail.
 
     ``token`` arrives in the stream's ``start``. Twilio refuses a query in ``stream_url``.
     When the stream ends Twilio asks ``action_url``; the verbs behind are for the day when
-    nothing asks any more. ``say`` is spoken before the stream begins.
+    nothing asks any more. ``say`` is spoken before the stream begins,
+    and ``digits`` are pressed: 0-9 * # A-D, ``w`` for half a second and ``W`` for one.
     """
     if not stream_url.startswith(("wss://", "ws://")) or "?" in stream_url:
         raise ValueError("a stream URL is absolute, wss and without a query")
     response = _builders.VoiceResponse()
     _say(response, say)
+    if digits:
+        response.play(digits=digits)
     connect = _builders.Connect(action=_absolute(action_url), method="POST")
     stream = connect.stream(
         url=stream_url, status_callback=_absolute(status_url), status_callback_method="POST"

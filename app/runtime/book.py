@@ -17,6 +17,7 @@ import structlog
 from app.call.conversation import remember
 from app.call.lookup import NOTHING_KNOWN, Guest
 from app.call.plan import BillPlan, CallPlan, Memory
+from app.call.presses import PRESSED
 from app.call.recorded import taken_up
 from app.call.report import Report
 from app.protocol.events import CallerLineLost, FailoverOrdered, StreamStopped
@@ -38,6 +39,8 @@ from app.services.store.changes import NewCall
 
 INTERRUPTED = "the connection was interrupted"
 """Why the caller comes back, as the model is told, when it is nobody's doing."""
+KEYS_PRESSED = 'the keys "{keys}" have been pressed on their line. Listen to what comes of it'
+"""Why they come back from that."""
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 """Start a task that the application's lifespan owns, by name."""
@@ -278,6 +281,13 @@ class Book:
         call.invitation = call.scripts.connect(token, call.drawn_ms)
         return call.invitation
 
+    def press(self, call: LiveCall, digits: str) -> str:
+        """Another door, before which Twilio presses keys on the caller's line. Asked for again,
+        it is without them."""
+        token = self._invitations.draw(call)
+        call.invitation = call.scripts.connect(token, call.drawn_ms)
+        return call.scripts.connect(token, call.drawn_ms, digits)
+
     def claim(self, line: CallerLine, token: str, *, call_sid: str, stream_sid: str) -> Feed | None:
         """Whose stream this is: where its events go, or None when the token opens nothing."""
         call = self._invitations.take(token, call_sid)
@@ -298,10 +308,14 @@ class Book:
 
     def _start(self, call: LiveCall, returning: str | None) -> Runner:
         self._retire(call)
+        pressed = call.report.pressed_away
+        if pressed is not None:
+            returning = KEYS_PRESSED.format(keys=pressed)
         plan = replace(
             call.met.plan,
             memories=call.memories,
             returning=returning,
+            returns_to_listen=pressed is not None,
             has_keys=call.has_keys,
             began_at_ms=call.report.answered_at_ms,
             bill=_taken_on(call.met.plan.bill, call.report),
@@ -341,9 +355,18 @@ class Book:
         if reason == "stream_lost" and runner.has_stream and not call.gone:
             self.cut_off(call)
             return
+        if reason == PRESSED and not call.gone:
+            # The next model line is ready when the last key was heard.
+            self._start(call, None)
+            return
+        if reason == "stream_lost" and call.report.pressed_away is not None and not call.gone:
+            self.cut_off(call)  # Nobody came back from the keys: Twilio knows why.
+            return
         self.capacity.release(call.call_id)
         if reason == "transferring":
             self.put_through(call)
+        elif reason == PRESSED:
+            self.end(call, "caller_hangup")
         elif not runner.has_stream and reason == "stream_lost":
             # Nobody came while the model line was parked; the token is good for longer.
             loop = asyncio.get_running_loop()

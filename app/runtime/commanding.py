@@ -46,6 +46,8 @@ REFUSALS = {
     "not_muted": "they are not muted",
     "on_hold": "the caller is on hold already",
     "not_on_hold": "the caller is not on hold",
+    "keys_under_way": "keys are being pressed already",
+    "bad_digits": "the digits take longer than 20 seconds, or are only pauses",
     "too_many": "too many commands wait for their turn",
     "interrupted": "the caller spoke over it",
     "stream_over": "the caller's audio ended before",

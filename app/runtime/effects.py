@@ -8,6 +8,7 @@ nobody waits for their answer; what acts on the call itself is finished.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -23,6 +24,7 @@ from app.protocol.commands import (
     Join,
     KeepDigits,
     PlaceSideCall,
+    RedirectKeys,
     RunTool,
     Transfer,
     VerifyCall,
@@ -33,6 +35,7 @@ from app.protocol.events import (
     Event,
     FailoverDone,
     HangUpDone,
+    KeysAnswered,
     RecordingAnswered,
     SideCallOver,
     ToolDone,
@@ -42,7 +45,17 @@ from app.protocol.events import (
 )
 from app.runtime.ports import Carrier, Feed, People, Recorder, ToolRunner
 
-Beside = RunTool | Transfer | PlaceSideCall | Join | FailOver | HangUp | VerifyCall | AskRecording
+Beside = (
+    RunTool
+    | Transfer
+    | RedirectKeys
+    | PlaceSideCall
+    | Join
+    | FailOver
+    | HangUp
+    | VerifyCall
+    | AskRecording
+)
 """Effects that run beside the audio."""
 ABANDONED = (RunTool, VerifyCall)
 """Effects that end with the stream; the others are finished."""
@@ -72,10 +85,12 @@ class Effects:
         kept: dict[str, str] | None = None,
         people: People | None = None,
         recorder: Recorder | None = None,
+        keys_twiml: Callable[[str], Awaitable[str]] | None = None,
     ) -> None:
         """``kept``: what the caller keyed in for tools alone, in this call, by its name.
         ``people``: who is asked first; None: nobody can be. ``recorder``: who records the call;
-        None: nobody can."""
+        None: nobody can. ``keys_twiml``: the document that presses keys and brings the caller
+        back, known to whoever may be asked for it."""
         self._call_sid = call_sid
         self._carrier = carrier
         self._run_tool = run_tool
@@ -84,6 +99,7 @@ class Effects:
         self._kept = {} if kept is None else kept
         self._people = people
         self._recorder = recorder
+        self._keys_twiml = keys_twiml
 
     def keep(self, command: KeepDigits) -> None:
         """Tools are given these digits where their name stands, from now on."""
@@ -115,12 +131,12 @@ class Effects:
         """Carry an effect out. Cancelling is safe and passes through; nothing else is raised."""
         match effect:
             case RunTool():
-                run = self._filled(effect)
-                if run is None:
-                    return ToolDone(effect.tool_call_id, FORGOTTEN, ok=False)
-                return await self._guarded(self._run_tool(run), lambda r: _failed(effect, r))
+                return await self._guarded(self._tool(effect), lambda r: _failed(effect, r))
             case Transfer(target=target):
                 return await self._guarded(self._transfer(target), TransferRefused)
+            case RedirectKeys():
+                refused = partial(KeysAnswered, "refused")
+                return await self._guarded(self._press(effect.secret or effect.symbols), refused)
             case PlaceSideCall():
                 asked = self._asked(effect)
                 return await self._guarded(asked, lambda r: SideCallOver(effect.attempt, r))
@@ -149,6 +165,12 @@ class Effects:
             log.exception("effect_failed", call_sid=self._call_sid)
             return otherwise("internal_error")
 
+    async def _tool(self, effect: RunTool) -> Event:
+        run = self._filled(effect)
+        if run is None:
+            return ToolDone(effect.tool_call_id, FORGOTTEN, ok=False)
+        return await self._run_tool(run)
+
     async def _asked(self, wish: PlaceSideCall) -> Event:
         if self._people is None:
             raise CarrierFault("not_configured")
@@ -176,6 +198,14 @@ class Effects:
             log.warning("transfer_unclear", reason=exc.reason, call_sid=self._call_sid)
             return TransferUnclear(exc.reason)
         return TransferAccepted()
+
+    async def _press(self, symbols: str) -> Event:
+        if self._keys_twiml is None:
+            raise CarrierFault("not_configured")
+        answer = await self._redirected(await self._keys_twiml(symbols))
+        if isinstance(answer, TransferUnclear):
+            return KeysAnswered("unclear", answer.reason)
+        return KeysAnswered("accepted")
 
     async def _fail_over(self) -> Event:
         try:

@@ -19,6 +19,7 @@ from app.call.plan import (
     CallPlan,
     DigitsPreset,
     Memory,
+    PressPlan,
     RecordingPlan,
     SilencePlan,
     SoundPlan,
@@ -104,6 +105,7 @@ def _made(plan: dict[str, Any]) -> CallPlan:
         plan["interruptible"] = "speech"
     closed = plan.get("closed", {})
     plan["closed"] = {name: tuple(map(tuple, spans)) for name, spans in closed.items()}
+    plan["presses"] = PressPlan(**plan.get("presses", {}))
     plan["known"] = tuple(plan.get("known", ()))
     plan["memories"] = tuple(Memory(**memory) for memory in plan["memories"])
     return CallPlan(**plan)

@@ -297,6 +297,10 @@ class Routing:
             await self.share(call)
         return twiml
 
+    async def press(self, call: LiveCall, digits: str) -> str:
+        """The document that presses keys and brings the caller back, to whichever process."""
+        return await self.told(call.facts.call_sid, self._book.press(call, digits))
+
     async def share(self, call: LiveCall) -> None:
         """Let every process know the last invitation of a call. Raises nothing."""
         digest = call.token_digest

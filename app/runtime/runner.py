@@ -116,6 +116,7 @@ class Runner:
             c.PlayComfort: self._comfort,
             c.SetSound: self._set_sound,
             c.PlaySound: self._play_sound,
+            c.PlayKeys: self._play_keys,
             c.MeasureVoice: self._measure,
             c.CallerHeld: _nowhere,
             c.CallerReleased: _nowhere,
@@ -134,6 +135,8 @@ class Runner:
             c.SwitchModel: self._switch_model,
             c.RunTool: self._perform,
             c.Transfer: self._perform,
+            c.RedirectKeys: self._perform,
+            c.KeysPressed: _nowhere,
             c.PlaceSideCall: self._ask_person,
             c.DropSideCall: effects.drop,
             c.Join: self._perform,
@@ -313,6 +316,9 @@ class Runner:
         if self._caller is not None:
             payload = self._mixer.alone(command.length_bytes)
             self._send_audio(c.PlayAudio(payload, command.length_bytes))
+
+    def _play_keys(self, command: c.PlayKeys) -> None:
+        self._send_audio(c.PlayAudio(command.payload_b64, command.length_bytes))
 
     def _comfort(self, _command: c.PlayComfort) -> None:
         self._play_mixed(COMFORT)

@@ -85,8 +85,9 @@ class Scripts:
         where = f"{MEDIA_PATH}/{process}" if process else MEDIA_PATH
         self.media_url = f"ws{origin.removeprefix('http')}{where}"
 
-    def connect(self, token: str, drawn_ms: int) -> str:
+    def connect(self, token: str, drawn_ms: int, digits: str = "") -> str:
         """Bring the caller to the media socket, with the failure treatment behind it.
+        ``digits`` are pressed on their line before.
 
         ``drawn_ms`` names the document when Twilio asks what comes after its stream.
         """
@@ -96,6 +97,7 @@ class Scripts:
             action_url=f"{self._origin}/twilio/stream-ended?{self._at}drawn={drawn_ms}",
             status_url=f"{self._origin}/twilio/stream-status{self._query}",
             fallback=self._fallback,
+            digits=digits,
         )
 
     def transfer(self, dial: Dial, say: str | None = None) -> str:

@@ -8,12 +8,14 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from app.call.presses import without_keys
 from app.protocol.events import (
     ConfigureOrdered,
     DigitsOrdered,
     Event,
     HangUpOrdered,
     HoldOrdered,
+    KeysOrdered,
     MessageOrdered,
     MuteOrdered,
     RespondOrdered,
@@ -72,6 +74,12 @@ def _takeover(command_id: str, target: str, after: str) -> Event:
     return TransferOrdered(command_id, target, after=after, at_once=True)
 
 
+def _send_dtmf(command_id: str, after: str, digits: str, sensitive: str = "") -> Event:
+    if sensitive:
+        return KeysOrdered(command_id, without_keys(digits), after, digits)
+    return KeysOrdered(command_id, digits, after)
+
+
 def _configure(command_id: str, after: str, **fields: str) -> Event:
     least = fields.get("min_interruption_ms")
     return ConfigureOrdered(
@@ -87,6 +95,7 @@ _EVENTS: dict[str, Callable[..., Event]] = {
     "respond": RespondOrdered,
     "add_message": MessageOrdered,
     "dtmf.start": DigitsOrdered,
+    "send_dtmf": _send_dtmf,
     "hold": HoldOrdered,
     "unhold": UnholdOrdered,
     "mute": MuteOrdered,

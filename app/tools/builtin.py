@@ -14,6 +14,7 @@ from app.call.built_in import (
     END_CALL,
     HOLD,
     SCHEDULE_CALLBACK,
+    SEND_DTMF,
     SEND_SMS,
     SET_REMINDER,
     TRANSFER_CALL,
@@ -55,6 +56,29 @@ def hold() -> dict[str, Any]:
         "parameters": {
             "type": "object",
             "properties": {"reason": _REASON},
+            "additionalProperties": False,
+        },
+    }
+
+
+def send_dtmf() -> dict[str, Any]:
+    """Pressing keys."""
+    return {
+        "type": "function",
+        "name": SEND_DTMF,
+        "description": (
+            "Press keys of your telephone, such as the choice in a menu that you listen to. Call "
+            "it without saying anything, and then listen."
+        ),
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "digits": {
+                    "type": "string",
+                    "description": "0-9, *, #, A-D; w waits half a second, W a second: 1w2#",
+                }
+            },
+            "required": ["digits"],
             "additionalProperties": False,
         },
     }
