@@ -264,6 +264,8 @@ A line of code about ... belongs in ...
                                                      `app/emulators/demo.py`
     … killed in its middle; what it is judged by     `app/emulators/demo_kill.py`,
                                                      `app/emulators/demo_verdict.py`
+    … what it records, and how that is fetched       `app/emulators/twilio_tape.py`,
+                                                     `app/emulators/twilio_recordings.py`
     a call from the terminal, what is said in it     `app/emulators/terminal_call.py`,
                                                      `app/emulators/terminal_steps.py`
     the local carrier, what its phones may say       `app/emulators/carrier.py`,

@@ -9,7 +9,6 @@ from xml.etree.ElementTree import Element
 
 _VERBS = {
     "Enqueue": "nobody waits at a queue",
-    "Record": "nothing is recorded",
     "Refer": "the call stays here",
 }
 _NOUNS = {

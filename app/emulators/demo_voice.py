@@ -135,12 +135,21 @@ def stereo_wav(left: bytes, right: bytes) -> bytes:
         audioop.tostereo(mulaw.decode(right), _SAMPLE_BYTES, 0, 1),
         _SAMPLE_BYTES,
     )
+    return _wav(both, 2)
+
+
+def mono_wav(linear: bytes) -> bytes:
+    """16-bit samples as a WAV."""
+    return _wav(linear, 1)
+
+
+def _wav(linear: bytes, channels: int) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
-        sound.setnchannels(2)
+        sound.setnchannels(channels)
         sound.setsampwidth(_SAMPLE_BYTES)
         sound.setframerate(SAMPLE_RATE_HZ)
-        sound.writeframes(both)
+        sound.writeframes(linear)
     return file.getvalue()
 
 

@@ -141,6 +141,7 @@ class TwilioEmulator:
             remember=self._remember,
             messages=self.messages,
             place=self._exchange.place,
+            report_tape=self._exchange.report_tape,
             pace=self.pace,
             keep_audio=keep_audio,
         )

@@ -16,6 +16,7 @@ from typing import Literal
 from app.emulators.phone import Phone
 from app.emulators.phone_sounds import keys
 from app.emulators.twilio_media import CallerVoice, EmulatedStream
+from app.emulators.twilio_tape import Tape
 from app.emulators.twilio_tasks import Pulse
 from app.emulators.twilio_words import (
     FINAL_STATUSES,
@@ -109,6 +110,11 @@ class EmulatedCall:
     ring_limit_ms = RING_LIMIT_MS
     queue: str | None = None
     """In which the caller waits."""
+    callback_sequence = 0
+    settled = False
+    """True when every callback of the ended call was delivered."""
+    dictation: bytearray | None = None
+    """Where the caller's voice goes while <Record> runs."""
     on_star: Callable[[], object] | None = None
     """What the star key does while put through; None: it is heard over there."""
 
@@ -161,6 +167,8 @@ class EmulatedCall:
         self.referred: list[str] = []
         self.recordings: list[dict[str, str]] = []
         """Attributes of each <Start><Recording>."""
+        self.tapes: list[Tape] = []
+        """What was recorded: by REST, or by <Record>."""
         self.lost_redirects: list[Redirected] = []
         """Updates Twilio accepted and the call did not live to obey."""
         self.pulse = Pulse()
@@ -172,9 +180,6 @@ class EmulatedCall:
         """An ``action`` that is requested even if the caller is gone by then."""
         self.deliveries: set[asyncio.Task[None]] = set()
         """Callbacks on their way."""
-        self.callback_sequence = 0
-        self.settled = False
-        """True when every callback of the ended call was delivered."""
 
     @property
     def stream(self) -> EmulatedStream:
@@ -277,6 +282,8 @@ class EmulatedCall:
 
     async def take_frame(self, mulaw: bytes) -> None:
         """20 ms from the caller's phone, to wherever the call leads; dropped when nowhere."""
+        if self.dictation is not None:
+            self.dictation += mulaw
         if self.other_party is not None:
             self.other_party.play(mulaw)
         elif self.streams:

@@ -17,6 +17,7 @@ from app.emulators.phone_book import PhoneBook, rung
 from app.emulators.twilio_call import EmulatedCall, Fetch, HungUp, Order, Redirected, Source
 from app.emulators.twilio_detection import Detection, form_of, judge, verdict
 from app.emulators.twilio_run import Carrier, Ended, Run
+from app.emulators.twilio_tape import Tape
 from app.emulators.twilio_words import FINAL_STATUSES, DialOutcome, PickUp, monotonic_ms
 from app.emulators.twiml_interpreter import interpret
 
@@ -47,6 +48,10 @@ class Exchange:
         """Begin an outbound call that runs ``source`` once it is answered."""
         work = self._outbound(call, source, detection)
         self._carrier.tasks.start(work, name=f"call {call.call_sid}")
+
+    def report_tape(self, call: EmulatedCall, tape: Tape) -> None:
+        """Tell whoever wanted to know how far a recording has come."""
+        Run(call, self._carrier, interpret).report_tape(tape)
 
     async def _inbound(self, call: EmulatedCall, source: Source) -> None:
         run = Run(call, self._carrier, interpret)
@@ -210,6 +215,7 @@ class Exchange:
         await self._end_stream(run)
         call.ended_at_ms = monotonic_ms()
         call.status = ended.status
+        run.finish_tapes()
         call.pulse.beat()
         _release_phone(call)
         if self._carrier.faults.end_is_told_first:

@@ -38,7 +38,10 @@ from app.emulators.twilio_call import (
     Source,
 )
 from app.emulators.twilio_detection import Detection
+from app.emulators.twilio_problem import TwilioProblem
+from app.emulators.twilio_recordings import add_recordings
 from app.emulators.twilio_run import http_method
+from app.emulators.twilio_tape import Tape
 from app.emulators.twilio_twiml import is_absolute
 from app.emulators.twilio_words import Pace, new_sid
 
@@ -54,15 +57,6 @@ DROPPED = 0
 UNANSWERED = -1
 
 _Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-_TEXTS = {
-    20003: "Authenticate",
-    20404: "The requested resource was not found",
-    20429: "Too Many Requests",
-    20500: "Internal Server Error",
-    21220: "Call is not in-progress. Cannot redirect.",
-    21610: "Attempt to send to unsubscribed recipient",
-}
 
 
 @dataclass(slots=True)
@@ -92,6 +86,7 @@ class Desk:
     """Adds to the calls; old ones may go for it."""
     messages: deque[dict[str, Any]]
     place: Callable[[EmulatedCall, Source, Detection | None], None]
+    report_tape: Callable[[EmulatedCall, Tape], None]
     pace: Pace
     keep_audio: bool
     api_keys: Mapping[str, str] = field(default_factory=dict)
@@ -114,27 +109,6 @@ class Desk:
     """Method, path and form of every request, refused ones included."""
 
 
-class TwilioProblem(Exception):
-    """An error in Twilio's classic shape."""
-
-    def __init__(self, status: int, code: int, text: str | None = None) -> None:
-        super().__init__(f"{status} {code}")
-        self.status = status
-        self.code = code
-        self.text = text or _TEXTS.get(code, "Bad request")
-
-    def response(self) -> web.Response:
-        """The answer that tells it."""
-        body = {
-            "code": self.code,
-            "message": self.text,
-            "more_info": f"https://www.twilio.com/docs/errors/{self.code}",
-            "status": self.status,
-        }
-        headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if self.status == 401 else {}
-        return web.json_response(body, status=self.status, headers=headers)
-
-
 def rest_application(desk: Desk) -> web.Application:
     """An aiohttp application that serves the API below ``/2010-04-01``."""
     api = _Api(desk)
@@ -154,6 +128,7 @@ def rest_application(desk: Desk) -> web.Application:
     application.router.add_get(f"{root}/Calls.json", api.list_calls)
     application.router.add_get(f"{root}/Calls/{{call}}.json", api.fetch_call)
     application.router.add_post(f"{root}/Calls/{{call}}.json", api.update_call)
+    add_recordings(application, root, desk.calls, desk.report_tape)
     application.router.add_post(f"{root}/Messages.json", api.create_message)
     application.router.add_get(f"{root}/Messages/{{message}}.json", api.fetch_message)
     return application

@@ -18,6 +18,7 @@ from app.emulators.phone_book import PhoneBook
 from app.emulators.twilio_call import EmulatedCall, Fetch, Source
 from app.emulators.twilio_media import EmulatedStream
 from app.emulators.twilio_queues import Queues
+from app.emulators.twilio_tape import Tape
 from app.emulators.twilio_tasks import OwnedTasks
 from app.emulators.twilio_twiml import is_absolute
 from app.emulators.twilio_webhooks import TWIML_TYPES, Webhooks
@@ -214,6 +215,19 @@ class Run:
             self.report_stream(stream, "stream-stopped")
         else:
             self.report_stream(stream, "stream-error", str(stream.broken))
+
+    def report_tape(self, tape: Tape) -> None:
+        """Post a recording's status, where that is wished."""
+        if tape.callback and tape.status in tape.events:
+            work = self.callback(tape.callback, tape.form())
+            self.deliver(self.late("recording", work), f"callback recording {tape.status}")
+
+    def finish_tapes(self) -> None:
+        """The call is over, and so is what was recorded of it."""
+        for tape in self.call.tapes:
+            if tape.status in {"in-progress", "paused"}:
+                tape.finish()
+                self.report_tape(tape)
 
     async def late(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         """Send a callback when its delay by plan (``Faults.status_delay_ms``) is over."""

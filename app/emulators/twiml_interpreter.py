@@ -11,12 +11,14 @@ from xml.etree.ElementTree import Element
 
 from app.emulators.carrier_limits import not_simulated
 from app.emulators.phone_sounds import busy, keys
+from app.emulators.phone_wav import silent
 from app.emulators.twilio_call import Fetch, Inline, Source
 from app.emulators.twilio_dial import dial, refer
 from app.emulators.twilio_enqueue import enqueue
 from app.emulators.twilio_media import EmulatedStream
 from app.emulators.twilio_run import Ended, Run, Step, http_method, number, repeats
 from app.emulators.twilio_sound import sound_of
+from app.emulators.twilio_tape import message
 from app.emulators.twilio_twiml import Document, parse, words_of
 from app.emulators.twilio_upgrade import unacceptable_url
 from app.emulators.twilio_webhooks import TWIML_TYPES
@@ -28,6 +30,7 @@ from app.emulators.twilio_words import (
     monotonic_ms,
     remember,
 )
+from app.protocol.units import BYTES_PER_MS, FRAME_BYTES, FRAME_MS, MULAW_SILENCE
 
 _DOCUMENT_LIMIT = 500
 """Redirects in a circle end the call."""
@@ -257,10 +260,43 @@ async def _only_note(_run: Run, _verb: Element) -> Step:
 
 
 async def _record(run: Run, verb: Element) -> Step:
-    sid = "RE" + run.call.call_sid[2:]
-    url = f"https://api.twilio.com/2010-04-01/Accounts/{run.call.account_sid}/Recordings/{sid}"
-    extra = {"RecordingUrl": url, "RecordingDuration": "1", "RecordingSid": sid}
+    """Take down what the caller says, until they are silent, press a key, or for long enough."""
+    call = run.call
+    callback = run.resolve(verb.get("recordingStatusCallback", "")) or ""
+    tape, heard = message(call.account_sid, call.call_sid, callback)
+    call.tapes.append(tape)
+    call.dictation = heard
+    try:
+        key = await _dictated(run, verb, heard)
+    finally:
+        call.dictation = None
+        tape.finish()
+        if silent(bytes(heard)):
+            tape.status = "absent"
+        run.report_tape(tape)
+    extra = {"RecordingUrl": tape.form()["RecordingUrl"], "RecordingSid": tape.sid}
+    extra |= {"RecordingDuration": str(tape.duration_s), "Digits": key}
     return run.action(verb, extra)
+
+
+async def _dictated(run: Run, verb: Element, heard: bytearray) -> str:
+    """The key that ended it; empty where silence or its length did."""
+    call, finish = run.call, verb.get("finishOnKey", "1234567890*#")
+    most_bytes = int(number(verb, "maxLength", 3600) * 1000 * BYTES_PER_MS)
+    patience_ms = number(verb, "timeout", 5) * 1000 * run.carrier.pace.pause_factor
+    quiet_since_ms = monotonic_ms()
+    while len(heard) < most_bytes and monotonic_ms() - quiet_since_ms < patience_ms:
+        call.pulse.beat()
+        await asyncio.sleep(FRAME_MS / 1000)
+        if call.phone is None:
+            heard += call.voice.frame() or bytes([MULAW_SILENCE]) * FRAME_BYTES
+        if not silent(bytes(heard[-FRAME_BYTES:])):
+            quiet_since_ms = monotonic_ms()
+        while not call.inputs.empty():
+            given = call.inputs.get_nowait()
+            if given.kind == "digit" and given.text in finish:
+                return given.text
+    return ""
 
 
 async def _gather(run: Run, verb: Element) -> Step:
