@@ -94,6 +94,8 @@ def plan(
         may_hold=agent.hold_audio is not None,
         recording=_recording(agent),
         silence=_silence(agent.timeouts.silence),
+        filler_after_ms=agent.timeouts.thinking.filler_after_ms or None,
+        give_up_ms=agent.timeouts.thinking.give_up_after_ms,
         max_call_ms=agent.timeouts.max_call_ms or None,
         bill=_bill(agent),
     )

@@ -48,6 +48,29 @@ class Silence(Part):
     """What follows: end_call, or the name of a target."""
 
 
+def _no_words(value: object) -> object:
+    if isinstance(value, dict) and "say" in value:
+        refuse(
+            "cannot be had: who would say it is who is waited for; the caller hears a soft tone",
+            at="say",
+        )
+    return value
+
+
+class Thinking(Part):
+    """What becomes of a caller who waits for the model's answer."""
+
+    filler_after_ms: Annotated[int, _or_off("1s", "30s"), DURATION_SCHEMA, or_zero] = Field(
+        default=4_000, alias="filler_after", json_schema_extra={"default": "4s"}
+    )
+    """So long before they hear a soft tone, and again every two seconds. 0: they do not."""
+    give_up_after_ms: Annotated[int, between("4s", "1m"), DURATION_SCHEMA] = Field(
+        default=8_000, alias="give_up_after", json_schema_extra={"default": "8s"}
+    )
+    """So long until a response that has made no sound is cancelled and asked for once more; four
+    seconds later the agent cannot go on."""
+
+
 _zero_is_off = BeforeValidator(
     lambda value: "0s" if value == 0 and value is not False else value,
     json_schema_input_type=Silence | str | int,
@@ -57,6 +80,7 @@ _zero_is_off = BeforeValidator(
 class Timeouts(Part):
     """How long something may take, or be ago."""
 
+    thinking: Annotated[Thinking, BeforeValidator(_no_words)] = Thinking()
     silence: Annotated[Silence, or_just("after", Silence), _zero_is_off] = Silence()
     max_call_ms: Annotated[int, _or_off("1m", "24h"), DURATION_SCHEMA, or_zero] = Field(
         default=1_800_000, alias="max_call", json_schema_extra={"default": "30m"}

@@ -17,6 +17,8 @@ class Alarm(Enum):
     """The model line was refused; it is worth another attempt."""
     MODEL = auto()
     """The caller has waited long enough to hear the model."""
+    THINKING = auto()
+    """The caller has waited for an answer so long that they are told that the line lives."""
     MEDIA = auto()
     """No caller audio: is the call still there?"""
     STALL = auto()

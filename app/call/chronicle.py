@@ -231,6 +231,8 @@ class Chronicle:
             self._tell(now_ms, "command.ended", asdict(command))
         elif isinstance(command, c.CallerHeld | c.CallerReleased):
             self._saw_hold(now_ms, command)
+        elif isinstance(command, c.LatencyHigh):
+            self._warn(now_ms, "latency.high")
         elif isinstance(command, c.CallerSilent):
             self._tell(now_ms, "caller.silent", asdict(command))
         elif isinstance(command, c.KeysPressed):

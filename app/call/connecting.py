@@ -184,12 +184,14 @@ class Connecting:
         """The caller has heard nothing since the line was lost, and nobody is there to speak."""
         if not self._parts.live:
             return []
-        out = self._parts.comfort.due(now_ms)
+        return self.tone(now_ms) if self._parts.comfort.due(now_ms) else []
+
+    def tone(self, now_ms: int) -> list[c.Command]:
+        """The caller hears that the line lives, unless they hear something that tells so."""
         if self._parts.background.tells_of_life:
             return []
-        if out:
-            self._parts.background.beside(len(COMFORT_TONE), now_ms)
-        return out
+        self._parts.background.beside(len(COMFORT_TONE), now_ms)
+        return [c.PlayComfort()]
 
     def fails(self, remedy: Remedy, now_ms: int) -> list[c.Command]:
         """The line is of no use: another one, unless another one was not either."""

@@ -331,7 +331,22 @@ class Dialogue:
         if busy_until_ms > now_ms:
             parts.patience.lasts(busy_until_ms)
             return []
+        if parts.responses.thinks and parts.patience.once_more(now_ms):
+            return parts.responses.retried(TRY_AGAIN)
         return self._departure.model_gone(now_ms)
+
+    def thinking_due(self, now_ms: int) -> list[c.Command]:
+        """The caller has waited for long: they hear that the line lives, unless they hear
+        something anyway, or nobody owes them words just now."""
+        parts = self._parts
+        owed = parts.link.state is Link.READY and parts.responses.owes
+        if not owed or parts.leaving_soon:
+            return []
+        first = parts.patience.long(now_ms)
+        if first is None:
+            return []
+        told: list[c.Command] = [c.LatencyHigh()] if first else []
+        return told + self._connecting.tone(now_ms)
 
     def _another_chance(self, owed: Owed, now_ms: int) -> list[c.Command]:
         match owed:

@@ -143,6 +143,7 @@ class CallMachine:
             Alarm.SWAP: self._connecting.swap_due,
             Alarm.COMFORT: self._connecting.comfort_due,
             Alarm.MODEL: dialogue.patience_due,
+            Alarm.THINKING: dialogue.thinking_due,
             Alarm.MEDIA: self._media_due,
             Alarm.STALL: self._parts.hearing.stalled,
             Alarm.OWED: dialogue.owed_due,

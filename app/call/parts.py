@@ -63,9 +63,17 @@ class Parts:
         self.playout = Playout()
         self.background = Background(self.alarms, self.playout, plan.sounds)
         self.transcript = Transcript()
-        self.patience = Patience(self.alarms, self.playout)
+        self.patience = Patience(
+            self.alarms,
+            self.playout,
+            answer_ms=plan.give_up_ms,
+            filler_after_ms=plan.filler_after_ms,
+        )
         self.responses = Responses(
-            self.alarms, self.patience, server_interrupts=plan.server_interrupts
+            self.alarms,
+            self.patience,
+            server_interrupts=plan.server_interrupts,
+            quiet_ms=plan.give_up_ms,
         )
         self.overture = Overture()
         self.presses = Presses(self.alarms, plan.presses)

@@ -170,6 +170,11 @@ class CallPlan:
     sounds: Mapping[str, SoundPlan] = field(default_factory=dict)
     """What can be heard behind the speech, by the name of its occasion: ``ambience``, ``hold``,
     ``tool:look_up``, ``target:billing``."""
+    filler_after_ms: int | None = None
+    """So long the caller waits for an answer before a tone tells that the line lives; None: there
+    is none."""
+    give_up_ms: int = 8_000
+    """So long in all, before it is asked for once more or given up."""
     max_call_ms: int | None = None
     """So long the call may last; None: for ever."""
     began_at_ms: int | None = None

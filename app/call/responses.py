@@ -76,11 +76,20 @@ class Finished:
 class Responses:
     """The gate, the queue behind it and the list of those who must not be heard."""
 
-    def __init__(self, alarms: Alarms, patience: Patience, *, server_interrupts: bool) -> None:
+    def __init__(
+        self,
+        alarms: Alarms,
+        patience: Patience,
+        *,
+        server_interrupts: bool,
+        quiet_ms: int = QUIET_MS,
+    ) -> None:
+        """``quiet_ms``: so long a response that has made no sound may think."""
         self._alarms = alarms
         self._patience = patience
         self._server_interrupts = server_interrupts
         self._server_takes_turns = True
+        self._quiet_ms = max(QUIET_MS, quiet_ms)
         self._gate = Gate.IDLE
         self._active: str | None = None
         self._purpose: str | None = None
@@ -318,7 +327,7 @@ class Responses:
         if self._gate is Gate.ASKED:
             self._gate = Gate.ACTIVE
             self._began_ms = self._last_sign_ms = now_ms
-            self._alarms.set(Alarm.OWED, now_ms + QUIET_MS)
+            self._alarms.set(Alarm.OWED, now_ms + self._quiet_ms)
 
     def _ask_later(self) -> None:
         asked = self._asked
@@ -360,9 +369,23 @@ class Responses:
         self._muted.extend(response_ids - set(self._muted))
         return out
 
+    @property
+    def thinks(self) -> bool:
+        """A response has begun, and nothing at all has come of it since."""
+        begun = self._gate is Gate.ACTIVE and self._active is not None
+        return begun and self._last_sign_ms == self._began_ms
+
+    def retried(self, otherwise: CreateResponse) -> list[Command]:
+        """The response in progress is not waited for any longer: what it answers is asked for
+        again as soon as it is over; ``otherwise`` where the server began it by itself."""
+        asked = self._answered or otherwise
+        if all(waiting.purpose != asked.purpose for waiting in self._waiting):
+            self._waiting.appendleft(asked)
+        return self.mute(set(), by_voice=False)
+
     def overdue(self, now_ms: int) -> Owed:
         """The alarm rang. Asking again is worth one try; a second silence is a lost model."""
-        lost_at_ms = self._last_sign_ms + (STALLED_MS if self._spoke else QUIET_MS)
+        lost_at_ms = self._last_sign_ms + (STALLED_MS if self._spoke else self._quiet_ms)
         if self._gate is Gate.ACTIVE and now_ms < lost_at_ms:
             self._alarms.set(Alarm.OWED, lost_at_ms)
             return Owed.NOTHING

@@ -337,6 +337,11 @@ class CallerReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class LatencyHigh:
+    """The caller has waited for an answer for long: for the record, nothing is done."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelBilled:
     """A response has cost something: for the record, nothing is done."""
 
@@ -417,6 +422,7 @@ Effect = (
     | CallerReleased
     | CallerSilent
     | ModelBilled
+    | LatencyHigh
     | OrderDone
     | EndStream
 )

@@ -122,6 +122,7 @@ class Runner:
             c.CallerReleased: _nowhere,
             c.CallerSilent: _nowhere,
             c.ModelBilled: _nowhere,
+            c.LatencyHigh: _nowhere,
             c.OrderDone: _nowhere,
             c.DigitsCollected: _nowhere,
             c.AskRecording: self._perform,

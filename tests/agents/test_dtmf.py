@@ -130,6 +130,10 @@ def test_what_cannot_be_complete_is_named_at_load(
     assert any(problem in one for one in problems), problems
 
 
+TIMES = {"silence": None, "max_call_ms": None, "bill": None, "filler_after_ms": None}
+"""What is there without being asked for, and not looked at here."""
+
+
 @pytest.mark.parametrize(
     ("written", "expected", "by_server"),
     [
@@ -150,7 +154,7 @@ def test_what_interrupts_is_the_operators_choice(
     file.write_text(f"instructions: x\n{written}\n", encoding="utf-8")
     agent = load_agent(file)
 
-    assert replace(plan(agent), silence=None, max_call_ms=None, bill=None) == expected
+    assert replace(plan(agent), **TIMES) == expected
     detection = session(agent, Registry()).turn_detection
     assert (detection["create_response"], detection["interrupt_response"]) == (by_server,) * 2
 

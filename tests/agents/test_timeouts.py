@@ -40,6 +40,19 @@ def test_how_long_a_caller_may_say_nothing(
     assert plan(agent).silence == expected
 
 
+@pytest.mark.parametrize(
+    ("thinking", "expected"),
+    [("{}", (4_000, 8_000)), ("{filler_after: 0, give_up_after: 15s}", (None, 15_000))],
+)
+def test_how_long_an_answer_may_take(
+    tmp_path: Path, thinking: str, expected: tuple[int | None, int]
+) -> None:
+    """2.5: the soft and the hard timeout."""
+    made = plan(load_agent(written(tmp_path, f"{{thinking: {thinking}}}")))
+
+    assert (made.filler_after_ms, made.give_up_ms) == expected
+
+
 def test_how_long_a_call_may_last(tmp_path: Path) -> None:
     """Half an hour, unless it is said otherwise; 0 is for ever."""
     wanted = [plan(load_agent(written(tmp_path, one))).max_call_ms for one in MAX_CALLS]
@@ -86,6 +99,8 @@ def test_an_amount_that_nobody_could_count_does_not_load(tmp_path: Path) -> None
         ("{silence: {times: 0}}", "2 timeouts.silence.times"),
         ("{silence: {then: hang_up}}", '2 timeouts.silence.then: unknown target "hang_up"'),
         ("{max_call: 59s}", "2 timeouts.max_call: must be from 1m to 24h, or 0"),
+        ("{thinking: {give_up_after: 3s}}", "2 timeouts.thinking.give_up_after: must be from 4s"),
+        ("{thinking: {say: One moment.}}", "2 timeouts.thinking.say: cannot be had: who would say"),
         ("{tool: 11m}", "2 timeouts.tool: must be from 100ms to 10m"),
     ],
 )

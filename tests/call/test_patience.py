@@ -8,6 +8,7 @@ from app.call.plan import CallPlan, ToolPlan
 from app.call.responses import OWED_MS, STALLED_MS
 from app.protocol import commands as c
 from app.protocol import events as e
+from tests.call.witness import Witnessed
 from tests.call.words import done, marks, on_the_phone, say, speech, started, tool_call
 
 GREETED = CallPlan("Hello.")
@@ -114,13 +115,113 @@ def test_an_answer_that_never_comes_has_one_budget() -> None:
     assert mute(machine, 60_000) == 5_000 + ANSWER_MS
 
 
-def test_a_response_that_began_and_made_no_sound_has_the_same_budget() -> None:
-    """The caller hears no difference."""
+def test_a_response_that_began_and_made_no_sound_is_asked_for_once_more() -> None:
+    """2.5 `answer_hard_timeout_sec`: cancelled, asked for again, and then given up."""
     machine = greeted()
     turn(machine, 5_000)
     machine.handle(started(), 6_900)
 
-    assert mute(machine, 60_000) == 5_000 + ANSWER_MS
+    assert c.CancelResponse("R") in machine.wake(5_000 + ANSWER_MS)
+    asked = machine.handle(done(status="cancelled"), 5_100 + ANSWER_MS)
+    assert asked == [c.CreateResponse("nudge")]
+    machine.handle(started("R2", "nudge"), 5_200 + ANSWER_MS)
+
+    assert mute(machine, 60_000) == 5_000 + ANSWER_MS + PATIENCE_MS
+
+
+def test_what_was_asked_for_in_vain_is_asked_for_again() -> None:
+    """An operator's sentence stays that sentence, and comes late rather than not."""
+    machine = greeted()
+    (wanted,) = machine.handle(e.SayOrdered("S", "We close at five."), 5_000)
+    machine.handle(started("S1", "say"), 5_100)
+
+    assert c.CancelResponse("S1") in machine.wake(5_000 + ANSWER_MS)
+    assert machine.handle(done("S1", "cancelled"), 5_100 + ANSWER_MS)[-1] == wanted
+
+
+def test_a_second_response_that_brings_sound_is_heard() -> None:
+    """Nobody was failed over, and the next answer has its whole time again."""
+    machine = greeted()
+    turn(machine, 5_000)
+    machine.handle(started(), 6_900)
+    machine.wake(5_000 + ANSWER_MS)
+    machine.handle(done(status="cancelled"), 5_100 + ANSWER_MS)
+    machine.handle(started("R2", "nudge"), 5_200 + ANSWER_MS)
+
+    assert say(machine, 100, 7_000 + ANSWER_MS, item_id="B", response_id="R2") != []
+    assert machine.handle(speech(100), 7_100 + ANSWER_MS) == []
+
+
+def told(machine: CallMachine, until_ms: int) -> list[tuple[int, c.Command]]:
+    """What alarms lead to, and when."""
+    found: list[tuple[int, c.Command]] = []
+    while (now_ms := machine.deadline_ms()) is not None and now_ms <= until_ms:
+        found += [(now_ms, one) for one in machine.wake(now_ms) if one != c.VerifyCall()]
+    return found
+
+
+PATIENT = CallPlan("Hello.", filler_after_ms=4_000, give_up_ms=15_000, tools={"t": ToolPlan()})
+
+
+def test_a_caller_who_waits_for_an_answer_hears_that_the_line_lives() -> None:
+    """C26: an answer after six seconds: a tone at four, and `latency.high`, once."""
+    machine = greeted(PATIENT)
+    turn(machine, 5_000)
+    machine.handle(started(), 5_200)
+
+    assert told(machine, 10_999) == [(9_000, c.LatencyHigh()), (9_000, c.PlayComfort())]
+    assert say(machine, 100, 11_000, item_id="B") != []
+    assert told(machine, 15_000) == []
+
+
+def test_the_tone_comes_again_and_the_warning_does_not() -> None:
+    """Until what is given up is given up."""
+    machine = greeted(PATIENT)
+    turn(machine, 5_000)
+    machine.handle(started(), 5_200)
+
+    found = told(machine, 19_999)
+    assert [at_ms for at_ms, one in found if one == c.PlayComfort()] == list(
+        range(9_000, 20_000, 2_000)
+    )
+    assert [one for _, one in found].count(c.LatencyHigh()) == 1
+    assert (20_000, c.CancelResponse("R")) in told(machine, 20_000)
+
+
+def test_a_quick_answer_has_no_tone() -> None:
+    """Nor has a caller who speaks again."""
+    machine = greeted(PATIENT)
+    turn(machine, 5_000)
+    machine.handle(started(), 5_200)
+    machine.handle(e.SpeechStarted("V"), 8_900)
+
+    assert told(machine, 20_000) == []
+
+
+def test_a_tool_has_a_filler_of_its_own() -> None:
+    """Nobody owes words while it works; what follows it is waited for like any answer."""
+    machine = greeted(PATIENT)
+    turn(machine, 5_000)
+    machine.handle(started(), 5_200)
+    machine.handle(tool_call("t"), 5_300)
+    machine.handle(done(), 5_400)
+    asked = [one for _, one in told(machine, 6_500)]
+    assert [one.purpose for one in asked if isinstance(one, c.CreateResponse)] == ["filler"]
+    machine.handle(started("F", "filler"), 6_600)
+    say(machine, 100, 6_700, item_id="F", response_id="F")
+    machine.handle(done("F"), 6_800)
+
+    machine.handle(e.ToolDone("T1", "{}", ok=True), 9_500)
+    machine.handle(started("A", "tool_result"), 9_600)
+    assert c.PlayComfort() not in [one for _, one in told(machine, 13_499)]
+
+
+def test_the_warning_is_in_the_record() -> None:
+    """C26: `latency.high`."""
+    story = Witnessed()
+    story.saw(9_000, None, [c.LatencyHigh(), c.PlayComfort()])
+
+    assert dict(story.warnings) == {"latency.high": 1}
 
 
 def test_a_line_that_drops_must_be_replaced_sooner() -> None:
