@@ -69,6 +69,8 @@ A line of code about ... belongs in ...
     keys that we press                               `app/call/presses.py`,
                                                      `app/audio/dtmf.py`
     … who wants them, and is told                    `app/call/pressing.py`
+    menus of calls we place                          `app/call/menus.py`,
+                                                     `app/call/navigating.py`
     what a tool call is answered with                `app/call/toolbook.py`
     a call we placed: who speaks first; machines     `app/call/answering.py`
     putting through, hanging up                      `app/call/transfer.py`,

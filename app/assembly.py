@@ -22,6 +22,7 @@ from app.call.plan import (
     BillPlan,
     CallPlan,
     DigitsPreset,
+    MenuPlan,
     PressPlan,
     RecordingPlan,
     SilencePlan,
@@ -91,6 +92,7 @@ def plan(
         sounds={name: SoundPlan(one.length_bytes, one.loop) for name, one in sounds.items()},
         presses=_presses(agent.dtmf.send or DtmfSend()),
         may_press=agent.dtmf.send is not None,
+        menus=_menus(agent.dtmf.send),
         may_hold=agent.hold_audio is not None,
         recording=_recording(agent),
         silence=_silence(agent.timeouts.silence),
@@ -123,6 +125,12 @@ def _recording(agent: Agent) -> RecordingPlan | None:
         return None
     announcement = wanted.announcement if wanted.consent == "announce" else ""
     return RecordingPlan(announcement, wanted.channels, wanted.pause_during)
+
+
+def _menus(send: DtmfSend | None) -> MenuPlan | None:
+    if send is None or send.menus is None:
+        return None
+    return MenuPlan(send.menus.pause_ms, send.menus.then == "end_call")
 
 
 def _presses(send: DtmfSend) -> PressPlan:

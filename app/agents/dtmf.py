@@ -81,6 +81,17 @@ class DtmfPreset(Part):
                 refuse(f'"{choice}" has the key in it that ends it', at="choices")
 
 
+class Menus(Part):
+    """Menus that answer calls which you place."""
+
+    pause_ms: Annotated[int, between("500ms", "10s"), DURATION_SCHEMA] = Field(
+        default=2_000, alias="pause", json_schema_extra={"default": "2s"}
+    )
+    """How long one must be silent before the agent answers it."""
+    then: Literal["end_call", "go_on"] = "end_call"
+    """What becomes of one that goes round and round, after the agent was told."""
+
+
 class DtmfSend(Part):
     """Keys that the agent presses, by the tool send_dtmf; and how they are pressed."""
 
@@ -97,6 +108,9 @@ class DtmfSend(Part):
     """From one key to the next; inband."""
     level: int = Field(default=-8, ge=-63, le=0)
     """How loud, in dBm0; inband."""
+    menus: Menus | None = None
+    """Of calls that you place: let the agent find its way through menus; null: whoever answers is
+    taken for a person."""
 
 
 class Dtmf(Part):

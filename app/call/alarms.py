@@ -41,6 +41,8 @@ class Alarm(Enum):
     """No further key was pressed."""
     KEYPAD = auto()
     """No key, or no further one, of something the caller was asked to key in."""
+    MENU = auto()
+    """What is taken for a menu has been silent for so long that it is over."""
     PRESS = auto()
     """Keys should have been pressed by now, if anybody let them."""
     ANNOUNCED = auto()

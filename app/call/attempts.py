@@ -17,6 +17,7 @@ asked for by us.
 from enum import Enum, auto
 
 from app.call.alarms import Alarm, Alarms
+from app.call.menus import Menus
 from app.call.orders import Orders
 from app.call.plan import CallPlan
 from app.call.playout import Playout
@@ -64,8 +65,11 @@ class Attempts:
         orders: Orders,
         playout: Playout,
         recording: Recording,
+        *,
+        menus: Menus,
     ) -> None:
         self._alarms = alarms
+        self._menus = menus
         self._recording = recording
         self._playout = playout
         self._plan = plan
@@ -139,7 +143,8 @@ class Attempts:
 
     def settle(self) -> list[Command]:
         """Tell the server whether it takes turns, if that has changed."""
-        wanted = (self._message or self._general) in VOICE and not self._delayed
+        ours = self._delayed or self._menus.navigating
+        wanted = (self._message or self._general) in VOICE and not ours
         if wanted == self._server_takes_turns:
             return []
         self._server_takes_turns = wanted

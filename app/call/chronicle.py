@@ -237,6 +237,8 @@ class Chronicle:
             self._tell(now_ms, "caller.silent", asdict(command))
         elif isinstance(command, c.KeysPressed):
             self._pressed(now_ms, command)
+        elif isinstance(command, c.MenuRepeated):
+            self._warn(now_ms, command.warning)
         else:
             self._saw_transfer(now_ms, command)
 

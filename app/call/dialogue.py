@@ -14,6 +14,7 @@ from app.call.farewell import INTERRUPTED, Parting
 from app.call.faults import FATAL, Severity, severity
 from app.call.holding import HOLD_TOOL, Holding
 from app.call.model_link import Link
+from app.call.navigating import Navigating
 from app.call.orders import SAY
 from app.call.parts import Parts, Phase
 from app.call.prompts import TRY_AGAIN, resumed
@@ -42,6 +43,7 @@ class Dialogue:
         self._connecting = connecting
         self._departure = departure
         self._holding = Holding(parts)
+        self._navigating = Navigating(parts, departure)
 
     def typed(self, event: e.CallerTyped, now_ms: int) -> list[c.Command]:
         """A turn in writing."""
@@ -82,6 +84,7 @@ class Dialogue:
         parts.hearing.speech_started(now_ms)
         parts.noise.speech_started(parts.plan, parts.playout.heard_ms(now_ms), now_ms)
         parts.responses.caller_started()
+        parts.menus.goes_on()
         parts.comfort.ends()
         if parts.leaving_soon:
             return []
@@ -134,6 +137,8 @@ class Dialogue:
             case Turn.ANSWERED:
                 self._turn(event.item_id, now_ms)
                 parts.noise.caller_turn()
+                if parts.menus.pauses(now_ms):
+                    return []
                 return parts.responses.turn_committed(now_ms)
 
     def _turn(self, item_id: str, now_ms: int) -> None:
@@ -167,7 +172,7 @@ class Dialogue:
         parts.transcript.caller_said(event.item_id, event.text, now_ms)
         if not said and parts.attempts.for_nothing(event.item_id):
             return self._goes_on(event.item_id, now_ms)
-        return out
+        return out + self._navigating.said(event.text, now_ms)
 
     def _goes_on(self, item_id: str, now_ms: int) -> list[c.Command]:
         """What cut the agent was nothing: the sentence is taken up where it stopped, unless
@@ -239,6 +244,7 @@ class Dialogue:
         out += self._answering.response_done(finished.purpose, event, now_ms)
         if self._parts.leaving_message:
             return out + self._departure.if_line_idle(now_ms)
+        out += self._navigating.answered(finished)
         owed = self._owed_after(event, finished)
         remedy = self._remedy(event, finished, owed, now_ms)
         if remedy is not Remedy.NONE:
@@ -276,6 +282,8 @@ class Dialogue:
         called = self._parts.tools.called_in(event.response_id)
         if finished.failed:
             owed = self._parts.responses.failed()
+        elif self._parts.menus.navigating:
+            pass  # Who listens to a menu may well say nothing to it.
         elif event.status in {"completed", "incomplete"} and not finished.spoke and not called:
             owed = Owed.GIVE_UP if finished.purpose == "nudge" else Owed.ASK_AGAIN
         # Where a tool was called its output asks for words.

@@ -20,6 +20,7 @@ from app.call.departure import Departure
 from app.call.dialogue import Dialogue
 from app.call.keying import Keying
 from app.call.model_link import Link
+from app.call.navigating import Navigating
 from app.call.obeying import Obeying
 from app.call.parts import Parts, Phase
 from app.call.plan import CallPlan
@@ -163,6 +164,7 @@ class CallMachine:
             Alarm.LIMIT: self._winding_up.due,
             Alarm.VOICE: dialogue.voice_due,
             Alarm.STOP: self._pressing.stop_due,
+            Alarm.MENU: Navigating(self._parts, departure).due,
             Alarm.PRESS: lambda now: self._pressing.due(now) + self._obeying.on(now),
             Alarm.ORDERED: self._obeying.say_overdue,
         }

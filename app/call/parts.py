@@ -21,6 +21,7 @@ from app.call.leaving import Leaving
 from app.call.limits import Limits
 from app.call.line_swap import LineSwap, Quiet
 from app.call.meanwhile import Meanwhile
+from app.call.menus import Menus
 from app.call.model_link import Link, ModelLink
 from app.call.mute import Mute
 from app.call.noise import Noise
@@ -104,7 +105,10 @@ class Parts:
         self.transfer = TransferDesk(self.alarms, plan, self.side)
         self.farewell = Farewell(self.alarms)
         self.orders = Orders(self.alarms)
-        self.attempts = Attempts(self.alarms, plan, self.orders, self.playout, self.recording)
+        self.menus = Menus(self.alarms, plan.menus)
+        self.attempts = Attempts(
+            self.alarms, plan, self.orders, self.playout, self.recording, menus=self.menus
+        )
         self.responses.taken_by(server=plan.server_takes_turns)
         self.leaving = Leaving(self.alarms)
         self.digits = Digits(self.alarms)

@@ -99,6 +99,16 @@ class RecordingPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class MenuPlan:
+    """A call that we placed may be answered by a menu."""
+
+    pause_ms: int = 2_000
+    """So long it must be silent to be over."""
+    ends: bool = True
+    """One that goes round and round ends the call."""
+
+
+@dataclass(frozen=True, slots=True)
 class PressPlan:
     """How keys are pressed on the caller's line."""
 
@@ -183,6 +193,8 @@ class CallPlan:
     """None: nobody knows what the model costs."""
     silence: SilencePlan | None = None
     """None: nobody minds how long the caller says nothing."""
+    menus: MenuPlan | None = None
+    """None: whoever is heard is a person."""
     presses: PressPlan = PressPlan()
     may_press: bool = False
     """The model may press keys."""

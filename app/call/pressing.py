@@ -12,6 +12,7 @@ from app.call.departure import Departure
 from app.call.dialogue import Dialogue
 from app.call.keying import Keying
 from app.call.model_link import Link
+from app.call.navigating import Navigating
 from app.call.parts import Parts, Phase
 from app.call.presses import DONE, UNKNOWN_KEY, Press, Sequence, written
 from app.protocol import commands as c
@@ -36,6 +37,7 @@ class Pressing:
         self._dialogue = dialogue
         self._departure = departure
         self._keying = keying
+        self._navigating = Navigating(parts, departure)
 
     def tool_called(self, call: e.ToolCalled, now_ms: int) -> list[c.Command]:
         """The model wants keys pressed, or anything else."""
@@ -51,7 +53,7 @@ class Pressing:
         if refusal:
             return self._answer(call, refusal, now_ms)
         self._parts.presses.ask(Sequence(symbols, tool_call_id=call.tool_call_id), now_ms)
-        return self.go_on(now_ms)
+        return self._navigating.pressed() + self.go_on(now_ms)
 
     def _refusal(self) -> str:
         if self._parts.leaving_soon:

@@ -51,6 +51,7 @@ END_REASONS: dict[str, Result] = {
     "cost_limit": Result.SERVER_ERROR,
     "voicemail_left": Result.SUCCESS,
     "voicemail_hangup": Result.SUCCESS,
+    "ivr": Result.CLIENT_ERROR,
     "busy": Result.CLIENT_ERROR,
     "no_answer": Result.CLIENT_ERROR,
     "rejected": Result.CLIENT_ERROR,

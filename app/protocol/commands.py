@@ -324,6 +324,13 @@ class KeysPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class MenuRepeated:
+    """A menu goes round, and the model was told: for the record, nothing is done."""
+
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallerHeld:
     """The caller is on hold: for the record, nothing is done."""
 
@@ -418,6 +425,7 @@ Effect = (
     | AskRecording
     | NotRecorded
     | KeysPressed
+    | MenuRepeated
     | CallerHeld
     | CallerReleased
     | CallerSilent

@@ -317,6 +317,7 @@ class Book:
             returning=returning,
             returns_to_listen=pressed is not None,
             has_keys=call.has_keys,
+            menus=call.met.plan.menus if call.facts.direction.startswith("outbound") else None,
             began_at_ms=call.report.answered_at_ms,
             bill=_taken_on(call.met.plan.bill, call.report),
             recording=taken_up(call.met.plan.recording, call.report.recorded),

@@ -19,6 +19,7 @@ from app.call.plan import (
     CallPlan,
     DigitsPreset,
     Memory,
+    MenuPlan,
     PressPlan,
     RecordingPlan,
     SilencePlan,
@@ -105,6 +106,8 @@ def _made(plan: dict[str, Any]) -> CallPlan:
         plan["interruptible"] = "speech"
     closed = plan.get("closed", {})
     plan["closed"] = {name: tuple(map(tuple, spans)) for name, spans in closed.items()}
+    if menus := plan.get("menus"):
+        plan["menus"] = MenuPlan(**menus)
     plan["presses"] = PressPlan(**plan.get("presses", {}))
     plan["known"] = tuple(plan.get("known", ()))
     plan["memories"] = tuple(Memory(**memory) for memory in plan["memories"])

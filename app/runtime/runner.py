@@ -138,6 +138,7 @@ class Runner:
             c.Transfer: self._perform,
             c.RedirectKeys: self._perform,
             c.KeysPressed: _nowhere,
+            c.MenuRepeated: _nowhere,
             c.PlaceSideCall: self._ask_person,
             c.DropSideCall: effects.drop,
             c.Join: self._perform,

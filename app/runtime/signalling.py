@@ -24,7 +24,7 @@ _ANSWERED = frozenset({"completed", "answered"})
 """A leg that was answered, by a mailbox for instance, and never bridged says this, too."""
 _DONE = frozenset(
     {"assistant_hangup", "operator_ended", "caller_hangup", "transferred"}
-    | {"voicemail_left", "voicemail_hangup", "silence_timeout", "max_duration", "cost_limit"}
+    | {"voicemail_left", "voicemail_hangup", "ivr", "silence_timeout", "max_duration", "cost_limit"}
 )
 _REFUSED = {"capacity": "capacity", "draining": "server_shutdown", "cost": "cost_limit"}
 """What a call ends with that was not taken."""

@@ -50,6 +50,7 @@ export const ENDINGS = {
   cost_limit: "The call, or the day, cost as much as the operator allows, so the call ended.",
   silence_timeout: "You said nothing for a long time, so the agent ended the call.",
   voicemail_left: "A machine answered and was told the message.",
+  ivr: "A menu answered, and the agent found no way through it.",
   voicemail_hangup: "A machine or a fax answered, so the agent hung up.",
   busy: "Whoever was called was talking to somebody else.",
   no_answer: "Nobody picked up.",
