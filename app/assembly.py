@@ -12,7 +12,7 @@ from app import built_ins
 from app.agents.document import Agent, Voice
 from app.agents.dtmf import DtmfPreset, DtmfSend
 from app.agents.load import AgentDocument
-from app.agents.numbers import ANY, Number
+from app.agents.numbers import ANY, TAKE_MESSAGE, Number
 from app.agents.numbers import GOODBYE as ENDS
 from app.agents.numbers import Instead as Wanted
 from app.agents.targets import Target
@@ -31,11 +31,11 @@ from app.call.plan import (
     WarmPlan,
 )
 from app.call.prices import OWN_LIST, PRICE_LIST, PRICES, Price
-from app.call.reception import Instead, LinePlan, Lines, Lookup
+from app.call.reception import LEAVE, Instead, LinePlan, Lines, Lookup
 from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
-from app.runtime.scripts import Destination, Scripts
+from app.runtime.scripts import Destination, Scripts, message
 from app.tool_kinds import House, made
 from app.tools.builtin import CODE_PRESET
 from app.tools.registry import Registry
@@ -216,7 +216,11 @@ def scripts(agent: Agent, origin: str, *, process: str = "") -> Scripts:
     targets = agent.targets
     destinations = {name: _destination(target) for name, target in targets.items()}
     fallback = Fallback(agent.failure.say)
-    if agent.failure_target:
+    if agent.failure.then == TAKE_MESSAGE:
+        asked = "say" in agent.failure.model_fields_set
+        say = agent.failure.say if asked else f"{agent.failure.say} {LEAVE}"
+        fallback = Fallback(say, message=message(origin))
+    elif agent.failure_target:
         person = destinations[agent.failure_target]
         fallback = Fallback(agent.failure.say, person.to, person.ring_timeout_s, person.caller_id)
     return Scripts(origin, fallback, destinations, process=process)
@@ -260,4 +264,6 @@ def _line(agent: Agent, number: Number) -> LinePlan:
 
 
 def _instead(wanted: Wanted) -> Instead:
+    if wanted.then == TAKE_MESSAGE:
+        return Instead(wanted.say, takes_message=True)
     return Instead(wanted.say, None if wanted.then == ENDS else wanted.then)

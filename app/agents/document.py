@@ -16,7 +16,7 @@ from app.agents.dtmf import Dtmf
 from app.agents.forms import FieldName, Form
 from app.agents.limits import Limits
 from app.agents.limits import check as check_limits
-from app.agents.numbers import Hours, LineNumber, Number, check
+from app.agents.numbers import LONGEST_SAY_CHARS, Hours, LineNumber, Number, check
 from app.agents.part import Part
 from app.agents.recording import Recording
 from app.agents.recording import check as check_recording
@@ -170,7 +170,8 @@ class Failure(Part):
 
     say: Text = "I'm sorry, we have a technical problem."
     then: Text | None = None
-    """The name of a target, or end_call. Left out: the target where there is exactly one."""
+    """The name of a target, take_message (they may leave one after a tone), or end_call. Left
+    out: the target where there is exactly one."""
 
 
 class Callbacks(Part):
@@ -419,7 +420,7 @@ class Agent(Part):
     def _known_target(cls, value: Failure, info: ValidationInfo) -> Failure:
         if not {"transfer_targets", "transfer_to"} <= info.data.keys():
             return value
-        known = [*info.data["transfer_targets"], GOODBYE]
+        known = [*info.data["transfer_targets"], GOODBYE, TAKE_MESSAGE]
         if info.data["transfer_to"]:
             known.append(HUMAN)
         if value.then is not None and value.then not in known:
@@ -431,6 +432,8 @@ class Agent(Part):
         }
         if info.data["transfer_to"]:
             people[HUMAN] = info.data["transfer_to"], CALLER
+        if value.then == TAKE_MESSAGE and len(value.say) > LONGEST_SAY_CHARS:
+            refuse(f"has more than {LONGEST_SAY_CHARS} characters: nobody listens", at="say")
         person = people[name] if (name := _failing_to(value, people)) else (None, CALLER)
         refuse_overlong(value.say, *person, at="say")
         return value
@@ -475,7 +478,7 @@ class Agent(Part):
 
 
 def _failing_to(failure: Failure, targets: Mapping[str, object]) -> str | None:
-    if failure.then == GOODBYE:
+    if failure.then in {GOODBYE, TAKE_MESSAGE}:
         return None
     if failure.then is None and len(targets) == 1:
         return next(iter(targets))

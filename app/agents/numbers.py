@@ -28,8 +28,9 @@ from app.hours import OpeningHours, Rule, Week, rule
 ANY = "*"
 """In place of a number: every other one."""
 GOODBYE = "end_call"
-_LONGEST_SAY_CHARS = 1000
-_SOON = ("queue", "take_message")
+LONGEST_SAY_CHARS = 1000
+TAKE_MESSAGE = "take_message"
+_SOON = ("queue",)
 
 
 def _line(value: object) -> str:
@@ -75,8 +76,8 @@ def _country(value: object) -> str:
 
 
 def _spoken(value: object) -> object:
-    if isinstance(value, str) and len(value) > _LONGEST_SAY_CHARS:
-        refuse(f"has more than {_LONGEST_SAY_CHARS} characters: nobody listens for so long")
+    if isinstance(value, str) and len(value) > LONGEST_SAY_CHARS:
+        refuse(f"has more than {LONGEST_SAY_CHARS} characters: nobody listens for so long")
     return value
 
 
@@ -127,7 +128,7 @@ class Instead(Part):
 
     say: Spoken | None = None
     then: Text = GOODBYE
-    """end_call, or the name of a target."""
+    """end_call, take_message (they may leave one after a tone), or the name of a target."""
 
 
 class Number(Part):
@@ -170,11 +171,11 @@ def check(numbers: Mapping[str, Number], hours: Collection[str], targets: Collec
 
 
 def _check_target(field: str, then: str, targets: Collection[str], *, at: str) -> None:
-    known = [*targets, GOODBYE]
+    known = [*targets, GOODBYE, TAKE_MESSAGE]
     if then in known:
         return
     if then in _SOON:
-        instead = f"write the name of a target, or {GOODBYE}"
+        instead = f"write the name of a target, {TAKE_MESSAGE} or {GOODBYE}"
         refuse(f'{field}: "{then}" is not available yet: {instead}', at=at)
     refuse(f'{field}: unknown target "{then}"', at=at, meant=_near(then, known))
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+LEAVE = "Nobody can take your call now. Please leave a message after the tone."
 CLOSED = "We are closed at the moment. Please call again later."
 
 
@@ -25,6 +26,8 @@ class Instead:
     say: str | None = None
     target: str | None = None
     """Whom they are put through to, by name; None: the call ends."""
+    takes_message: bool = False
+    """They may say something after a tone, and then it ends."""
 
 
 @dataclass(frozen=True, slots=True)

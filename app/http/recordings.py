@@ -15,9 +15,11 @@ from app.errors import CarrierFault
 from app.http import queries
 from app.http.guard import FormPairs
 from app.http.problems import described
-from app.http.voice import read
+from app.http.voice import Twiml, read
 from app.protocol import twilio_recordings as forms
-from app.runtime.recording import MESSAGE_PATH, STATUS_PATH, Recordings
+from app.protocol.twiml import hangup
+from app.runtime.recording import STATUS_PATH, Recordings
+from app.runtime.scripts import MESSAGE_LEFT_PATH, MESSAGE_PATH
 
 Known = Callable[[str], Awaitable[bool]]
 """Whether this recording is of a call in our record. Raises CarrierFault and StoreFault."""
@@ -45,6 +47,12 @@ def twilio_routes(recordings: Recordings, guard: Callable[..., Awaitable[FormPai
         """A caller whom nobody answered has left a message."""
         await recordings.message(read(forms.parse_recording_status, form))
         return Response(status_code=204)
+
+    @router.post(MESSAGE_LEFT_PATH, response_class=Twiml)
+    async def message_left(form: Form) -> Response:
+        """They have said what they wanted to: the call is over."""
+        del form
+        return Twiml(hangup())
 
     return router
 

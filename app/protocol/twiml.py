@@ -41,6 +41,21 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """Where Twilio tells of what a caller has said after the tone."""
+
+    status_url: str
+    """That it can be fetched; also of a caller who hung up while they spoke."""
+    action_url: str
+    """That they are silent, pressed the pound key, or spoke for long enough."""
+
+
+LONGEST_MESSAGE_S = 120
+MESSAGE_PAUSE_S = 5
+"""Of silence, which ends it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fallback:
     """What a caller gets when we cannot go on: a sentence, then a person or the end."""
 
@@ -52,6 +67,8 @@ class Fallback:
     """How long the person is rung, 5 to 600."""
     caller_id: str | None = None
     """None: the person sees the caller's own number."""
+    message: Message | None = None
+    """Nobody is rung, and the caller may leave a message instead."""
 
 
 def destination_noun(destination: str) -> tuple[Noun, str]:
@@ -273,7 +290,24 @@ def _fall_back(response: Any, fallback: Fallback) -> None:
         _add_noun(verb, fallback.dial)
         response.append(verb)
         _say(response, FAREWELL)
+    elif fallback.message is not None:
+        _take_message(response, fallback.message)
     response.hangup()
+
+
+def _take_message(response: Any, message: Message) -> None:
+    # Without an action Twilio asks for the whole document again, and the tone never ends.
+    response.record(
+        action=_absolute(message.action_url),
+        method="POST",
+        max_length=LONGEST_MESSAGE_S,
+        timeout=MESSAGE_PAUSE_S,
+        finish_on_key="#",
+        play_beep=True,
+        transcribe=False,
+        recording_status_callback=_absolute(message.status_url),
+        recording_status_callback_method="POST",
+    )
 
 
 def _say(response: Any, text: str | None) -> None:

@@ -24,7 +24,6 @@ from app.services.store.archive import Archive
 from app.services.store.calls import CallRow
 
 STATUS_PATH = "/twilio/recording"
-MESSAGE_PATH = "/twilio/message-recorded"
 OP = "recording"
 ANSWER_S = 1.5
 _WISHES = {

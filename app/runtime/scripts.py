@@ -11,10 +11,12 @@ its token says.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from app.call.reception import Refusal
+from app.call.reception import LEAVE, Refusal
 from app.protocol import twiml
-from app.protocol.twiml import Fallback
+from app.protocol.twiml import Fallback, Message
 
+MESSAGE_PATH = "/twilio/message-recorded"
+MESSAGE_LEFT_PATH = "/twilio/message-left"
 MEDIA_PATH = "/media-stream"
 INCOMING_PATH = "/incoming-call"
 SUMMARY = "{{summary.short}}"
@@ -62,6 +64,11 @@ class Destination:
         """``to`` as the REST API takes it."""
         noun, text = twiml.destination_noun(self.to)
         return f"client:{text}" if noun == "client" else text
+
+
+def message(origin: str) -> Message:
+    """Who is told of what callers leave after the tone."""
+    return Message(f"{origin}{MESSAGE_PATH}", f"{origin}{MESSAGE_LEFT_PATH}")
 
 
 class Scripts:
@@ -145,6 +152,10 @@ class Scripts:
         """What the operator wrote for callers whom the agent does not answer."""
         if refused.instead is None:
             return twiml.reject("busy" if refused.busy else "rejected")
+        if refused.instead.takes_message:
+            return twiml.failure(
+                Fallback(refused.instead.say or LEAVE, message=message(self._origin))
+            )
         person = None
         if refused.instead.target is not None:
             person = self.destinations[refused.instead.target]

@@ -87,11 +87,7 @@ def test_without_numbers_all_are_answered_and_with_them_those(
         ('"+14155550123": {when_closed: x}', "when_closed means nothing without hours"),
         (
             '"*": {when_full: {then: queue}}',
-            'when_full.then: "queue" is not available yet: write the name of a target, or end_call',
-        ),
-        (
-            '"*": {hours: office, when_closed: {then: take_message}}',
-            'when_closed.then: "take_message" is not available yet',
+            'when_full.then: "queue" is not available yet: write the name',
         ),
         ('"*": {when_full: {then: dest}}', 'unknown target "dest" (did you mean "desk"?)'),
         ('"*": {agent: intake}', "is not available yet"),

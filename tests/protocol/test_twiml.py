@@ -314,3 +314,18 @@ def test_an_address_may_have_headers_of_1023_characters_and_no_more() -> None:
     assert twiml.is_sip("sip:a@b?X-A=" + "a" * room)
     assert not twiml.is_sip("sip:a@b?X-A=" + "a" * (room + 1))
     assert not twiml.is_sip("sip:" + "a" * 250 + "@b")
+
+
+def test_a_caller_may_leave_a_message_after_a_tone() -> None:
+    """With an action, or Twilio asks for the same document again and the tone never ends."""
+    message = twiml.Message("https://x.test/recorded", "https://x.test/left")
+
+    document = twiml.failure(Fallback("We are closed.", message=message))
+
+    assert document == (
+        '<?xml version="1.0" encoding="UTF-8"?><Response><Say>We are closed.</Say>'
+        '<Record action="https://x.test/left" finishOnKey="#" maxLength="120" method="POST"'
+        ' playBeep="true" recordingStatusCallback="https://x.test/recorded"'
+        ' recordingStatusCallbackMethod="POST" timeout="5" transcribe="false" /><Hangup />'
+        "</Response>"
+    )

@@ -10,7 +10,7 @@ import pytest
 
 from app.audio import mulaw
 from app.audio.tones import strength, tone
-from app.emulators.realtime import RealtimeEmulator
+from app.emulators.realtime import Faults, RealtimeEmulator
 from app.emulators.scenario import Reply, Scenario, ToolUse
 from app.emulators.twilio_call import EmulatedCall
 from app.emulators.twilio_tape import Tape
@@ -113,7 +113,7 @@ async def test_both_are_heard_each_in_its_channel_and_no_secret(
     [told] = record["recording"]
     assert told["status"] == "completed"
     assert told["channels"] == 2
-    assert told["paused_ms"] >= 300
+    assert told["paused_ms"] >= 200
     assert told["url"] == f"/v1/recordings/{running.sid}"
     assert "api.twilio.com" not in str(record)
 
@@ -174,3 +174,63 @@ async def test_erasing_a_call_erases_its_recording(tmp_path: Path) -> None:
     assert statuses == [503, 204]
     assert left == []
     assert sound[0] == 404
+
+
+CLOSED = """
+instructions: You answer the phone for the tests.
+hours: {never: {timezone: UTC, open: "Mo 00:00-00:01", closed: []}}
+numbers:
+  "*": {hours: never, when_closed: {say: Say it after the tone., then: take_message}}
+"""
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+async def test_a_caller_at_a_closed_line_leaves_a_message(
+    tmp_path: Path, *, hangs_up: bool
+) -> None:
+    """It is kept also of who hangs up while they speak; no model is asked for anything."""
+    async with recorded(tmp_path, agent=CLOSED) as s:
+        call = await s.twilio.call()
+        await until(lambda: call.dictation is not None)
+        await call.speak(tone(300, 400), wait=True)
+        await (call.hang_up() if hangs_up else call.press("#"))
+        record = await kept(s, call)
+        status, sound = await fetched(s, record["recording"][0]["sid"])
+        sessions = len(s.openai.connections)
+
+    with wave.open(io.BytesIO(sound)) as file:
+        left = mulaw.encode(file.readframes(file.getnframes()))
+    assert status == 200
+    assert lasts_ms(left, 300) >= 300
+    assert (record["end_reason"], sessions) == ("closed_hours", 0)
+    assert record["recording"][0]["kind"] == "message"
+    assert call.said == ["Say it after the tone."]
+    assert call.executed[-1] == ("Record" if hangs_up else "Hangup")
+
+
+async def test_a_message_without_a_word_is_none(tmp_path: Path) -> None:
+    """Whoever hangs up at the tone has said nothing."""
+    async with recorded(tmp_path, agent=CLOSED) as s:
+        call = await s.twilio.call()
+        await until(lambda: call.dictation is not None)
+        await call.hang_up()
+        await call.ended()
+        record = await s.record(call)
+
+    assert record["recording"] == []
+
+
+async def test_a_failing_agent_leaves_the_caller_a_tone(tmp_path: Path) -> None:
+    """Where nobody could be rung: what they say is not lost."""
+    agent = "instructions: You fail.\nfailure: {then: take_message}\n"
+    openai = RealtimeEmulator(Scenario([]), faults=Faults(refuse_status=401))
+    async with stage(openai, tmp_path, agent=agent) as s:
+        call = await s.twilio.call()
+        await until(lambda: call.dictation is not None)
+        await call.speak(tone(300, 200), wait=True)
+        await call.press("#")
+        record = await kept(s, call)
+
+    assert call.said[-1].endswith("Please leave a message after the tone.")
+    assert [one["kind"] for one in record["recording"]] == ["message"]
+    assert record["end_reason"] == "model_failed"
