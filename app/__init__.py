@@ -198,6 +198,8 @@ A line of code about ... belongs in ...
     a call that nobody holds: asked for, fetched     `app/runtime/custody.py`,
                                                      `app/runtime/adoption.py`
     tasks, the alarm, one stream's life              `app/runtime/runner.py`
+    a tool that waits for a person                   `app/runtime/approvals.py`,
+                                                     `app/http/approvals.py`
     effects and what goes wrong in them              `app/runtime/effects.py`
     a call we place: what was ordered, what comes    `app/runtime/orders.py`,
     … of it until somebody picks up                  `app/runtime/outbound.py`,

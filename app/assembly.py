@@ -57,6 +57,9 @@ def registry(document: AgentDocument, house: House = _NOBODYS) -> Registry:
                 description=described.description,
                 timeout_ms=described.timeout_ms or document.agent.timeouts.tool_ms,
                 background=described.background or None,
+                approval_ms=described.approval_timeout_ms
+                if described.approval == "always"
+                else None,
             )
         except ToolFault as fault:
             where = f"{document.path.name} tools.{name}"

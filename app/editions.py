@@ -64,6 +64,7 @@ class Editor:
             document.version,
             open_model=partial(self._open_model, session),
             run_tool=partial(_run_tool, tools, self.carried_out(agent)),
+            approval=tools.approval_ms,
             sounds=document.sounds,
             texts=_texts(agent),
             resume_s=agent.timeouts.resume / 1000,

@@ -33,6 +33,7 @@ from app.http import (
     voice,
     webhooks,
 )
+from app.http.approvals import routes as approval_routes
 from app.http.call_center_ai import routes as seed_routes
 from app.http.guard import TwilioGuard, operator
 from app.http.home import Home
@@ -52,6 +53,7 @@ from app.lifetime import Beside, Spawner, at_once, lifespan
 from app.protocol.dialect import DIALECTS
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twilio_signature import Secrets
+from app.runtime.approvals import Approvals
 from app.runtime.book import Book
 from app.runtime.callbacks import Callees
 from app.runtime.commanding import Commanding
@@ -147,6 +149,7 @@ def switchboard(
             hangar=hangar,
             signalling=signalling,
             people=people.of(call, book.dials),
+            approvals=approvals,
             tell=spending.noting(call.tell),
             recorder=tapes.of(call),
             keys_twiml=partial(routing.press, call),
@@ -160,6 +163,7 @@ def switchboard(
     durable = DurableJobs(_database(settings, data))
     bus = _bus(settings, instance)
     tapes = Recordings(carrier, archive, book, bus, origin=origin, me=instance)
+    approvals = Approvals(book, archive, bus, me=instance)
     routing = Routing(
         signalling,
         book,
@@ -226,7 +230,11 @@ def switchboard(
     beside = Beside(
         archive,
         custody=custody.run,
-        bus=partial(bus.run, tapes.or_else(texting.or_else(commanding.answer)), spawn),
+        bus=partial(
+            bus.run,
+            approvals.or_else(tapes.or_else(texting.or_else(commanding.answer))),
+            spawn,
+        ),
         retention=partial(keep_for, settings.retention_days, archive, hangar, tapes.erase),
         close_bus=bus.close,
     )
@@ -261,7 +269,7 @@ def switchboard(
     guard = TwilioGuard(origin, signing)
     _include_twilio(app, routing, dialling, texting, tapes=tapes, guard=guard)
     _include_ordering(app, dialling, archive, settings, operator(key))
-    app.include_router(webhooks.routes(jobs or durable, operator(key)))
+    _include_programs(app, jobs or durable, approvals, operator(key))
     app.include_router(costs.routes(spending.days, _most_a_day(settings), operator(key)))
     app.include_router(numbers.routes(line_numbers.listing(settings, agent), operator(key)))
     _include_telephone(app, book, phone, settings.host, local=(operators or settings).local_line)
@@ -277,6 +285,7 @@ def _runner(
     hangar: Hangar,
     signalling: Signalling,
     people: People,
+    approvals: Approvals,
     tell: Tell,
     recorder: Recorder,
     keys_twiml: Callable[[str], Awaitable[str]],
@@ -286,6 +295,7 @@ def _runner(
         call.facts.call_sid,
         carrier=carrier,
         run_tool=partial(call.met.run_tool, call),
+        allowed=partial(approvals.asked, call),
         transfer_twiml=lambda target: signalling.transfer_twiml(call, target),
         failure_twiml=call.scripts.failure,
         kept=call.kept,
@@ -364,6 +374,14 @@ def _include_calls(
     app.include_router(records.routes(known, check))
     app.include_router(commands.routes(orders, check))
     app.include_router(recording_routes(tapes.ours, recordings.media(settings), check))
+
+
+def _include_programs(
+    app: FastAPI, jobs: Jobs, approvals: Approvals, check: Callable[..., Awaitable[None]]
+) -> None:
+    """The routes about what the operator's programs are told, and asked."""
+    app.include_router(webhooks.routes(jobs, check))
+    app.include_router(approval_routes(approvals, check))
 
 
 def _include_ordering(

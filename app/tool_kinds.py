@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.agents.document import PythonTool
-from app.agents.tooling import HttpTool
+from app.agents.tooling import HttpTool, PythonTool
 from app.call.templates import BadTemplate, Known, Template, parse
 from app.errors import ToolFault
 from app.tools.foreign import ToolThreads

@@ -26,11 +26,10 @@ from app.agents.texting import CODE_PRESET, Sms, Verification
 from app.agents.texting import check as check_texting
 from app.agents.timeouts import Timeouts
 from app.agents.timeouts import check as check_timeouts
-from app.agents.tooling import HttpTool
+from app.agents.tooling import AnyTool, PythonTool
 from app.agents.values import (
     DURATION_SCHEMA,
     Destination,
-    Handler,
     Language,
     Languages,
     TargetName,
@@ -140,29 +139,6 @@ class Reasoning(Part):
     """How long a reasoning model may think before it speaks."""
 
     effort: Literal["minimal", "low", "medium", "high", "xhigh"]
-
-
-class PythonTool(Part):
-    """A Python function the model may call; its arguments come from its signature."""
-
-    type: Literal["python"]
-    handler: Handler
-    """module:function, importable from the document's own folder."""
-    description: Text | None = None
-    """Replaces the function's docstring."""
-    timeout_ms: Annotated[int, between("100ms", "10m"), DURATION_SCHEMA] | None = Field(
-        default=None, alias="timeout"
-    )
-    """Left out: timeouts.tool."""
-    background: bool = False
-    """true: the conversation goes on meanwhile, and the result does not make the agent speak."""
-    say_while_running: Texts = ()
-    """What to say while the caller waits; one of several is chosen."""
-    hold_audio: Annotated[HoldAudio, or_just("source", HoldAudio)] | None = None
-    """What the caller hears until the answer: typing, or a sound file."""
-
-
-AnyTool = Annotated[PythonTool | HttpTool, Field(discriminator="type")]
 
 
 class Failure(Part):

@@ -1,4 +1,4 @@
-"""The tools of an agent document that are no Python: HTTP APIs.
+"""The tools of an agent document: Python functions and HTTP APIs.
 
 What is common to them is written once. Whether a template can be filled, a schema be understood
 and a ``${SECRET}`` be found is looked into by whoever makes the tools.
@@ -14,6 +14,7 @@ from app.agents.part import Part
 from app.agents.sounds import HoldAudio
 from app.agents.values import (
     DURATION_SCHEMA,
+    Handler,
     PresetName,
     Text,
     Texts,
@@ -42,6 +43,22 @@ class Tool(Part):
     """What to say while the caller waits; one of several is chosen."""
     hold_audio: Annotated[HoldAudio, or_just("source", HoldAudio)] | None = None
     """What the caller hears until the answer: typing, or a sound file."""
+    approval: Literal["never", "always"] = "never"
+    """always: a person is asked each time, and it is not done before they approve."""
+    approval_timeout_ms: Annotated[int, between("1s", "10m"), DURATION_SCHEMA] = Field(
+        default=60_000, alias="approval_timeout", json_schema_extra={"default": "60s"}
+    )
+    """How long they are waited for; then it is refused."""
+
+
+class PythonTool(Tool):
+    """A Python function the model may call; its arguments come from its signature."""
+
+    type: Literal["python"]
+    handler: Handler
+    """module:function, importable from the document's own folder."""
+    description: Text | None = None
+    """Replaces the function's docstring."""
 
 
 def _address(value: str) -> str:
@@ -114,3 +131,6 @@ class HttpTool(Tool):
         if repeats and not value:
             refuse("must be true, or retries 0: the server may have done what it did not confirm")
         return value
+
+
+AnyTool = Annotated[PythonTool | HttpTool, Field(discriminator="type")]

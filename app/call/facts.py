@@ -66,6 +66,8 @@ FACTS: dict[str, Weight] = {
     "dtmf.failed": Weight.KEPT,
     "variables.saved": Weight.KEPT,
     "dtmf.sent": Weight.KEPT,
+    "tool.approval_requested": Weight.KEPT,
+    "tool.approval_answered": Weight.KEPT,
     "tool.started": Weight.KEPT,
     "tool.completed": Weight.KEPT,
     "tool.failed": Weight.KEPT,

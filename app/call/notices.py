@@ -34,6 +34,10 @@ NOTICES: dict[str, str] = {
     "dtmf.collected": "something was keyed in: `preset`, `length`, `digits`, `reason`",
     "dtmf.failed": "it was not, or not as wanted: `preset`, `length`, `digits`, `reason`",
     "dtmf.sent": "keys were pressed for the agent or the operator: `digits`, `length`, `via`",
+    "tool.approval_requested": (
+        "a tool waits for a person: `approval_id`, `name`, `tool_call_id`, `expires_at`"
+    ),
+    "tool.approval_answered": "it does no longer: `approval_id`, `state`, `reason`",
     "tool.started": "`tool_call_id`, `name`",
     "tool.completed": "`tool_call_id`, `ms`",
     "tool.failed": "`tool_call_id`, `ms`",
@@ -84,6 +88,7 @@ class About:
 
 
 _PRIVATE = {
+    "tool.approval_requested": {"arguments"},
     ENDED: {"analysis"},
     CORRECTED: {"analysis"},
     ANALYZED: {"sms"},

@@ -254,6 +254,7 @@ class Report:
             "transcript.cleared": self._unsaid,
             "turn.answered": self._answered,
             "caller.interrupted": self._interrupted,
+            "tool.approval_answered": self._approved,
             "tool.completed": lambda _, x: self.tool_ms.append(x["ms"]),
             "tool.failed": self._tool_failed,
             "dtmf.sent": self._keys_sent,
@@ -421,6 +422,10 @@ class Report:
     def _tool_failed(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.tool_ms.append(told["ms"])
         self.tools_failed += 1
+
+    def _approved(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        if told["state"] == "timed_out":
+            self._warn("approval_timed_out")
 
     def _held(self, _at_ms: int, _told: Mapping[str, Any]) -> None:
         self.holds.append(None)

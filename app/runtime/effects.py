@@ -71,6 +71,14 @@ T = TypeVar("T")
 log = structlog.get_logger("effects")
 
 
+Allowed = Callable[[RunTool], Awaitable[str | None]]
+
+
+async def anything(_run: RunTool) -> str | None:
+    """Nobody has to be asked."""
+    return None
+
+
 class Effects:
     """What one call may do to the world."""
 
@@ -84,10 +92,12 @@ class Effects:
         failure_twiml: Callable[[], str],
         kept: dict[str, str] | None = None,
         people: People | None = None,
+        allowed: Allowed = anything,
         recorder: Recorder | None = None,
         keys_twiml: Callable[[str], Awaitable[str]] | None = None,
     ) -> None:
         """``kept``: what the caller keyed in for tools alone, in this call, by its name.
+        ``allowed``: waits until a tool may be run: None, or why not.
         ``people``: who is asked first; None: nobody can be. ``recorder``: who records the call;
         None: nobody can. ``keys_twiml``: the document that presses keys and brings the caller
         back, known to whoever may be asked for it."""
@@ -98,6 +108,7 @@ class Effects:
         self._failure_twiml = failure_twiml
         self._kept = {} if kept is None else kept
         self._people = people
+        self._allowed = allowed
         self._recorder = recorder
         self._keys_twiml = keys_twiml
 
@@ -166,6 +177,10 @@ class Effects:
             return otherwise("internal_error")
 
     async def _tool(self, effect: RunTool) -> Event:
+        """A tool, once nobody has anything against it; who is asked sees no secret digits."""
+        refusal = await self._allowed(effect)
+        if refusal is not None:
+            return ToolDone(effect.tool_call_id, refusal, ok=False)
         run = self._filled(effect)
         if run is None:
             return ToolDone(effect.tool_call_id, FORGOTTEN, ok=False)

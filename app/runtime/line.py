@@ -23,6 +23,10 @@ async def _no_tool(*_: object) -> ToolDone:
     raise LookupError("this line has no tools")
 
 
+def _nobody_asked(_tool: str) -> None:
+    return None
+
+
 async def _no_model(*_: object) -> ModelLine:
     raise LookupError("this line has no model")
 
@@ -40,6 +44,9 @@ class Line:
     """``(call, feed, timeout_ms)``."""
     run_tool: Callable[..., Awaitable[ToolDone]] = _no_tool
     """``(call, wish)``."""
+    approval: Callable[[str], int | None] = _nobody_asked
+    """How long a person is waited for who must approve of the tool of that name; None: nobody
+    must."""
     sounds: Mapping[str, Sound] = field(default_factory=dict)
     texts: Allowed | None = None
     """What may be done with text messages; None: nothing."""

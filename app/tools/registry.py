@@ -104,6 +104,8 @@ class Tool:
     """True: no result of this tool makes the model speak."""
     say_while_running: tuple[str, ...] = ()
     """What to say while the caller waits; one of several is chosen."""
+    approval_ms: int | None = None
+    """How long a person is waited for who must approve each time; None: nobody must."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -265,6 +267,7 @@ class Registry:
         timeout_ms: int | None = None,
         background: bool | None = None,
         say_while_running: str | Sequence[str] | None = None,
+        approval_ms: int | None = None,
     ) -> None:
         """Offer a tool; what is not None replaces what the tool says of itself.
 
@@ -278,6 +281,7 @@ class Registry:
             timeout_ms=tool.timeout_ms if timeout_ms is None else timeout_ms,
             background=tool.background if background is None else background,
             say_while_running=_sentences(said),
+            approval_ms=approval_ms,
         )
         if entry.name in built_in.NAMES:
             raise ToolFault("tool_name_taken", f"the tool {entry.name} is built in: rename yours")
@@ -291,6 +295,11 @@ class Registry:
     def __getitem__(self, name: str) -> Tool:
         """The tool of that name. Raises KeyError."""
         return self._tools[name]
+
+    def approval_ms(self, name: str) -> int | None:
+        """How long a person is waited for who must approve of this tool; None: nobody must."""
+        entry = self._tools.get(name)
+        return None if entry is None else entry.approval_ms
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -356,7 +356,7 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
             f"{TOOL}, say_while_running: [a, '']}}\n",
             "3 tools.find.say_while_running[1]: must not be empty",
         ),
-        (f"{TOOL}, approval: always}}\n", "3 tools.find.approval: is not available yet"),
+        (f"{TOOL}, approval: often}}\n", '3 tools.find.approval: must be "never" or "always"'),
         (
             "instructions: x\ntools:\n  end_call: {type: python, handler: a:b}\n",
             "3 tools.end_call: is the name of a built-in tool: choose another",

@@ -204,6 +204,22 @@ class Archive:
         with _reachable():
             return await self.calls.add(call_id, kind, data, at=datetime.now(UTC), tell=tell)
 
+    async def approvals_asked(self) -> list[tuple[str, dict[str, Any]]]:
+        """What live calls wait for a person with, as they told it, by call; those included that
+        waited when their process died. Raises ``StoreFault``."""
+        await self.writer.flush(within_s=FRESH_S)
+        with _reachable():
+            told = await self._asked(
+                self.calls.told_live(("tool.approval_requested", "tool.approval_answered"))
+            )
+        waiting: dict[str, tuple[str, dict[str, Any]]] = {}
+        for call_id, kind, data in told:
+            if kind == "tool.approval_requested":
+                waiting[data["approval_id"]] = (call_id, dict(data))
+            else:
+                waiting.pop(data["approval_id"], None)
+        return list(waiting.values())
+
     async def all_facts(self, call_id: str) -> list[StoredFact]:
         """Everything that is known of a call, in its order."""
         facts: list[StoredFact] = []

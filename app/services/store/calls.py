@@ -273,6 +273,19 @@ class Calls:
             row = (await connection.execute(wanted)).first()
         return None if row is None else call_row(row)
 
+    async def told_live(self, kinds: Sequence[str]) -> Sequence[tuple[str, str, Any]]:
+        """The facts of these kinds of all live calls, in their order: call, kind, data."""
+        c = call_facts.c
+        wanted = (
+            sa.select(c.call_id, c.type, c.data)
+            .join(calls, calls.c.call_id == c.call_id)
+            .where(calls.c.status == "live", sa.not_(calls.c.erased), c.type.in_(kinds))
+            .order_by(c.call_id, c.seq)
+        )
+        async with self._engine.connect() as connection:
+            found = await connection.execute(wanted)
+            return [(call_id, kind, data) for call_id, kind, data in found]
+
     async def counts_live(self) -> int:
         """How many calls are held by a process that lives, over all processes."""
         wanted = sa.select(sa.func.count()).where(
