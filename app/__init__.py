@@ -181,6 +181,8 @@ A line of code about ... belongs in ...
     … how it is told, what a model is asked of it    `app/call/written.py`,
                                                      `app/call/correspondence.py`
     … how it is answered, once                       `app/jobs/answering.py`
+    … a page for it, and who may read it             `app/runtime/links.py`,
+                                                     `app/http/link_page.py`
     when the call is recorded; what became of it     `app/call/recording.py`,
                                                      `app/call/recorded.py`,
                                                      `app/runtime/recording.py`

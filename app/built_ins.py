@@ -7,13 +7,14 @@ and a row here. The machine of a call decides what its row does not carry out (`
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.agents.document import Agent, Callbacks
 from app.agents.dtmf import DtmfPreset
 from app.agents.targets import Target
-from app.agents.texting import Sms, Verification
+from app.agents.texting import SendLink, Sms, Verification
 from app.call import built_in as names
 from app.call.plan import ToolPlan
 from app.jobs.port import Jobs
@@ -21,6 +22,7 @@ from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
 from app.runtime.callbacks import Callbacks as CallingBack
 from app.runtime.callbacks import Callees
+from app.runtime.links import Links
 from app.runtime.live_call import LiveCall
 from app.runtime.outbound import Outbound
 from app.runtime.promises import Spawn
@@ -43,6 +45,7 @@ class Means:
     archive: Archive
     jobs: Jobs
     texting: Texting
+    links: Links
     callees: Callees
     zones: Callable[[str], Sequence[ZoneInfo]]
     """Where a number may be."""
@@ -160,6 +163,11 @@ def _reminding(agent: Agent, means: Means) -> Run:
     return Reminders(means.archive, means.jobs, means.zones, means.spawn, tells=told).run
 
 
+def _linking(agent: Agent, means: Means) -> Run:
+    given = agent.send_link or SendLink()
+    return partial(means.links.run, text=given.text, good_for_ms=given.ttl_ms)
+
+
 ALL = (
     BuiltIn(names.END_CALL, lambda _agent: schemas.end_call()),
     BuiltIn(names.TRANSFER_CALL, _transfer_call),
@@ -182,6 +190,11 @@ ALL = (
         names.VERIFY_CODE,
         lambda agent: schemas.verify_code() if agent.verification else None,
         _verifying,
+    ),
+    BuiltIn(
+        names.SEND_LINK,
+        lambda agent: schemas.send_link() if agent.send_link else None,
+        _linking,
     ),
 )
 """In the order in which the model reads them."""

@@ -37,6 +37,7 @@ from app.http.approvals import routes as approval_routes
 from app.http.call_center_ai import routes as seed_routes
 from app.http.guard import TwilioGuard, operator
 from app.http.home import Home
+from app.http.link_page import routes as link_routes
 from app.http.media import MediaDoor
 from app.http.outbound import Desk
 from app.http.outbound import routes as ordering_routes
@@ -62,6 +63,7 @@ from app.runtime.custody import Custody
 from app.runtime.deadline import READ_S, Patience
 from app.runtime.effects import Effects
 from app.runtime.flight_log import FlightLog, Hangar
+from app.runtime.links import Links
 from app.runtime.live_call import LiveCall
 from app.runtime.once import Once
 from app.runtime.outbound import Outbound
@@ -198,7 +200,10 @@ def switchboard(
         origin=origin,
         me=instance,
     )
-    means = _means(settings, dialling, archive, jobs or durable, texting=texting, spawn=spawn)
+    links = Links(book, archive, texting, origin=origin)
+    means = _means(
+        settings, dialling, archive, jobs or durable, texting=texting, links=links, spawn=spawn
+    )
     editor = Editor(
         origin,
         _model_opener(settings),
@@ -264,7 +269,13 @@ def switchboard(
         book, archive, hangar, forget, put_elsewhere=commanding.put, unrecord=tapes.erase
     )
     _include_calls(
-        app, known, Once(commanding, book, archive), tapes, settings=settings, check=operator(key)
+        app,
+        known,
+        Once(commanding, book, archive),
+        tapes,
+        links=links,
+        settings=settings,
+        check=operator(key),
     )
     guard = TwilioGuard(origin, signing)
     _include_twilio(app, routing, dialling, texting, tapes=tapes, guard=guard)
@@ -367,11 +378,13 @@ def _include_calls(
     orders: Once,
     tapes: Recordings,
     *,
+    links: Links,
     settings: Settings,
     check: Callable[..., Awaitable[None]],
 ) -> None:
     """The routes about calls, past and present, and what was recorded of them."""
     app.include_router(records.routes(known, check))
+    app.include_router(link_routes(links))
     app.include_router(commands.routes(orders, check))
     app.include_router(recording_routes(tapes.ours, recordings.media(settings), check))
 
@@ -489,6 +502,7 @@ def _means(
     jobs: Jobs,
     *,
     texting: Texting,
+    links: Links,
     spawn: Spawner,
 ) -> Means:
     """What carrying out built-in tools takes."""
@@ -498,7 +512,7 @@ def _means(
         CallingHours.read(settings.calling_hours).opens_at_ms,
         archive.unwanted,
     )
-    return Means(dialling, archive, jobs, texting, callees, zones_of, spawn)
+    return Means(dialling, archive, jobs, texting, links, callees, zones_of, spawn)
 
 
 def _texted(settings: Settings) -> Callable[[str], str | None]:

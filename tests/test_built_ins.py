@@ -16,6 +16,7 @@ EVERYTHING = Agent.model_validate(
         "reminders": True,
         "sms": {"to": ["caller", "desk"], "media": {"map": {"url": "https://example.com/map"}}},
         "verification": {},
+        "send_link": {},
     }
 )
 """An agent that may do all there is."""

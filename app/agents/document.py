@@ -22,7 +22,7 @@ from app.agents.recording import Recording
 from app.agents.recording import check as check_recording
 from app.agents.sounds import TONES, Ambience, HoldAudio, Use, ambience, hold
 from app.agents.targets import CALLER, TAKE_MESSAGE, Target, check_chains, refuse_overlong
-from app.agents.texting import CODE_PRESET, Sms, Verification
+from app.agents.texting import CODE_PRESET, SendLink, Sms, Verification
 from app.agents.texting import check as check_texting
 from app.agents.timeouts import Timeouts
 from app.agents.timeouts import check as check_timeouts
@@ -278,6 +278,8 @@ class Agent(Part):
     """Whether the agent may have callers prove their number, by the tool verify_code; null: it may
     not."""
     webhooks: Annotated[tuple[Webhook, ...], none_if_none] = ()
+    send_link: SendLink | None = Field(default=None, validate_default=True)
+    """Whether the agent may send a page of the call, by the tool send_link; null: it may not."""
     """Programs of yours that are told what happens."""
     recording: Recording | None = Field(default=None, validate_default=True)
     """Whether calls are recorded; null: they are not."""
@@ -352,6 +354,13 @@ class Agent(Part):
             refuse("sends a text message: add sms")
         if CODE_PRESET in info.data["dtmf"].presets:
             refuse(f"has a preset of its own named {CODE_PRESET}: call yours something else")
+        return value
+
+    @field_validator("send_link")
+    @classmethod
+    def _can_be_texted(cls, value: SendLink | None, info: ValidationInfo) -> SendLink | None:
+        if value is not None and info.data.get("sms", value) is None:
+            refuse("sends a text message: add sms")
         return value
 
     @field_validator("sms")

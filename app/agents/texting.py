@@ -28,6 +28,7 @@ LINE = "line"
 """As a sender: the number of ours that the call is on."""
 CALLER = "caller"
 CODE = "{{code}}"
+URL = "{{url}}"
 CODE_PRESET = "verification_code"
 """What the code is keyed in by; no preset of the operator's may be called that then."""
 _MOST_TEXT = 140
@@ -107,6 +108,27 @@ class Verification(Part):
             refuse(f"must have {CODE} in it, once")
         if len(value) > _MOST_TEXT:
             refuse(f"is longer than the {_MOST_TEXT} characters of one message: shorten it")
+        return value
+
+
+class SendLink(Part):
+    """A page of the call for its caller, to read along and to go on in writing: the tool send_link
+    sends its address. Needs sms."""
+
+    text: Text = "Go on here in writing: {{url}}"
+    """What is sent; {{url}} stands where the address is."""
+    ttl_ms: Annotated[int, between("5m", "30d"), DURATION_SCHEMA] = Field(
+        default=86_400_000, alias="ttl", json_schema_extra={"default": "24h"}
+    )
+    """How long the address is good for."""
+
+    @field_validator("text")
+    @classmethod
+    def _has_the_address(cls, value: str) -> str:
+        if value.count(URL) != 1:
+            refuse(f"must have {URL} in it, once")
+        if len(value) > _MOST_TEXT:
+            refuse(f"is longer than {_MOST_TEXT} characters: shorten it")
         return value
 
 

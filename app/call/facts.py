@@ -91,6 +91,7 @@ FACTS: dict[str, Weight] = {
     "sms.delivered": Weight.KEPT,
     "sms.failed": Weight.KEPT,
     "sms.received": Weight.KEPT,
+    "link.sent": Weight.KEPT,
     "text.received": Weight.KEPT,
     "text.answered": Weight.KEPT,
     "recording.started": Weight.KEPT,

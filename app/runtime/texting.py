@@ -34,6 +34,7 @@ MESSAGE_PATH = "/incoming-message"
 TOLD_S = 15
 """How long the caller waits: REST may be asked several times."""
 ANSWER_S = 1.5
+PAGE = "page"
 OP, STATUS_OP = "text", "text_status"
 _KEPT = 1_000
 _FEW = 20
@@ -91,7 +92,7 @@ class Texting:
         self._bus = bus
         self._refusal = refusal
         self._spawn = spawn
-        self._letters = letters
+        self.letters = letters
         self._origin = origin
         self._me = me
         self._under_way: OrderedDict[str, asyncio.Future[str | None]] = OrderedDict()
@@ -270,7 +271,7 @@ class Texting:
             if theirs == message.from_ and await self._elsewhere(row, OP, args):
                 return
         sid = message.message_sid
-        call_id = await self._letters.by_text(message, _readable(message))
+        call_id = await self.letters.by_text(message, _readable(message))
         if call_id is None:
             log.info("text_without_a_call", message_sid=sid)
             return
@@ -284,12 +285,23 @@ class Texting:
             return False
         if call.met.texts is None:
             return False
+        if args.get("via") == PAGE:
+            runner.feed(TextReceived(str(args["text"]), as_caller=True))
+            return True
         if any(one["message_sid"] == args["sid"] for one in call.report.texts):
             return True
         told = {"message_sid": args["sid"], "to": None, "status": "received", "at": _now()}
         call.tell(call.now_ms(), sms.RECEIVED, told)
         runner.feed(TextReceived(str(args["text"]), _allowed(call).as_caller_text))
         return True
+
+    async def typed(self, row: CallRow, text_id: str, text: str) -> bool:
+        """The caller of a call wrote on its page: whether the agent on the line reads it."""
+        args = {"sid": text_id, "text": text, "via": PAGE}
+        call = self._book.here(row.call_id)
+        if call is not None:
+            return self._reaches(call, args)
+        return row.status == "live" and await self._elsewhere(row, OP, args)
 
     async def _elsewhere(self, row: CallRow, op: str, args: dict[str, Any]) -> bool:
         """Whether the process that has the call has taken it."""

@@ -15,6 +15,7 @@ from app.call.built_in import (
     HOLD,
     SCHEDULE_CALLBACK,
     SEND_DTMF,
+    SEND_LINK,
     SEND_SMS,
     SET_REMINDER,
     TRANSFER_CALL,
@@ -188,6 +189,20 @@ def schedule_callback() -> dict[str, Any]:
             "required": ["reason"],
             "additionalProperties": False,
         },
+    }
+
+
+def send_link() -> dict[str, Any]:
+    """send_link: a page of the call, for who is on the line."""
+    return {
+        "type": "function",
+        "name": SEND_LINK,
+        "description": (
+            "Send the caller, as a text message, the address of a page on which they read this call"
+            " and can write to you, also after they have hung up. Ask them first whether they want"
+            " it. Say that it is on its way only when you are told so."
+        ),
+        "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
     }
 
 

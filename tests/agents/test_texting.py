@@ -96,3 +96,22 @@ def test_what_could_never_be_sent_does_not_load(tmp_path: Path, sms: str, words:
     """W64, W69: told with file, line and fix instead of to a caller."""
     with pytest.raises(AgentFault, match=words):
         loaded(tmp_path, sms)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("send_link: {}", "send_link: sends a text message: add sms"),
+        ("sms: line\nsend_link: {text: Write here}", "{{url}} in it"),
+        ("sms: line\nsend_link: {ttl: 1m}", "5m"),
+    ],
+)
+def test_a_link_needs_text_messages(tmp_path: Path, lines: str, words: str) -> None:
+    """W64: told when the document is checked, not when a caller waits for the message."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(HEAD + lines + "\n")
+
+    with pytest.raises(AgentFault) as fault:
+        load_document(file)
+
+    assert words in str(fault.value)
