@@ -147,6 +147,8 @@ A line of code about ... belongs in ...
     … as the operator writes it                      `app/agents/numbers.py`
     … a program that is asked who calls              `app/call/lookup.py`, `app/before_call.py`,
     … before anything is opened                      `app/runtime/reception.py`
+    callers who wait for a place, where it is full   `app/call/lobby.py`, `app/runtime/lobby.py`,
+                                                     `app/http/lobby.py`
     … what a receiver can check                      `app/jobs/signing.py`
     … who does it, who is dead, what is taken over   `app/jobs/lease.py`, `app/jobs/engine.py`
     … its ids, its database, its process             `app/jobs/ids.py`, `app/jobs/database.py`,

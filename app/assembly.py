@@ -12,7 +12,7 @@ from app import built_ins
 from app.agents.document import Agent, Voice
 from app.agents.dtmf import DtmfPreset, DtmfSend
 from app.agents.load import AgentDocument
-from app.agents.numbers import ANY, TAKE_MESSAGE, Number
+from app.agents.numbers import ANY, QUEUE, TAKE_MESSAGE, Full, Number
 from app.agents.numbers import GOODBYE as ENDS
 from app.agents.numbers import Instead as Wanted
 from app.agents.targets import Target
@@ -31,7 +31,7 @@ from app.call.plan import (
     WarmPlan,
 )
 from app.call.prices import OWN_LIST, PRICE_LIST, PRICES, Price
-from app.call.reception import LEAVE, Instead, LinePlan, Lines, Lookup
+from app.call.reception import LEAVE, Instead, LinePlan, Lines, Lobby, Lookup
 from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
@@ -259,6 +259,7 @@ def _line(agent: Agent, number: Number) -> LinePlan:
         countries=frozenset(number.allow_countries) if number.allow_countries else None,
         max_concurrent=number.max_concurrent,
         when_full=_instead(number.when_full) if number.when_full else None,
+        lobby=_lobby(number.when_full) if number.when_full else None,
         before_call=Lookup(asked.url, asked.timeout_ms, asked.then == "continue")
         if asked
         else None,
@@ -266,7 +267,14 @@ def _line(agent: Agent, number: Number) -> LinePlan:
     return replace(plan, when_closed=_instead(number.when_closed)) if number.when_closed else plan
 
 
+def _lobby(full: Full) -> Lobby | None:
+    if full.then != QUEUE:
+        return None
+    made = Lobby(full.most_waiting, full.longest_wait_ms // 1000)
+    return replace(made, otherwise=_instead(full.otherwise)) if full.otherwise else made
+
+
 def _instead(wanted: Wanted) -> Instead:
     if wanted.then == TAKE_MESSAGE:
         return Instead(wanted.say, takes_message=True)
-    return Instead(wanted.say, None if wanted.then == ENDS else wanted.then)
+    return Instead(wanted.say, None if wanted.then in {ENDS, QUEUE} else wanted.then)

@@ -38,6 +38,7 @@ from app.http.call_center_ai import routes as seed_routes
 from app.http.guard import TwilioGuard, operator
 from app.http.home import Home
 from app.http.link_page import routes as link_routes
+from app.http.lobby import routes as lobby_routes
 from app.http.media import MediaDoor
 from app.http.outbound import Desk
 from app.http.outbound import routes as ordering_routes
@@ -65,6 +66,7 @@ from app.runtime.effects import Effects
 from app.runtime.flight_log import FlightLog, Hangar
 from app.runtime.links import Links
 from app.runtime.live_call import LiveCall
+from app.runtime.lobby import Waiting
 from app.runtime.once import Once
 from app.runtime.outbound import Outbound
 from app.runtime.ports import Carrier, Feed, ModelLine, People, Recorder
@@ -278,7 +280,9 @@ def switchboard(
         check=operator(key),
     )
     guard = TwilioGuard(origin, signing)
-    _include_twilio(app, routing, dialling, texting, tapes=tapes, guard=guard)
+    _include_twilio(
+        app, routing, dialling, texting, waiting=Waiting(book), tapes=tapes, guard=guard
+    )
     _include_ordering(app, dialling, archive, settings, operator(key))
     _include_programs(app, jobs or durable, approvals, operator(key))
     app.include_router(costs.routes(spending.days, _most_a_day(settings), operator(key)))
@@ -361,11 +365,13 @@ def _include_twilio(
     dialling: Outbound,
     texting: Texting,
     *,
+    waiting: Waiting,
     tapes: Recordings,
     guard: TwilioGuard,
 ) -> None:
     """The routes that Twilio asks."""
     app.include_router(voice.routes(routing, dialling, guard))
+    app.include_router(lobby_routes(waiting, routing, guard))
     app.include_router(callee_routes(dialling, guard))
     app.include_router(side_call_routes(routing, guard))
     app.include_router(messages.routes(texting, guard))

@@ -30,7 +30,9 @@ ANY = "*"
 GOODBYE = "end_call"
 LONGEST_SAY_CHARS = 1000
 TAKE_MESSAGE = "take_message"
-_SOON = ("queue",)
+QUEUE = "queue"
+"""In place of a target, where it is full: they wait."""
+_SOON = (QUEUE,)
 
 
 def _line(value: object) -> str:
@@ -131,6 +133,18 @@ class Instead(Part):
     """end_call, take_message (they may leave one after a tone), or the name of a target."""
 
 
+class Full(Instead):
+    """What a caller too many gets: with ``then: queue`` they wait for a place."""
+
+    most_waiting: Annotated[int, Field(ge=1, le=1_000)] = 20
+    """So many wait at most."""
+    longest_wait_ms: Annotated[int, between("30s", "60m"), DURATION_SCHEMA] = Field(
+        default=600_000, alias="longest_wait", json_schema_extra={"default": "10m"}
+    )
+    otherwise: Annotated[Instead, or_just("say", Instead)] | None = None
+    """What a caller gets who has waited that long, or finds so many waiting."""
+
+
 class Number(Part):
     """A number of yours, and whom the agent answers there."""
 
@@ -143,7 +157,7 @@ class Number(Part):
     max_concurrent: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """How many calls to it may be answered at once, by each process; beside
     MAX_CONCURRENT_CALLS."""
-    when_full: Annotated[Instead, or_just("say", Instead)] | None = None
+    when_full: Annotated[Full, or_just("say", Full)] | None = None
     """What a caller too many gets. Left out: as MAX_CONCURRENT_CALLS has it."""
     allow_countries: (
         Annotated[
@@ -165,9 +179,19 @@ def check(numbers: Mapping[str, Number], hours: Collection[str], targets: Collec
             refuse(f'unknown hours "{one.hours}"', at=number, meant=_near(one.hours, hours))
         if one.when_closed is not None and one.hours is None:
             refuse("when_closed means nothing without hours", at=number)
-        for field, instead in (("when_closed", one.when_closed), ("when_full", one.when_full)):
-            if instead is not None:
-                _check_target(f"{field}.then", instead.then, targets, at=number)
+        if one.when_closed is not None:
+            _check_target("when_closed.then", one.when_closed.then, targets, at=number)
+        if one.when_full is not None:
+            _check_full(one.when_full, targets, at=number)
+
+
+def _check_full(full: Full, targets: Collection[str], *, at: str) -> None:
+    if full.then != QUEUE:
+        _check_target("when_full.then", full.then, targets, at=at)
+        if full.otherwise is not None:
+            refuse("when_full.otherwise means nothing without then: queue", at=at)
+    elif full.otherwise is not None:
+        _check_target("when_full.otherwise.then", full.otherwise.then, targets, at=at)
 
 
 def _check_target(field: str, then: str, targets: Collection[str], *, at: str) -> None:

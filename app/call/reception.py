@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 LEAVE = "Nobody can take your call now. Please leave a message after the tone."
+NOBODY = "Nobody could take your call. Please call again later."
 CLOSED = "We are closed at the moment. Please call again later."
 
 
@@ -41,6 +42,17 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class Lobby:
+    """What the operator wrote about waiting for a number."""
+
+    most: int = 20
+    """More do not wait."""
+    longest_s: int = 600
+    otherwise: Instead = Instead(NOBODY)
+    """For who has waited that long, or would be one too many."""
+
+
+@dataclass(frozen=True, slots=True)
 class LinePlan:
     """What the operator wrote about a number."""
 
@@ -52,6 +64,8 @@ class LinePlan:
     max_concurrent: int | None = None
     when_full: Instead | None = None
     """None: as where the whole process is full."""
+    lobby: Lobby | None = None
+    """How callers wait where it is full; None: they do not."""
     before_call: Lookup | None = None
     agent: str = ""
     """Who answers; empty: whoever does where nothing else is said."""

@@ -41,6 +41,7 @@ END_REASONS: dict[str, Result] = {
     "transferred": Result.SUCCESS,
     "transfer_failed": Result.UPSTREAM_ERROR,
     "capacity": Result.SERVER_ERROR,
+    "left_queue": Result.SERVER_ERROR,
     "model_failed": Result.UPSTREAM_ERROR,
     "carrier_failed": Result.UPSTREAM_ERROR,
     "stream_lost": Result.INDETERMINATE,

@@ -27,6 +27,7 @@ __all__ = [
     "FormPairs",
     "IncomingCall",
     "MalformedForm",
+    "QueueNews",
     "Secrets",
     "StreamEnded",
     "StreamStatus",
@@ -35,6 +36,7 @@ __all__ = [
     "parse_call_status",
     "parse_dial_result",
     "parse_incoming_call",
+    "parse_queue_news",
     "parse_stream_ended",
     "parse_stream_status",
     "verify_request",
@@ -157,6 +159,18 @@ class StreamEnded:
     status: str
 
 
+@dataclass(frozen=True, slots=True)
+class QueueNews:
+    """A caller who waits in a queue of ours, or has left it."""
+
+    position: int
+    """From 1, the longest first."""
+    waited_s: int
+    result: str
+    """Why they left; empty while they wait."""
+
+
+_MOST_DIGITS = 9
 _TAKEN_FROM_QUEUE = frozenset(
     {"bridged", "bridging-in-process", "redirected", "redirected-from-bridged"}
 )
@@ -253,6 +267,21 @@ def parse_stream_ended(form: FormPairs) -> StreamEnded:
     """Read the action of ``<Connect>``. Raises MalformedForm without a CallSid."""
     fields = _fields(form)
     return StreamEnded(call_sid=_sid(fields, "CallSid"), status=fields.get("CallStatus", ""))
+
+
+def parse_queue_news(form: FormPairs) -> QueueNews:
+    """Read what Twilio asks about a caller in a queue. Raises MalformedForm without a CallSid."""
+    fields = _fields(form)
+    return QueueNews(
+        position=max(1, _count(fields, "QueuePosition")),
+        waited_s=_count(fields, "QueueTime"),
+        result=fields.get("QueueResult", ""),
+    )
+
+
+def _count(fields: Mapping[str, str], name: str) -> int:
+    text = fields.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else 0
 
 
 def parse_dial_result(form: FormPairs) -> DialResult:

@@ -36,6 +36,7 @@ _E164 = re.compile(r"\+[1-9][0-9]{4,14}")
 _VISUAL_SEPARATORS = str.maketrans("", "", "-.() ")
 _SIP = re.compile(r"sips?:[^\s@]+@[^\s@]+")
 _MAX_SIP_CHARS = 255
+_MAX_QUEUE_CHARS = 64
 _CLIENT = re.compile(r"client:(?P<name>[^\s]{1,121})")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -261,6 +262,42 @@ def elsewhere(url: str, *, pause_s: int) -> str:
     if pause_s:
         response.pause(length=pause_s)
     response.redirect(_absolute(url), method="POST")
+    return str(response)
+
+
+def lobby(queue: str, *, wait_url: str, action_url: str, most: int, say: str | None = None) -> str:
+    """Let the caller wait in a queue (1 to 64 characters) with at most so many others.
+
+    Twilio asks ``wait_url`` what they hear, again and again, and ``action_url`` what comes
+    afterwards, which also hears that there were too many, or that they hung up.
+    """
+    if not 1 <= len(queue) <= _MAX_QUEUE_CHARS:
+        raise ValueError("the name of a queue has 1 to 64 characters")
+    response = _builders.VoiceResponse()
+    _say(response, say)
+    response.enqueue(
+        queue,
+        wait_url=_absolute(wait_url),
+        wait_url_method="POST",
+        action=_absolute(action_url),
+        method="POST",
+        max_queue_size=most,
+    )
+    return str(response)
+
+
+def waiting(say: str | None, pause_s: int) -> str:
+    """What a caller in a queue hears, until they are asked for again."""
+    response = _builders.VoiceResponse()
+    _say(response, say)
+    response.pause(length=pause_s)
+    return str(response)
+
+
+def leave() -> str:
+    """Out of the queue: Twilio goes on with its ``action``."""
+    response = _builders.VoiceResponse()
+    response.leave()
     return str(response)
 
 

@@ -238,7 +238,9 @@ class Outbound:
         if call_over or why is not None:
             call = queued.call
             call.facts = replace(call.facts, call_sid=facts.call_sid, account_sid=facts.account_sid)
-            refused = {"capacity": "capacity", "cost": "cost_limit"}.get(why or "", "server_shutdown")
+            refused = {"capacity": "capacity", "cost": "cost_limit"}.get(
+                why or "", "server_shutdown"
+            )
             await self._queue.end(queued, Ending("caller_hangup" if call_over else refused))
             return hangup()
         if not await self._queue.take(queued, facts):

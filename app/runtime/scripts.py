@@ -10,8 +10,9 @@ its token says.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
-from app.call.reception import LEAVE, Refusal
+from app.call.reception import LEAVE, Lobby, Refusal
 from app.protocol import twiml
 from app.protocol.twiml import Fallback, Message
 
@@ -19,6 +20,8 @@ MESSAGE_PATH = "/twilio/message-recorded"
 MESSAGE_LEFT_PATH = "/twilio/message-left"
 MEDIA_PATH = "/media-stream"
 INCOMING_PATH = "/incoming-call"
+QUEUE_PATH = "/twilio/queue"
+QUEUE_LEFT_PATH = "/twilio/queue-left"
 SUMMARY = "{{summary.short}}"
 """In a whisper: what the agent says the call is about."""
 SOMEBODY_WAITS = "A caller is waiting for you."
@@ -167,6 +170,27 @@ class Scripts:
                 person.caller_id if person else None,
             )
         )
+
+    def lobby(self, number: str, lobby: Lobby, say: str | None) -> str:
+        """Let a caller of ``number`` wait for a place.
+
+        Any process may be asked about them: the one that has a place is not known yet.
+        """
+        return twiml.lobby(
+            f"full-{sha256(number.encode()).hexdigest()[:32]}",
+            wait_url=f"{self._origin}{QUEUE_PATH}",
+            action_url=f"{self._origin}{QUEUE_LEFT_PATH}",
+            most=lobby.most,
+            say=say,
+        )
+
+    def waiting(self, say: str | None, pause_s: int) -> str:
+        """What a waiting caller hears next."""
+        return twiml.waiting(say, pause_s)
+
+    def leave_queue(self) -> str:
+        """A waiting caller goes where Twilio is told next."""
+        return twiml.leave()
 
     def elsewhere(self, attempt: int) -> str:
         """The call is for another process behind our address; which attempt it is, from 1.

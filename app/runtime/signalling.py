@@ -85,6 +85,11 @@ class Signalling:
         if call is not None and why is None:
             return self._book.invite(call, returning=self._why_again(call))
         why = why or self._line_full(facts, welcome)
+        if why is not None and call is None and welcome.line.lobby is not None:
+            say = welcome.line.when_full.say if welcome.line.when_full is not None else None
+            log.info("call_waits", why=why, call_sid=facts.call_sid)
+            scripts = self._scripts_at(facts.to_number)
+            return scripts.lobby(facts.to_number, welcome.line.lobby, say)
         if why is not None:
             return self._turn_away(facts, why, self._full(facts, why, welcome))
         call = self._book.enter(facts, earlier, welcome.guest)

@@ -6,7 +6,7 @@ import pytest
 
 from app.agents.load import check_file, load_agent
 from app.assembly import lines
-from app.call.reception import CLOSED, Instead, LinePlan, Lookup
+from app.call.reception import CLOSED, Instead, LinePlan, Lobby, Lookup
 
 FULL = """\
 instructions: x
@@ -86,9 +86,15 @@ def test_without_numbers_all_are_answered_and_with_them_those(
         ('"+14155550123": {hours: offise}', 'unknown hours "offise" (did you mean "office"?)'),
         ('"+14155550123": {when_closed: x}', "when_closed means nothing without hours"),
         (
-            '"*": {when_full: {then: queue}}',
-            'when_full.then: "queue" is not available yet: write the name',
+            '"*": {hours: office, when_closed: {then: queue}}',
+            'when_closed.then: "queue" is not available yet: write the name',
         ),
+        (
+            '"*": {when_full: {then: queue, otherwise: {then: dest}}}',
+            "when_full.otherwise.then: unk",
+        ),
+        ('"*": {when_full: {then: desk, otherwise: x}}', "means nothing without then: queue"),
+        ('"*": {when_full: {then: queue, longest_wait: 5s}}', "must be from 30s to 60m"),
         ('"*": {when_full: {then: dest}}', 'unknown target "dest" (did you mean "desk"?)'),
         ('"*": {agent: intake}', "is not available yet"),
         ('"*": {max_concurrent: 0}', "must be at least 1"),
@@ -154,3 +160,16 @@ def test_days_may_be_written_as_toml_has_them(tmp_path: Path) -> None:
     assert others.hours is not None
     assert not others.hours.open_at(1_798_189_200_000)
     assert others.hours.open_at(1_795_165_200_000)
+
+
+def test_callers_may_wait_where_it_is_full(tmp_path: Path) -> None:
+    """How many, how long, and what comes then."""
+    file = tmp_path / "agent.yaml"
+    full = "{say: All busy., then: queue, most_waiting: 3, longest_wait: 2m, otherwise: Sorry.}"
+    file.write_text(f'instructions: x\nnumbers:\n  "*": {{when_full: {full}}}\n')
+
+    others = lines(load_agent(file)).others
+
+    assert others is not None
+    assert others.lobby == Lobby(3, 120, Instead("Sorry."))
+    assert others.when_full == Instead("All busy.")

@@ -198,6 +198,23 @@ def test_headers_of_a_sip_address_are_escaped() -> None:
     assert "<Sip>sip:q@h?X-A=1&amp;X-B=&lt;2&gt;</Sip>" in document
 
 
+def test_callers_wait_in_a_queue_of_ours() -> None:
+    """O23: asked for again and again, bounded, and with a way out."""
+    made = twiml.lobby(
+        "full-1", wait_url="https://h/q", action_url="https://h/l", most=20, say="All busy."
+    )
+
+    assert made == (
+        f'{HEAD}<Response><Say>All busy.</Say><Enqueue action="https://h/l" maxQueueSize="20" '
+        'method="POST" waitUrl="https://h/q" waitUrlMethod="POST">full-1</Enqueue></Response>'
+    )
+    heard = '<Say>You are next.</Say><Pause length="2" />'
+    assert twiml.waiting("You are next.", 2) == f"{HEAD}<Response>{heard}</Response>"
+    assert twiml.leave() == f"{HEAD}<Response><Leave /></Response>"
+    with pytest.raises(ValueError, match="64"):
+        twiml.lobby("x" * 65, wait_url="https://h/q", action_url="https://h/l", most=1)
+
+
 def test_hostile_text_stays_text() -> None:
     """The sentence or the token must never become a verb: toll fraud starts there."""
     document = connect(token=HOSTILE, say=HOSTILE, fallback=Fallback(say=HOSTILE))

@@ -60,6 +60,7 @@ export const ENDINGS = {
   canceled: "The call was taken back before anybody picked up.",
   dial_failed: "The call could not be placed.",
   transfer_failed: "Nobody answered where you were to be put through, so the call ended.",
+  left_queue: "You hung up while you waited for a place.",
   capacity:
     "The server has as many calls as it takes at once (MAX_CONCURRENT_CALLS), so this one ended. " +
     "Try again in a moment.",
