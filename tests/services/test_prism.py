@@ -133,6 +133,14 @@ async def test_every_request_we_make_is_twilios_own(twilio: TwilioRest) -> None:
     }
     await twilio.place("+33612345678", "+15005550006", "https://h.test/person", asked_first)
 
+    told = "https://h.test/twilio/recording"
+    recording = await twilio.record(CALL_SID, channels="dual", status_callback=told)
+    for change in ("paused", "in-progress", "stopped"):
+        await twilio.change_recording(CALL_SID, recording, change)
+    await twilio.change_recording(CALL_SID, None, "paused")
+    await twilio.recorded_call(recording)
+    await twilio.delete_recording(recording)
+
     assert status in {"queued", "ringing", "in-progress", "completed", "canceled"}
 
 
