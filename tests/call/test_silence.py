@@ -178,8 +178,7 @@ def test_nobody_is_reminded_while_a_tool_works() -> None:
     machine.handle(done("R"), 300)
 
     assert heard_nothing(machine, 2_900)
-    machine.handle(started("F", "filler"), 3_000)
-    machine.handle(done("F"), 3_100)
+    answered(machine, 3_000, "filler")
     assert heard_nothing(machine, 40_000)
 
 
@@ -189,6 +188,19 @@ def test_nobody_is_reminded_while_keys_are_collected() -> None:
     machine.handle(e.DigitsOrdered("D", "pin"), 4_000)
 
     assert heard_nothing(machine, 11_000)
+
+
+def test_nobody_is_reminded_while_keys_are_collected_for_a_line_that_is_gone() -> None:
+    """The caller keys in all the same, and the next line is told."""
+    machine = on_the_phone(PLAN)
+    machine.handle(started("R"), 100)
+    machine.handle(tool_call("collect_dtmf", arguments='{"preset": "pin"}'), 200)
+    machine.handle(done("R"), 300)
+    machine.handle(e.ModelLineLost(1006, "lost"), 400)
+    machine.handle(e.ModelReady("sess_2"), 500)
+    heard_at_ms = answered(machine, 600, "resume")
+
+    assert heard_nothing(machine, heard_at_ms + AFTER_MS + 1_000)
 
 
 def test_nobody_is_reminded_on_hold() -> None:
