@@ -1,5 +1,6 @@
 """The page of a call: its link comes by text message, and leads to one call for a while."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,14 +113,25 @@ async def test_the_link_leads_to_the_call_which_goes_on_in_writing(tmp_path: Pat
     assert not holding(tmp_path, secret)
 
 
-async def test_a_link_ends_with_the_erasure_of_its_call(tmp_path: Path) -> None:
+async def test_a_link_ends_with_its_time_and_the_erasure_of_its_call(tmp_path: Path) -> None:
     """Nobody else's link, no other call's and none that was guessed leads anywhere."""
     openai = RealtimeEmulator(Scenario([GREETING, SENDS, SENT]), pace=0)
     async with stage(openai, tmp_path, agent=LINKED, jobs=undone) as s:
         call, page = await linked(s)
+        live = s.board.book.call(call.call_sid)
+        assert live is not None
+        old = f"{live.call_id}.old"
+        told_of = {"digest": hashlib.sha256(old.encode()).hexdigest(), "expires_at_s": 1}
+        live.tell(live.now_ms(), "link.sent", told_of)
         guessed = [
             await Page(s, path).conversation()
-            for path in (f"{page.path}x", page.path.rpartition(".")[0], "/c/x.y", "/c/.")
+            for path in (
+                f"/c/{old}",
+                f"{page.path}x",
+                page.path.rpartition(".")[0],
+                "/c/x.y",
+                "/c/.",
+            )
         ]
         await call.hang_up()
         record = await s.record(call)
@@ -129,7 +141,7 @@ async def test_a_link_ends_with_the_erasure_of_its_call(tmp_path: Path) -> None:
             await client.delete(f"{s.url}/v1/calls/{record['call_id']}")
         after = [await page.conversation(), await page.write("Hello?")]
 
-    assert guessed == [404] * 4
+    assert guessed == [404] * 5
     assert before["over"]
     assert after == [404, 404]
 
