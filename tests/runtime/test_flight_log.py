@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from app.call.machine import CallMachine
-from app.call.plan import CallPlan, DigitsPreset, Memory, ToolPlan
+from app.call.plan import BillPlan, CallPlan, DigitsPreset, Memory, SilencePlan, ToolPlan
+from app.call.prices import PRICES
 from app.protocol import commands as c
 from app.protocol import events as e
 from app.runtime.flight_log import BEGIN, FLUSH_BYTES, FRAMES, WAKE, FlightLog, Hangar, plain
@@ -23,6 +24,10 @@ PLAN = CallPlan(
     tools={"look_up": ToolPlan("One moment."), "slow": ToolPlan()},
     targets=("billing", "Front Desk"),
     server_interrupts=False,
+    silence=SilencePlan(5_000, ("Are you there?",), 2, "billing"),
+    filler_after_ms=4_000,
+    max_call_ms=1_800_000,
+    bill=BillPlan(PRICES["gpt-realtime-2.1"], "own", 1_000_000, 7),
     memories=(Memory("user", "Hi."), Memory("tool", "42", "T0", "look_up", "{}")),
 )
 
