@@ -33,6 +33,7 @@ ORDERS: list[e.Event] = [
     e.UnmuteOrdered("", "agent"),
     e.TransferOrdered("", "billing", at_once=True),
     e.DigitsOrdered("", "pin"),
+    e.KeysOrdered("", "1w2#"),
     e.DigitsOrdered(""),
 ]
 HAPPENINGS = [event for event in EVERYTHING if not isinstance(event, ENDS)]
