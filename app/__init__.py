@@ -107,7 +107,9 @@ A line of code about ... belongs in ...
     reading a call along                             `app/call/captions.py`
     what was sent, played and heard, in order        `app/call/timeline.py`
     a call's policies, as plain values               `app/call/plan.py`
-    texts with places: {{name}}                      `app/call/templates.py`
+    texts with places: {{name}}                      `app/call/templates.py`,
+    … what a call fills in, and where                `app/call/filling.py`,
+                                                     `app/runtime/values.py`
     what an operator may write                       `app/agents/document.py`,
                                                      `app/agents/targets.py`,
                                                      `app/agents/dtmf.py`,
@@ -115,6 +117,9 @@ A line of code about ... belongs in ...
                                                      `app/agents/sounds.py`,
                                                      `app/agents/timeouts.py`,
                                                      `app/agents/limits.py`
+    … several agents, and what holds for each        `app/agents/layers.py`,
+                                                     `app/agents/offers.py`
+    … the names in its texts                         `app/agents/templating.py`
     how a document is read and its mistakes told     `app/agents/load.py`,
                                                      `app/agents/problems.py`
     sockets: back-pressure, keepalive, closing       `app/transports/caller.py`,

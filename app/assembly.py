@@ -11,7 +11,7 @@ from typing import Any
 from app import built_ins
 from app.agents.document import Agent, Voice
 from app.agents.dtmf import DtmfPreset, DtmfSend
-from app.agents.load import AgentDocument
+from app.agents.load import AgentDocument, Role
 from app.agents.numbers import ANY, QUEUE, TAKE_MESSAGE, Full, Number
 from app.agents.numbers import GOODBYE as ENDS
 from app.agents.numbers import Instead as Wanted
@@ -46,16 +46,20 @@ _NO_SOUNDS: Mapping[str, Sound] = {}
 _NOBODYS = House()
 
 
-def registry(document: AgentDocument, house: House = _NOBODYS) -> Registry:
-    """The operator's tools, imported. Raises ``ToolFault`` naming file, tool and fix."""
+def registry(
+    document: AgentDocument, house: House = _NOBODYS, *, agent: Agent | None = None
+) -> Registry:
+    """The operator's tools of an agent, imported; of the first where none is given. Raises
+    ``ToolFault`` naming file, tool and fix."""
+    agent = agent or document.agent
     tools = Registry()
-    for name, described in document.agent.tools.items():
+    for name, described in agent.tools.items():
         try:
             tools.add(
                 made(name, described, document.path.parent, house, tools.threads),
                 name=name,
                 description=described.description,
-                timeout_ms=described.timeout_ms or document.agent.timeouts.tool_ms,
+                timeout_ms=described.timeout_ms or agent.timeouts.tool_ms,
                 background=described.background or None,
                 approval_ms=described.approval_timeout_ms
                 if described.approval == "always"
@@ -85,6 +89,7 @@ def plan(
         }
         | built_ins.planned(agent, dials=dials),
         targets=tuple(agent.targets),
+        offered=None if agent.built_ins is None else tuple(agent.offered_targets),
         warm={
             name: WarmPlan(one.ring_timeout_ms, one.on_failure.then, one.on_failure.say)
             for name, one in agent.targets.items()
@@ -242,14 +247,24 @@ def _destination(target: Target) -> Destination:
     )
 
 
-def lines(agent: Agent, *, all_others: bool = False) -> Lines:
+def lines(document: AgentDocument, *, all_others: bool = False) -> Lines:
     """The operator's numbers. ``all_others``: those that are not in the document are answered
     all the same, as on a local line, whose number nobody chose."""
-    if agent.numbers is None:
+    if document.agent.numbers is None:
         return Lines()
-    plans = {number: _line(agent, one) for number, one in agent.numbers.items()}
+    changed = {role.number: called(role) for role in document.roles if role.number}
+    plans = {
+        number: replace(_line(agent, one), agent=changed.get(number, name))
+        for name, agent in document.agents.items()
+        for number, one in (agent.numbers or {}).items()
+    }
     others = plans.pop(ANY, LinePlan() if all_others else None)
     return Lines(plans, others)
+
+
+def called(role: Role) -> str:
+    """What the roster calls an agent, everywhere or on one number."""
+    return f"{role.name} {role.number}" if role.number else role.name
 
 
 def _line(agent: Agent, number: Number) -> LinePlan:

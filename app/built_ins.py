@@ -67,7 +67,8 @@ class BuiltIn:
 
 def offered(agent: Agent, *, dials: bool = False) -> list[dict[str, Any]]:
     """What the model is told of them, in Realtime's shape. ``dials``: calls can be placed."""
-    made = (one.offer(agent) for one in ALL if dials or not one.dials)
+    able = (one for one in ALL if (dials or not one.dials) and agent.has(one.name))
+    made = (one.offer(agent) for one in able)
     return [schema for schema in made if schema is not None]
 
 
@@ -87,10 +88,11 @@ def _run_for(agent: Agent, *, dials: bool) -> dict[str, Callable[[Agent, Means],
 
 
 def _transfer_call(agent: Agent) -> dict[str, Any] | None:
-    if not agent.targets:
+    people = agent.offered_targets
+    if not people:
         return None
-    warm = any(one.mode == "warm" for one in agent.targets.values())
-    return schemas.transfer_call(_descriptions(agent.targets), summarised=warm)
+    warm = any(one.mode == "warm" for one in people.values())
+    return schemas.transfer_call(_descriptions(people), summarised=warm)
 
 
 def _descriptions(targets: Mapping[str, Target]) -> dict[str, str]:
@@ -98,7 +100,7 @@ def _descriptions(targets: Mapping[str, Target]) -> dict[str, str]:
 
 
 def _collect_dtmf(agent: Agent) -> dict[str, Any] | None:
-    wanted = {name: _how(preset) for name, preset in agent.dtmf.presets.items()}
+    wanted = {name: _how(preset) for name, preset in agent.offered_presets.items()}
     wanted |= _code_wanted(agent.verification)
     return schemas.collect_dtmf(wanted) if wanted else None
 

@@ -4,24 +4,28 @@ Everything a call shares with others is made here, once. Raises what the documen
 raise, and changes nothing: who holds an edition already keeps it.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from weakref import WeakSet
+from zoneinfo import ZoneInfo
 
 from app import assembly
 from app.agents.document import Agent
-from app.agents.load import AgentDocument
+from app.agents.load import AgentDocument, Role
 from app.agents.texting import CALLER
 from app.built_ins import Run
+from app.call.filling import filled
 from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
 from app.protocol.realtime_client_events import SessionConfig
 from app.runtime.line import Line
 from app.runtime.live_call import LiveCall
 from app.runtime.ports import Feed, ModelLine
+from app.runtime.reception import country_of
 from app.runtime.roster import Edition
+from app.runtime.values import Lore
 from app.tools.registry import CallFacts, Registry
 from app.tools.texts import Allowed
 
@@ -35,8 +39,8 @@ class Editor:
 
     origin: str
     connect: Connect
-    tools: Callable[[AgentDocument], Registry]
-    """The operator's tools; raises ``ToolFault``."""
+    tools: Callable[..., Registry]
+    """The operator's tools: ``(document, agent=…)``; raises ``ToolFault``."""
     carried_out: Callable[[Agent], Mapping[str, Run]]
     """Who carries out the built-in tools of an agent."""
     process: str = ""
@@ -44,31 +48,43 @@ class Editor:
     dials: bool = False
     """Calls can be placed."""
     local_line: bool = False
+    zones: Callable[[str], Sequence[ZoneInfo]] = lambda _number: ()
+    """Where a number may be."""
     _made: WeakSet[Registry] = field(default_factory=WeakSet, init=False, repr=False)
     """The tools of every edition that somebody still holds."""
 
     def edition(self, document: AgentDocument) -> Edition:
         """Raises ``ToolFault``."""
-        line = self._line(document)
-        numbers = assembly.lines(document.agent, all_others=self.local_line)
-        return Edition(document.version, {line.agent: line}, numbers)
+        lines = {assembly.called(role): self._line(document, role) for role in document.roles}
+        return Edition(
+            document.version, lines, assembly.lines(document, all_others=self.local_line)
+        )
 
-    def _line(self, document: AgentDocument) -> Line:
-        agent = document.agent
-        tools = self.tools(document)
+    def _line(self, document: AgentDocument, role: Role) -> Line:
+        agent = role.agent
+        tools = self.tools(document, agent=agent)
         self._made.add(tools)
         session = assembly.session(agent, tools, dials=self.dials)
         return Line(
-            assembly.plan(agent, dials=self.dials, sounds=document.sounds),
+            assembly.plan(agent, dials=self.dials, sounds=role.sounds),
             assembly.scripts(agent, self.origin, process=self.process),
             document.version,
+            role.name,
             open_model=partial(self._open_model, session),
             run_tool=partial(_run_tool, tools, self.carried_out(agent)),
             approval=tools.approval_ms,
-            sounds=document.sounds,
+            sounds=role.sounds,
             texts=_texts(agent),
+            lore=self._lore(agent, role.number),
             resume_s=agent.timeouts.resume / 1000,
         )
+
+    def _lore(self, agent: Agent, number: str) -> Lore:
+        numbers = agent.numbers or {}
+        labels = {name: one.label for name, one in numbers.items() if one.label}
+        hours = (one.hours for name, one in numbers.items() if number in {"", name} and one.hours)
+        clock = next((agent.hours[name].timezone for name in hours), "UTC")
+        return Lore(agent.variables, labels, ZoneInfo(clock), self.zones, country_of)
 
     def close(self) -> None:
         """Nobody's tools begin anything more."""
@@ -76,8 +92,9 @@ class Editor:
             tools.close()
 
     async def _open_model(
-        self, session: SessionConfig, _call: LiveCall, feed: Feed, timeout_ms: int
+        self, session: SessionConfig, call: LiveCall, feed: Feed, timeout_ms: int
     ) -> ModelLine:
+        session = replace(session, instructions=filled(session.instructions, call.values))
         return await self.connect(session, feed, timeout_ms)
 
 

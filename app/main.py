@@ -214,6 +214,7 @@ def switchboard(
         process=instance if settings.several_processes else "",
         dials=dials,
         local_line=settings.local_line,
+        zones=zones_of,
     )
     roster.edition = editor.edition(document)
     custody = Custody(book, archive, carrier, me=instance, spending=spending)

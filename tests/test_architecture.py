@@ -35,6 +35,7 @@ MAY_IMPORT = {
         "agents",
         "call.analysis",
         "call.built_in",
+        "call.templates",
         "call.notices",
         "call.prices",
         "audio",

@@ -11,12 +11,15 @@ from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic.json_schema import SkipJsonSchema
 
-from app.agents.dtmf import Dtmf
+from app.agents.dtmf import Dtmf, DtmfPreset
 from app.agents.forms import FieldName, Form
 from app.agents.limits import Limits
 from app.agents.limits import check as check_limits
 from app.agents.numbers import LONGEST_SAY_CHARS, Hours, LineNumber, Number, check
+from app.agents.offers import Offer
+from app.agents.offers import check as check_offers
 from app.agents.part import Part
 from app.agents.recording import Recording
 from app.agents.recording import check as check_recording
@@ -29,6 +32,7 @@ from app.agents.timeouts import check as check_timeouts
 from app.agents.tooling import AnyTool, PythonTool
 from app.agents.values import (
     DURATION_SCHEMA,
+    AgentName,
     Destination,
     Language,
     Languages,
@@ -36,6 +40,7 @@ from app.agents.values import (
     Text,
     Texts,
     ToolName,
+    VariableName,
     WebhookUrl,
     between,
     empty_if_none,
@@ -48,6 +53,7 @@ from app.agents.values import (
 )
 from app.call import notices
 from app.call.analysis import NEXT_ACTION, SATISFACTION
+from app.call.built_in import COLLECT_DTMF, TRANSFER_CALL
 
 HUMAN = "human"
 """The name of the target that ``transfer_to`` is short for."""
@@ -208,8 +214,12 @@ class Analysis(Part):
 
 
 class Agent(Part):
-    """One agent, who answers every number of the line."""
+    """One agent, as all that is written of it comes to."""
 
+    handoff_description: Text | None = None
+    """What this agent is for, for the others."""
+    handoffs: Texts = ()
+    """The agents that this one may hand the conversation to."""
     instructions_file: Text | None = None
     """A text file beside the document, instead of instructions."""
     instructions: str = Field(default="", validate_default=True)
@@ -241,8 +251,11 @@ class Agent(Part):
     """What is heard throughout, behind everything; null: nothing."""
     hold_audio: Annotated[HoldAudio, or_just("source", HoldAudio)] | None = None
     """What callers on hold hear. Left out: a soft tone, and the agent itself may not hold."""
+    variables: Annotated[Mapping[VariableName, str | int | float | bool | None], empty_if_none] = {}
+    """What {{name}} stands for in texts. A call may bring others; null: each call must."""
     tools: Annotated[Mapping[ToolName, AnyTool], empty_if_none] = {}
-    """What the model may call, by name."""
+    """What the model may call, by name. A list of names instead: these, and of the built-in ones
+    only those that it names too; a name may have options."""
     interruptible: Interruptible = "any"
     """What cuts the agent short. Without speech: the caller is heard, and answered afterwards;
     without dtmf: keys that are pressed meanwhile are ignored."""
@@ -285,6 +298,9 @@ class Agent(Part):
     """Whether calls are recorded; null: they are not."""
     hours: Annotated[Mapping[FieldName, Hours], empty_if_none] = {}
     """When somebody is there, by name."""
+    built_ins: SkipJsonSchema[Mapping[str, Offer] | None] = None
+    """The built-in tools that were listed; None: all that can work. Nobody writes it: it is what a
+    list of tools comes to."""
     numbers: Mapping[LineNumber, Number] | None = None
     """Which of your numbers the agent answers, and when; "*" is every other one. Calls to a
     number that is not here are rejected. Left out: it answers all of them, always."""
@@ -305,6 +321,17 @@ class Agent(Part):
     def _known_presets(cls, value: Recording | None, info: ValidationInfo) -> Recording | None:
         if value is not None and "dtmf" in info.data:
             check_recording(value, info.data["dtmf"].presets)
+        return value
+
+    @field_validator("built_ins")
+    @classmethod
+    def _known_options(
+        cls, value: Mapping[str, Offer] | None, info: ValidationInfo
+    ) -> Mapping[str, Offer] | None:
+        if value and {"transfer_targets", "transfer_to", "dtmf"} <= info.data.keys():
+            people = [HUMAN] if info.data["transfer_to"] else []
+            targets = [*info.data["transfer_targets"], *people]
+            check_offers(value, targets, info.data["dtmf"].presets)
         return value
 
     @field_validator("instructions")
@@ -431,6 +458,24 @@ class Agent(Part):
         person = Target(description="A person who can help.", to=self.transfer_to)
         return {HUMAN: person, **self.transfer_targets}
 
+    def has(self, tool: str) -> bool:
+        """Whether a built-in tool was chosen, or nobody chose."""
+        return self.built_ins is None or tool in self.built_ins
+
+    @cached_property
+    def offered_targets(self) -> Mapping[str, Target]:
+        """Those of the targets that the model may choose."""
+        offer = (self.built_ins or {}).get(TRANSFER_CALL)
+        wanted = offer.targets if offer is not None else None
+        return self.targets if wanted is None else {name: self.targets[name] for name in wanted}
+
+    @cached_property
+    def offered_presets(self) -> Mapping[str, DtmfPreset]:
+        """Those of the presets that the model may have keyed in."""
+        offer, known = (self.built_ins or {}).get(COLLECT_DTMF), self.dtmf.presets
+        wanted = offer.presets if offer is not None else None
+        return known if wanted is None else {name: known[name] for name in wanted}
+
     @cached_property
     def sounds(self) -> Mapping[str, Use]:
         """What can be heard besides the agent, by the name of its occasion."""
@@ -474,3 +519,17 @@ def handlers(agent: Agent) -> list[tuple[str, str]]:
     """Each Python tool's name with its ``module:function``, for whoever imports them."""
     python = {name: tool for name, tool in agent.tools.items() if isinstance(tool, PythonTool)}
     return [(name, tool.handler) for name, tool in python.items()]
+
+
+
+class Document(Agent):
+    """The whole document: one agent, or several with what they have in common. Only its schema is
+    made of this; what holds for each agent is found out by ``app.agents.layers``."""
+
+    version: Literal[1] = 1
+    """Of the language."""
+    defaults: Agent | None = None
+    """Merged under every agent; null takes a field away, lists replace lists."""
+    agents: Mapping[AgentName, Agent] | None = None
+    """Several agents, by name. What is written beside this holds for all of them. Left out: the
+    document is the one agent."""

@@ -1,41 +1,73 @@
-"""From a file to an agent, or to everything that is wrong with the file, before a port opens.
+"""From a file to its agents, or to everything that is wrong with the file, before a port opens.
 
 No code of the operator's is imported here: that a tool's handler exists is found out by
 whoever imports it (``app.agents.document.handlers`` lists them).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from app.agents import templating
 from app.agents.document import Agent
+from app.agents.layers import Misplaced, Written, agents_of, near
+from app.agents.numbers import Number
 from app.agents.problems import AgentFault, Problem, problems_of, written
 from app.agents.sounds import Loader, SoundFault
-from app.agents.source import Source, Unreadable, parse, read
+from app.agents.source import Source, Unreadable, Where, parse, read
 from app.audio.mixing import Sound
 
 MOST_BYTES = 1 << 20
 """A larger document is a mistake, such as the name of another file."""
+NUMBER_FIELDS = frozenset(one.alias or name for name, one in Number.model_fields.items())
+"""What is said of a number itself, and not of its agent there."""
 
 
 @dataclass(frozen=True, slots=True)
-class AgentDocument:
-    """An agent and where it came from."""
+class Role:
+    """An agent of a document, everywhere or on one number."""
 
+    name: str
     agent: Agent
-    path: Path
-    """Absolute; tools are importable from the folder it is in."""
-    version: str
-    """``sha256:…`` of the document's bytes, and of those of the files it names."""
+    number: str = ""
+    """The one number that it is so on; empty: everywhere."""
     sounds: Mapping[str, Sound] = field(default_factory=dict)
     """What can be heard besides the agent, by the name of its occasion."""
 
 
+@dataclass(frozen=True, slots=True)
+class AgentDocument:
+    """The agents of a document, and where it came from."""
+
+    roles: tuple[Role, ...]
+    path: Path
+    """Absolute; tools are importable from the folder it is in."""
+    version: str
+    """``sha256:…`` of the document's bytes, and of those of the files it names."""
+    files: tuple[Path, ...] = ()
+    """Everything that was read for it, itself included."""
+
+    @property
+    def agents(self) -> Mapping[str, Agent]:
+        """By name, as they are everywhere; the first of them answers where nothing else is said."""
+        return {role.name: role.agent for role in self.roles if not role.number}
+
+    @property
+    def agent(self) -> Agent:
+        """The first."""
+        return self.roles[0].agent
+
+    @property
+    def sounds(self) -> Mapping[str, Sound]:
+        """Those of the first."""
+        return self.roles[0].sounds
+
+
 def load_agent(path: str | Path) -> Agent:
-    """The agent of the document at ``path``. Raises AgentFault with all its problems."""
+    """The first agent of the document at ``path``. Raises AgentFault with all its problems."""
     return load_document(path).agent
 
 
@@ -44,27 +76,7 @@ def load_document(path: str | Path, *, sounds: bool = True) -> AgentDocument:
 
     Without ``sounds`` there are none: reading them takes up to a second for each file.
     """
-    path = Path(path)
-    file = str(path)
-    try:
-        content = read(path, MOST_BYTES)
-        source = parse(path.suffix, _text(content))
-    except Unreadable as fault:
-        raise AgentFault([Problem(file, fault.line, "", fault.sentence)]) from None
-    agent = _validated(file, source)
-    digest = sha256(content)
-    if agent.instructions_file is not None:
-        instructions = _instructions(path, agent.instructions_file, source)
-        digest.update(instructions.encode())
-        agent = agent.model_copy(update={"instructions": instructions.strip()})
-    loader = Loader(path.parent, digest.update)
-    try:
-        heard = loader.load(agent.sounds) if sounds else {}
-    except SoundFault as fault:
-        line = source.line_of(fault.where)
-        problem = Problem(file, line, written(fault.where), fault.sentence)
-        raise AgentFault([problem]) from None
-    return AgentDocument(agent, path.absolute(), f"sha256:{digest.hexdigest()}", heard)
+    return _Reading(Path(path)).document(sounds=sounds)
 
 
 def check_file(path: str | Path) -> list[Problem]:
@@ -76,35 +88,129 @@ def check_file(path: str | Path) -> list[Problem]:
     return []
 
 
-def _validated(file: str, source: Source) -> Agent:
-    problems = [
-        Problem(file, line, written(where), sentence) for line, where, sentence in source.faults
-    ]
-    if not isinstance(source.value, dict):
-        problems.append(Problem(file, 1, "", "must be a table of fields, such as instructions: …"))
-        raise AgentFault(problems)
-    agent = None
-    try:
-        agent = Agent.model_validate(source.value)
-    except ValidationError as fault:
-        problems += problems_of(fault, file, source)
-    if agent is None or problems:
-        raise AgentFault(sorted(problems, key=lambda problem: problem.line))
-    return agent
+class _Reading:
+    """One reading of a document."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = str(path)
+        self._digest = sha256()
+        self._files = [path]
+        self._source = Source()
+        self._texts: dict[str, str] = {}
+
+    def document(self, *, sounds: bool) -> AgentDocument:
+        """Raises AgentFault."""
+        try:
+            content = read(self._path, MOST_BYTES)
+            self._source = parse(self._path.suffix, _text(content))
+        except Unreadable as fault:
+            raise AgentFault([Problem(self._file, fault.line, "", fault.sentence)]) from None
+        self._digest.update(content)
+        found = self._validated()
+        roles = [self._with_instructions(one, agent) for one, agent in found]
+        self._check(zip((one for one, _ in found), roles, strict=True))
+        if sounds:
+            roles = self._sounding([one for one, _ in found], roles)
+        return AgentDocument(
+            tuple(sorted(roles, key=lambda role: bool(role.number))),
+            self._path.absolute(),
+            f"sha256:{self._digest.hexdigest()}",
+            tuple(dict.fromkeys(self._files)),
+        )
+
+    def _problem(self, where: Where, sentence: str, meant: str = "") -> Problem:
+        line = self._source.line_of(where)
+        return Problem(self._file, line, written(where), sentence, meant)
+
+    def _validated(self) -> list[tuple[Written, Agent]]:
+        problems = [
+            Problem(self._file, line, written(where), sentence)
+            for line, where, sentence in self._source.faults
+        ]
+        value = self._source.value
+        if not isinstance(value, dict):
+            problems.append(
+                Problem(self._file, 1, "", "must be a table of fields, such as instructions: …")
+            )
+            raise AgentFault(problems)
+        found = []
+        try:
+            for one in agents_of(value, NUMBER_FIELDS):
+                try:
+                    found.append((one, Agent.model_validate(one.table)))
+                except ValidationError as fault:
+                    problems += problems_of(fault, self._file, self._source, one)
+            if value.get("version", 1) != 1:
+                problems.append(self._problem(("version",), "must be 1"))
+        except Misplaced as fault:
+            problems.append(self._problem(fault.where, fault.sentence, fault.meant))
+        if problems:
+            raise AgentFault(_in_order(problems))
+        return found
+
+    def _check(self, roles: Iterable[tuple[Written, Role]]) -> None:
+        """What can only be said of all of them together."""
+        roles = list(roles)
+        names = {role.name: role.agent for _, role in roles}
+        problems = []
+        for one, role in roles:
+            for index, other in enumerate(role.agent.handoffs):
+                where = one.place(("handoffs", index), self._source)
+                if other not in names:
+                    meant = near(other, names)
+                    problems.append(self._problem(where, f'unknown agent "{other}"', meant))
+                elif other == role.name:
+                    problems.append(self._problem(where, "is the agent itself"))
+                elif names[other].handoff_description is None:
+                    sentence = f'"{other}" has no handoff_description: say what it is for'
+                    problems.append(self._problem(where, sentence))
+            for path, sentence, meant in templating.check(role.agent):
+                problems.append(self._problem(one.place(path, self._source), sentence, meant))
+        if problems:
+            raise AgentFault(_in_order(problems))
+
+    def _with_instructions(self, one: Written, agent: Agent) -> Role:
+        if agent.instructions_file is not None:
+            text = self._instructions(one, agent.instructions_file)
+            agent = agent.model_copy(update={"instructions": text.strip()})
+        return Role(one.name, agent, one.number)
+
+    def _instructions(self, one: Written, name: str) -> str:
+        """The text of the instructions file, whose name is relative to the document's folder."""
+        if name in self._texts:
+            return self._texts[name]
+        file = self._path.parent / name
+        try:
+            text = _text(read(file, MOST_BYTES))
+            fault = "" if text.strip() else "is empty"
+        except Unreadable as unreadable:
+            fault = unreadable.sentence
+        if fault:
+            where = one.place(("instructions_file",), self._source)
+            raise AgentFault([self._problem(where, f'"{name}": {fault}')])
+        self._digest.update(text.encode())
+        self._files.append(file)
+        self._texts[name] = text
+        return text
+
+    def _sounding(self, written: list[Written], roles: list[Role]) -> list[Role]:
+        loader = Loader(self._path.parent, self._digest.update)
+        sounding = []
+        for one, role in zip(written, roles, strict=True):
+            try:
+                heard = loader.load(role.agent.sounds)
+            except SoundFault as fault:
+                where = one.place(fault.where, self._source)
+                raise AgentFault([self._problem(where, fault.sentence)]) from None
+            sounding.append(Role(role.name, role.agent, role.number, heard))
+        return sounding
 
 
-def _instructions(document: Path, name: str, source: Source) -> str:
-    """The text of the instructions file, whose name is relative to the document's folder."""
-    try:
-        text = _text(read(document.parent / name, MOST_BYTES))
-        if text.strip():
-            return text
-        fault = "is empty"
-    except Unreadable as unreadable:
-        fault = unreadable.sentence
-    where = ("instructions_file",)
-    line = source.line_of(where)
-    raise AgentFault([Problem(str(document), line, written(where), f'"{name}": {fault}')])
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """By line, and each once: what all agents have in common is wrong with each of them."""
+    by_line: Callable[[Problem], int] = lambda problem: problem.line  # noqa: E731
+    return sorted(dict.fromkeys(problems), key=by_line)
 
 
 def _text(content: bytes) -> str:

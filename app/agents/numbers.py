@@ -146,8 +146,11 @@ class Full(Instead):
 
 
 class Number(Part):
-    """A number of yours, and whom the agent answers there."""
+    """A number of yours, and whom the agent answers there. What is written here of the agent
+    itself holds for calls to this number, under what the agent says."""
 
+    agent: Text | None = None
+    """Which agent answers it. May be left out where there is one."""
     label: Text | None = None
     """What you call it."""
     hours: Text | None = None

@@ -12,18 +12,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.agents.layers import Written
 from app.agents.schema import fields_at
 from app.agents.source import Source, Where
 
 _LATER = re.compile(
     r"""
-    agent | agents | analysis | approval |
-    callbacks | connect_message | defaults | drain_grace | form | forms | guardrails
-    | handoff_description | handoffs | headers | history | hooks | hours |
-    knowledge | languages | max_tool_rounds | min_interruption | model_fallback |
-    outbound | parameters | privacy | recording | result_limit |
-    resume_grace | retries | save | session | timeouts | variables | version |
-    webhooks
+    analysis | approval | callbacks | connect_message | drain_grace | form | forms |
+    guardrails | headers | history | hooks | hours | knowledge | languages | max_tool_rounds |
+    min_interruption | model_fallback | outbound | parameters | privacy | recording |
+    result_limit | resume_grace | retries | save | session | timeouts | webhooks
     """,
     re.VERBOSE,
 )
@@ -75,9 +73,9 @@ class AgentFault(Exception):
         self.problems = tuple(problems)
 
 
-def problems_of(fault: ValidationError, file: str, source: Source) -> list[Problem]:
-    """A validator's complaints as problems."""
-    return [_problem(error, file, source) for error in fault.errors(include_url=False)]
+def problems_of(fault: ValidationError, file: str, source: Source, one: Written) -> list[Problem]:
+    """A validator's complaints about an agent as problems, where they were written."""
+    return [_problem(error, file, source, one) for error in fault.errors(include_url=False)]
 
 
 def written(path: Where) -> str:
@@ -100,13 +98,14 @@ def _printable(text: str) -> str:
     )
 
 
-def _problem(error: Mapping[str, Any], file: str, source: Source) -> Problem:
+def _problem(error: Mapping[str, Any], file: str, source: Source, one: Written) -> Problem:
     facts = error.get("ctx", {})
-    path = _own_path(error["loc"], source.value)
+    path = _own_path(error["loc"], one.table)
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
         path = (*path, "type")
     if facts.get("at"):
         path = (*path, *facts["at"].split("."))
+    path = one.place(path, source)
     sentence, meant = _worded(error, facts, path)
     return Problem(file, source.line_of(path), written(path), sentence, meant)
 

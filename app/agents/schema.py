@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from app.agents.document import Agent
+from app.agents.document import Document
+from app.agents.layers import OWN
 
 SCHEMA_FILE = Path(__file__).with_name("schema.json")
 
@@ -18,12 +19,31 @@ SCHEMA_FILE = Path(__file__).with_name("schema.json")
 @cache
 def schema() -> dict[str, Any]:
     """The schema as plain values; not to be changed by the caller."""
-    made = Agent.model_json_schema()
+    made = Document.model_json_schema()
+    agent = made["$defs"]["Agent"]["properties"]
+    for fields in (made["properties"], agent):
+        fields["tools"] = {"anyOf": [fields["tools"], _LISTED]} | _said_of(fields["tools"])
+    for name in ("numbers", *OWN):
+        agent.pop(name, None)
+    number = made["$defs"]["Number"]["properties"]
+    made["$defs"]["Number"]["properties"] = {**agent, **number}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **made,
         "title": "Patchline agent document",
     }
+
+
+_LISTED: dict[str, Any] = {
+    "type": "array",
+    "items": {"anyOf": [{"type": "string"}, {"type": "object", "maxProperties": 1}]},
+}
+"""Tools by name, or a name with options."""
+
+
+def _said_of(field: dict[str, Any]) -> dict[str, Any]:
+    """What an editor shows of a field, taken out of it."""
+    return {name: field.pop(name) for name in ("title", "description") if name in field}
 
 
 def schema_text() -> str:

@@ -1,7 +1,6 @@
 """Whom callers can be put through to, as the operator writes it, and what follows where nobody
 takes the call."""
 
-import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Literal
@@ -29,7 +28,6 @@ RESUME, END_CALL, TAKE_MESSAGE = "resume", "end_call", "take_message"
 WORDS = (RESUME, END_CALL, TAKE_MESSAGE)
 """What can follow, besides another target."""
 SUMMARY = "{{summary.short}}"
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{\{|\}\}")
 _MOST_WHISPER_CHARS = 500
 _WARM_ONLY = ("whisper", "accept_key", "reject_machines")
 
@@ -70,7 +68,7 @@ class Target(Part):
     until the person has taken the call."""
     whisper: Annotated[Text, Field(max_length=_MOST_WHISPER_CHARS)] = SUMMARY
     """With mode: warm, what the person is told first. {{summary.short}} is the agent's sentence
-    about the call."""
+    about the call; a field of a form stands for what has been found out."""
     accept_key: Key = "1"
     """With mode: warm, the key that takes the call."""
     reject_machines: bool = True
@@ -84,14 +82,6 @@ class Target(Part):
         if info.data.get("mode", "warm") != "warm":
             refuse("has no effect: add mode: warm")
         return value
-
-    @field_validator("whisper")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        for found in _TEMPLATE.findall(value):
-            if found.replace(" ", "") != SUMMARY:
-                refuse(f'unknown template "{found}": a whisper knows {SUMMARY}')
-        return _TEMPLATE.sub(SUMMARY, value)
 
     @field_validator("accept_key")
     @classmethod

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from app import number_kinds
 from app.call import built_in
+from app.call.templates import ROOTS
 
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _MS_OF = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -22,6 +23,7 @@ _SIP = re.compile(r"sips?:[^\s@<>\"]+@[^\s@<>\"]+")
 _MOST_SIP_CHARS = 255
 _CLIENT = re.compile(r"client:[^\s<>\"]{1,120}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _KEY = re.compile(r"[0-9A-D*#]")
 _KEYS = re.compile(r"[0-9A-D*#]{1,100}")
@@ -166,6 +168,15 @@ def target_name(value: object) -> str:
     return name(value)
 
 
+def variable_name(value: object) -> str:
+    """A name that stands in ``{{…}}`` and is none of the language's own."""
+    if not isinstance(value, str) or not _VARIABLE.fullmatch(value):
+        refuse("must be a name of 1 to 64 letters, digits, _ and -, a letter first")
+    if value in ROOTS:
+        refuse("is a word of the language: choose another name")
+    return value
+
+
 def language(value: object) -> str:
     """A BCP 47 language such as ``en`` or ``pt-BR``."""
     if not isinstance(value, str) or not _LANGUAGE.fullmatch(value):
@@ -235,6 +246,8 @@ Key = Annotated[str, BeforeValidator(key), _written(f"^{_KEY.pattern}$", "#")]
 Keyed = Annotated[str, BeforeValidator(keys)]
 PresetName = Annotated[str, BeforeValidator(name)]
 TargetName = Annotated[str, BeforeValidator(target_name)]
+AgentName = Annotated[str, BeforeValidator(name)]
+VariableName = Annotated[str, BeforeValidator(variable_name)]
 Language = Annotated[
     str, BeforeValidator(language), _written(f"^{_LANGUAGE.pattern}$", "en", "pt-BR")
 ]

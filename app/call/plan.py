@@ -155,7 +155,9 @@ class CallPlan:
     """True: the model hears silence until the greeting was heard, so "hello?" cannot cut it."""
     tools: Mapping[str, ToolPlan] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
-    """Names the model may transfer to."""
+    """Whom the caller can be put through to, by name."""
+    offered: tuple[str, ...] | None = None
+    """Those of them that the model may choose; None: all."""
     warm: Mapping[str, WarmPlan] = field(default_factory=dict)
     """Those of them that are asked first, by name."""
     modes: Mapping[str, str] = field(default_factory=dict)

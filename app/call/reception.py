@@ -68,7 +68,7 @@ class LinePlan:
     """How callers wait where it is full; None: they do not."""
     before_call: Lookup | None = None
     agent: str = ""
-    """Who answers; empty: whoever does where nothing else is said."""
+    """Who answers, as the roster calls it; empty: whoever does where nothing else is said."""
 
 
 _ENDS_AS = {"closed": "closed_hours", "line_full": "capacity"}

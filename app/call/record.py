@@ -19,6 +19,14 @@ Utc = Callable[[int | None], str | None]
 """A moment of the call, in ms since it was created, as RFC 3339; null stays null."""
 
 
+def _agents(report: Report, utc: Utc) -> list[dict[str, Any]] | None:
+    """Who had the conversation; null where nobody answered, or nobody knows."""
+    if not report.party.agent or report.model_ready_at_ms is None:
+        return None
+    entered_at, left_at = utc(report.model_ready_at_ms), utc(report.ended_at_ms)
+    return [{"name": report.party.agent, "entered_at": entered_at, "left_at": left_at}]
+
+
 def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
     """What is known of the call by now."""
     party, ending = report.party, report.ending
@@ -36,7 +44,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
         "from": {"number": party.from_number},
         "to": {"number": party.to_number},
         "answered_by": report.answered_by,
-        "agents": None,
+        "agents": _agents(report, utc),
         "config": {"version": party.config_version},
         "timestamps": {
             "created_at": utc(0),

@@ -52,6 +52,7 @@ class TransferDesk:
 
     def __init__(self, alarms: Alarms, plan: CallPlan, side: SideCall) -> None:
         self._targets = plan.targets
+        self._offered = plan.targets if plan.offered is None else plan.offered
         self._modes = plan.modes
         self._openness = Openness(plan.impossible, plan.closed)
         self._side = side
@@ -83,8 +84,8 @@ class TransferDesk:
         target, summary = self._wished(call.arguments)
         if self.under_way:
             return _refusal("a transfer is already under way")
-        if target is None:
-            known = ", ".join(self._targets) or "none"
+        if target is None or target not in self._offered:
+            known = ", ".join(self._offered) or "none"
             return _refusal(f"unknown target; known targets: {known}")
         if (why := self._openness.refusal(target, now_ms)) is not None:
             return _refusal(why)

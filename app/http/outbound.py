@@ -55,6 +55,8 @@ class NewCall(_Asked):
     """E.164."""
     from_: Number | None = Field(default=None, alias="from")
     """A number of your account; absent: DIAL_FROM."""
+    agent: str | None = Field(default=None, min_length=1, max_length=64)
+    """Which agent of the document speaks; absent: who answers the number it is placed from."""
     task: str | None = Field(default=None, min_length=1, max_length=4_000)
     """What the call is about, for the agent."""
     greeting: str | None = Field(default=None, min_length=1, max_length=1_000)
@@ -82,6 +84,7 @@ class NewCall(_Asked):
             from_=self.from_ or dial_from,
             greeting=self.greeting,
             agent_first=self.greeting_mode == "agent_first",
+            agent=self.agent,
             task=self.task,
             variables=self.variables,
             custom_data=self.custom_data,
@@ -167,6 +170,8 @@ def _no_call() -> HTTPException:
 def _refusal(fault: CallerFault) -> HTTPException:
     if fault.reason in {"key_in_use", "job_id_in_use"}:
         return HTTPException(409, "this Idempotency-Key was used for another order")
+    if fault.reason in {"unknown_agent", "variables_missing"}:
+        return HTTPException(422, str(fault))
     return HTTPException(422, f"to may not be called: {fault.reason}")
 
 

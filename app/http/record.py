@@ -42,6 +42,14 @@ class Party(_Part):
     """E.164, ``client:name``, a SIP URI or a word such as ``anonymous``; may be empty."""
 
 
+class Conversing(_Part):
+    """An agent of the document, in one call."""
+
+    name: str
+    entered_at: str | None
+    left_at: str | None
+
+
 class Configuration(_Part):
     """The agent document the call was answered with."""
 
@@ -275,7 +283,8 @@ class CallRecord(_Part):
     to: Party
     answered_by: str | None
     """Of a call that was placed: human, machine, fax or unknown."""
-    agents: list[dict[str, Any]] | None
+    agents: list[Conversing] | None
+    """Which agents of the document had the conversation; null where none had."""
     config: Configuration
     timestamps: Timestamps
     durations_ms: Durations

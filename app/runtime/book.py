@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from app.call.conversation import remember
+from app.call.filling import filled
 from app.call.lookup import NOTHING_KNOWN, Guest
 from app.call.plan import BillPlan, CallPlan, Memory
 from app.call.presses import PRESSED
@@ -312,7 +313,7 @@ class Book:
         if pressed is not None:
             returning = KEYS_PRESSED.format(keys=pressed)
         plan = replace(
-            call.met.plan,
+            filled(call.met.plan, call.values),
             memories=call.memories,
             returning=returning,
             returns_to_listen=pressed is not None,

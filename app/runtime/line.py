@@ -13,6 +13,7 @@ from app.call.plan import CallPlan
 from app.protocol.events import ToolDone
 from app.runtime.ports import ModelLine
 from app.runtime.scripts import Scripts
+from app.runtime.values import NO_LORE, Lore
 from app.tools.texts import Allowed
 
 SOLE = "agent"
@@ -50,5 +51,7 @@ class Line:
     sounds: Mapping[str, Sound] = field(default_factory=dict)
     texts: Allowed | None = None
     """What may be done with text messages; None: nothing."""
+    lore: Lore = NO_LORE
+    """What its texts may speak of."""
     resume_s: float = 0.0
     """Within that time a call that was broken off is continued by the next."""

@@ -17,6 +17,7 @@ from app.call.facts import Fact
 from app.call.plan import Memory
 from app.call.record import record
 from app.call.report import Report, merged
+from app.call.templates import Values
 from app.errors import CallerFault
 from app.protocol.events import CallerTyped
 from app.runtime.line import Line
@@ -121,13 +122,31 @@ class LiveCall:
 
     @property
     def scripts(self) -> Scripts:
-        """The documents of its line."""
-        return self.met.scripts
+        """The documents of its line, with what this call knows."""
+        return self.met.scripts.filled(self.values)
+
+    @property
+    def brought(self) -> dict[str, object]:
+        """The variables of this call."""
+        order = self.report.order or {}
+        return {**order.get("variables", {}), **self.report.party.variables}
+
+    @property
+    def values(self) -> Values:
+        """What the places in its line's texts stand for, by now."""
+        outbound = self.facts.direction.startswith("outbound")
+        return self.met.lore.values(
+            ours=self.line_number,
+            theirs=self.facts.to_number if outbound else self.facts.from_number,
+            direction=self.facts.direction,
+            call_id=self.call_id,
+            brought=self.brought,
+        )
 
     @property
     def targets(self) -> tuple[str, ...]:
         """Whom it can be put through to."""
-        return tuple(self.scripts.destinations)
+        return tuple(self.met.scripts.destinations)
 
     @property
     def line_number(self) -> str:

@@ -21,7 +21,7 @@ STATUS_PATH = "/twilio/call-status"
 DETECTION_PATH = "/twilio/amd"
 
 
-_LATER = frozenset({"continues", "conversation_id"})
+_LATER = frozenset({"continues", "conversation_id", "agent"})
 _NOT_ASKED = "You placed this call: the person did not call you, and does not know yet why."
 _PROMISED = (
     "You placed this call: in an earlier conversation, told above where it is known, the person"
@@ -62,6 +62,8 @@ class Order:
     """The call in which this one was promised, whose conversation goes on."""
     conversation_id: str | None = None
     """That of the call it continues; None: a new one."""
+    agent: str | None = None
+    """Who is to speak; None: who answers the number it is placed from."""
 
     def to_json(self) -> dict[str, Any]:
         """As it lies in the call's first fact."""

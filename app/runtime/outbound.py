@@ -28,6 +28,7 @@ from app.protocol.twiml import hangup
 from app.runtime.book import Book
 from app.runtime.continuing import recalled
 from app.runtime.effects import contained
+from app.runtime.line import Line
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.orders import Order
 from app.runtime.queue import FIRST_LOOK_S, Ending, Queue, Queued
@@ -124,6 +125,7 @@ class Outbound:
         reason = "own_number" if order.to == order.from_ else self._refusal(order.to)
         if reason is not None:
             raise CallerFault(reason)
+        self._speaker(order)
         call_id = f"call_{secrets.token_hex(12)}"
         if key is not None:
             first = await self._keys.claim(key, call_id, order.digest)
@@ -141,6 +143,18 @@ class Outbound:
         self._news.set()
         return call_id
 
+    def _speaker(self, order: Order) -> Line:
+        """Who is to speak. Raises ``CallerFault`` where nobody can, or has what to say."""
+        edition = self._book.roster.edition
+        if order.agent is not None and order.agent not in edition.agents:
+            known = ", ".join(edition.agents)
+            raise CallerFault("unknown_agent", f"agent must be one of the document's: {known}")
+        answering = edition.answering(order.from_)
+        line = edition.line(order.agent or answering.agent, order.from_)
+        if missing := line.lore.missing(order.variables):
+            raise CallerFault("variables_missing", f"variables are missing: {', '.join(missing)}")
+        return line
+
     async def _enqueue(self, call_id: str, order: Order) -> None:
         after_s = max(0.0, (order.at_ms or 0) / 1000 - time.time())
         await self._jobs.enqueue(order.dial(call_id, self._origin), job_id=call_id, after_s=after_s)
@@ -155,6 +169,7 @@ class Outbound:
             "conversation_id": order.conversation_id or f"conv_{secrets.token_hex(12)}",
             "resumed_from": order.continues,
             "config_version": self._book.version,
+            "agent": self._speaker(order).agent,
             "concurrency": self._book.live + 1,
             "order": order.to_json(),
         }

@@ -5,7 +5,7 @@ from then on. What was asked about a number (``Lines``) and who answers it come 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app.call.reception import ALL_LINES, Lines
 from app.runtime.line import Line
@@ -16,36 +16,37 @@ class Edition:
     """The document at one time."""
 
     version: str
-    agents: Mapping[str, Line]
-    """By name; the first of them answers where nothing else is said."""
+    lines: Mapping[str, Line]
+    """By the name of the agent or, for a number on which it is not quite what it is elsewhere, by
+    what ``numbers`` calls it. The first answers where nothing else is said."""
     numbers: Lines = ALL_LINES
-    """The operator's numbers, with the agent of each."""
-    changed: Mapping[str, Line] = field(default_factory=dict)
-    """The agents of numbers on which they are not quite what they are elsewhere, by number."""
+    """The operator's numbers, with who answers each."""
 
     @property
     def first(self) -> Line:
         """Who answers where nothing else is said."""
-        return next(iter(self.agents.values()))
+        return next(iter(self.lines.values()))
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(dict.fromkeys(line.agent for line in self.lines.values()))
 
     @property
     def targets(self) -> tuple[str, ...]:
         """Whom callers can be put through to, by whatever agent."""
-        names = (name for line in self.agents.values() for name in line.scripts.destinations)
+        names = (name for line in self.lines.values() for name in line.scripts.destinations)
         return tuple(dict.fromkeys(names))
 
     def answering(self, number: str) -> Line:
         """Who answers a number of the operator's."""
         plan = self.numbers.of(number)
-        name = plan.agent if plan is not None else ""
-        line = self.agents.get(name, self.first)
-        changed = self.changed.get(number)
-        return changed if changed is not None and changed.agent == line.agent else line
+        return self.lines.get(plan.agent, self.first) if plan is not None else self.first
 
     def line(self, agent: str, number: str) -> Line:
         """The agent of that name on a number; where there is none, who answers the number."""
         answering = self.answering(number)
-        return answering if agent == answering.agent else self.agents.get(agent, answering)
+        return answering if agent == answering.agent else self.lines.get(agent, answering)
 
 
 class Roster:

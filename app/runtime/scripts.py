@@ -9,10 +9,13 @@ its token says.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
+from app.call.filling import filled, varies
 from app.call.reception import LEAVE, Lobby, Refusal
+from app.call.templates import Values
 from app.protocol import twiml
 from app.protocol.twiml import Fallback, Message
 
@@ -91,9 +94,23 @@ class Scripts:
         self._at = f"at={process}&" if process else ""
         self._fallback = fallback
         self.destinations = destinations
+        self._varies = varies((fallback, destinations))
+        self._values: Values = {}
         # In the path, because Twilio refuses a query.
         where = f"{MEDIA_PATH}/{process}" if process else MEDIA_PATH
         self.media_url = f"ws{origin.removeprefix('http')}{where}"
+
+    def filled(self, values: Values) -> "Scripts":
+        """The same for a call that knows this."""
+        made = copy(self)
+        made._values = values
+        if self._varies:
+            made._fallback = filled(self._fallback, values)
+            made.destinations = {
+                name: replace(one, say_on_failure=filled(one.say_on_failure, values))
+                for name, one in self.destinations.items()
+            }
+        return made
 
     def connect(self, token: str, drawn_ms: int, digits: str = "") -> str:
         """Bring the caller to the media socket, with the failure treatment behind it.
@@ -135,7 +152,8 @@ class Scripts:
     def whisper(self, target: str, summary: str, action_url: str) -> str:
         """What the person hears before they take the call."""
         destination = self.destinations[target]
-        words = (destination.whisper or SUMMARY).replace(SUMMARY, summary or SOMEBODY_WAITS)
+        told = {**self._values, "summary": {"short": summary or SOMEBODY_WAITS}}
+        words = filled(destination.whisper or SUMMARY, told)
         return twiml.whisper(say=words, key=destination.accept_key, action_url=action_url)
 
     def room(self, name: str) -> str:
@@ -157,14 +175,17 @@ class Scripts:
             return twiml.reject("busy" if refused.busy else "rejected")
         if refused.instead.takes_message:
             return twiml.failure(
-                Fallback(refused.instead.say or LEAVE, message=message(self._origin))
+                Fallback(
+                    filled(refused.instead.say or LEAVE, self._values),
+                    message=message(self._origin),
+                )
             )
         person = None
         if refused.instead.target is not None:
             person = self.destinations[refused.instead.target]
         return twiml.failure(
             Fallback(
-                refused.instead.say or "",
+                filled(refused.instead.say or "", self._values),
                 person.to if person else None,
                 person.ring_timeout_s if person else 20,
                 person.caller_id if person else None,

@@ -16,7 +16,7 @@ from app.runtime.book import INTERRUPTED, Book
 from app.runtime.continuing import Earlier
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.metrics import CALLS_REFUSED
-from app.runtime.reception import WELCOME, Welcome
+from app.runtime.reception import INBOUND, WELCOME, Welcome
 from app.runtime.scripts import Dial, Scripts
 
 ABNORMAL = 1006
@@ -49,11 +49,13 @@ class Signalling:
     @property
     def _scripts(self) -> Scripts:
         """Where it is not known which agent a request is about."""
-        return self._book.roster.edition.first.scripts
+        return self._scripts_at("", "")
 
-    def _scripts_at(self, number: str) -> Scripts:
+    def _scripts_at(self, number: str, caller: str) -> Scripts:
         """Of who answers this number."""
-        return self._book.roster.edition.answering(number).scripts
+        line = self._book.roster.edition.answering(number)
+        known = line.lore.values(ours=number, theirs=caller, direction=INBOUND)
+        return line.scripts.filled(known)
 
     def admit(
         self,
@@ -72,9 +74,8 @@ class Signalling:
         if again is not None:
             return again
         if call is None and isinstance(verdict, Refusal):
-            return self._turn_away(
-                facts, verdict.why, self._scripts_at(facts.to_number).instead(verdict)
-            )
+            scripts = self._scripts_at(facts.to_number, facts.from_number)
+            return self._turn_away(facts, verdict.why, scripts.instead(verdict))
         welcome = verdict if isinstance(verdict, Welcome) else WELCOME
         why = self._book.capacity.refusal()
         goes_on = call is None and sent_before < MOST_SENDINGS and self._book.capacity.sends_on
@@ -84,6 +85,9 @@ class Signalling:
             return self._scripts.elsewhere(sent_before + 1)
         if call is not None and why is None:
             return self._book.invite(call, returning=self._why_again(call))
+        if why is None and self._unspeakable(facts, welcome):
+            failure = self._scripts_at(facts.to_number, facts.from_number).failure()
+            return self._turn_away(facts, "variables", failure)
         why = why or self._line_full(facts, welcome)
         if why is not None and call is None and welcome.line.lobby is not None:
             say = welcome.line.when_full.say if welcome.line.when_full is not None else None
@@ -124,6 +128,14 @@ class Signalling:
     def _why_again(self, call: LiveCall) -> str | None:
         return INTERRUPTED if call.report.stream_sids else call.returning
 
+    def _unspeakable(self, facts: CallFacts, welcome: Welcome) -> bool:
+        """A variable without which the agent's texts have a hole is not known."""
+        lore = self._book.roster.edition.answering(facts.to_number).lore
+        missing = lore.missing(welcome.guest.variables)
+        if missing:
+            log.warning("variables_missing", names=", ".join(missing), call_sid=facts.call_sid)
+        return bool(missing)
+
     def _line_full(self, facts: CallFacts, welcome: Welcome) -> str | None:
         """Why this number takes no more calls; None where it does."""
         most = welcome.line.max_concurrent
@@ -131,7 +143,7 @@ class Signalling:
         return "line_full" if full else None
 
     def _full(self, facts: CallFacts, why: str, welcome: Welcome) -> str:
-        scripts = self._scripts_at(facts.to_number)
+        scripts = self._scripts_at(facts.to_number, facts.from_number)
         instead = welcome.line.when_full
         return scripts.full() if instead is None else scripts.instead(Refusal(why, instead))
 

@@ -217,7 +217,7 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
         ("instructions: x\nzzz: y\n", "2 zzz: unknown field"),
         ("instructions: x\n1: y\n", "2 1: unknown field"),
         ("instructions: x\n'a b': y\n", '2 ["a b"]: unknown field'),
-        ("instructions: x\nagents: {}\n", "2 agents: is not available yet"),
+        ("instructions: x\nagents: {}\n", "2 agents: must name at least one agent"),
         ("instructions: x\nprompt: y\n", "2 prompt: unknown field"),
         # Greeting
         ("instructions: x\ngreeting: ''\n", "2 greeting: must not be empty"),
@@ -292,7 +292,7 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
             ' (did you mean "high"?)',
         ),
         # Tools
-        ("instructions: x\ntools: [find]\n", "2 tools: must be a table of fields"),
+        ("instructions: x\ntools: [find]\n", '2 tools[0]: unknown tool "find"'),
         ("instructions: x\ntools: {find: a:b}\n", "2 tools.find: must be a table of fields"),
         (
             "instructions: x\ntools:\n  find: {handler: a:b}\n",
@@ -439,9 +439,9 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
             "3 transfer_targets.desk.whisper: has no effect: add mode: warm",
         ),
         (
-            DESK + ", mode: warm, whisper: 'For {{caller.name}}'}\n",
-            '3 transfer_targets.desk.whisper: unknown template "{{caller.name}}": a whisper knows '
-            "{{summary.short}}",
+            DESK + ", mode: warm, whisper: 'For {{caller.nam}}'}\n",
+            '3 transfer_targets.desk.whisper: unknown name "caller.nam" '
+            '(did you mean "caller.name"?)',
         ),
         (
             DESK + ", mode: warm, accept_key: A}\n",

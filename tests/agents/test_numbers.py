@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.agents.load import check_file, load_agent
+from app.agents.load import check_file, load_document
 from app.assembly import lines
 from app.call.reception import CLOSED, Instead, LinePlan, Lobby, Lookup
 
@@ -36,7 +36,7 @@ def test_everything_about_a_number_reaches_what_decides(tmp_path: Path) -> None:
     file = tmp_path / "agent.yaml"
     file.write_text(FULL)
 
-    found = lines(load_agent(file))
+    found = lines(load_document(file))
 
     claims = found.plans["+14155550123"]
     assert claims.countries == {"US", "FR", "NO"}
@@ -51,7 +51,7 @@ def test_everything_about_a_number_reaches_what_decides(tmp_path: Path) -> None:
     assert claims.hours.open_at(1_795_165_200_000)
     assert not claims.hours.open_at(1_798_189_200_000)
     by_sip = found.plans["sip:claims@contoso.sip.twilio.com"]
-    assert by_sip == LinePlan(before_call=Lookup("https://crm.example.com/caller"))
+    assert by_sip == LinePlan(before_call=Lookup("https://crm.example.com/caller"), agent="agent")
     assert found.others is not None
     assert found.others.when_closed == Instead(CLOSED)
 
@@ -74,7 +74,7 @@ def test_without_numbers_all_are_answered_and_with_them_those(
     file = tmp_path / "agent.yaml"
     file.write_text(f"instructions: x\n{written}")
 
-    found = lines(load_agent(file), all_others=others)
+    found = lines(load_document(file), all_others=others)
 
     assert (found.of(number) is not None) is answered
 
@@ -96,7 +96,7 @@ def test_without_numbers_all_are_answered_and_with_them_those(
         ('"*": {when_full: {then: desk, otherwise: x}}', "means nothing without then: queue"),
         ('"*": {when_full: {then: queue, longest_wait: 5s}}', "must be from 30s to 60m"),
         ('"*": {when_full: {then: dest}}', 'unknown target "dest" (did you mean "desk"?)'),
-        ('"*": {agent: intake}', "is not available yet"),
+        ('"*": {agent: intake}', 'unknown agent "intake"'),
         ('"*": {max_concurrent: 0}', "must be at least 1"),
         ('"*": {allow_countries: [UK]}', 'such as "US" or "FR" (did you mean "GB"?)'),
         ('"*": {allow_countries: []}', "allow_countries"),
@@ -154,7 +154,7 @@ def test_days_may_be_written_as_toml_has_them(tmp_path: Path) -> None:
         'closed = [2026-12-25]\n[numbers."*"]\nhours = "office"\n'
     )
 
-    others = lines(load_agent(file)).others
+    others = lines(load_document(file)).others
 
     assert others is not None
     assert others.hours is not None

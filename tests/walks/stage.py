@@ -295,7 +295,7 @@ def assert_facts_tell_all(folder: Path) -> None:
             for _, kind, at_ms, data in facts:
                 report.learn(Fact(kind, at_ms, json.loads(data)))
             told = record(call_id, report, lambda at_ms: None if at_ms is None else str(at_ms))
-            moments = dict.fromkeys(("timestamps", "transfers", "failure"))
+            moments = dict.fromkeys(("timestamps", "transfers", "failure", "agents"))
             assert {**told, **moments} == {**kept, **moments}
 
 
