@@ -73,7 +73,7 @@ def transcript(record: Mapping[str, Any]) -> list[Line]:
     lines: list[Line] = []
     for turn in record.get("turns") or ():
         place = int(turn.get("index", 0))
-        if turn.get("type") == "speech" and turn.get("text"):
+        if turn.get("type") in {"speech", "sms"} and turn.get("text"):
             lines.append(_line(len(lines), place, "caller", str(turn["text"])))
         if turn.get("type") == "dtmf":
             lines.append(_line(len(lines), place, "caller", _keyed(turn)))

@@ -6,7 +6,8 @@ itself.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from app.call.conversation import remember
 from app.call.facts import Fact
@@ -58,8 +59,13 @@ def adopted(
 
 
 def remembered(report: Report) -> tuple[Memory, ...]:
-    """The conversation so far, as it was heard."""
-    return remember((), map(_entry, report.passages.values()))
+    """The conversation so far, as it was heard, and written when nobody was on the line."""
+    said = map(_entry, report.passages.values())
+    return remember((), [*said, *map(_letter, report.written)])
+
+
+def _letter(one: Mapping[str, Any]) -> Entry:
+    return Entry(Voice(one["by"]), one["id"], 0, text=one["text"])
 
 
 def _entry(passage: Passage) -> Entry:

@@ -77,6 +77,13 @@ def test_what_was_keyed_in_is_a_line_of_the_callers() -> None:
     ]
 
 
+def test_what_the_caller_wrote_is_a_line_of_theirs() -> None:
+    """W73: an address that came by text message is what the call was about."""
+    turns = [{"type": "sms", "index": 0, "text": "[SMS] 12 Main St", "responses": []}]
+
+    assert shown(transcript({"turns": turns})) == "[0] caller: [SMS] 12 Main St"
+
+
 @pytest.mark.parametrize("record", [{}, {"turns": None}, {"turns": []}])
 def test_a_call_in_which_nothing_was_said_has_no_lines(record: dict[str, Any]) -> None:
     """Nobody is asked about it."""

@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from app.runtime.adoption import adopted
+from app.call.facts import Fact
+from app.call.report import Report
+from app.runtime.adoption import adopted, remembered
 from app.services.store.calls import CallRow, StoredFact
 
 TOLD = [
@@ -47,6 +49,21 @@ def test_the_story_does_not_go_back_on_a_machine_whose_clock_is_behind() -> None
 
     assert call.report.ended_at_ms is not None
     assert call.report.ended_at_ms >= 60_000
+
+
+def test_what_was_written_after_the_call_is_remembered_in_the_next() -> None:
+    """W65, C10: who phones again after an exchange of texts need not tell it once more."""
+    at = "2026-11-21T18:00:00.000Z"
+    told = {"id": "SM1", "via": "sms", "at": at}
+    report = Report()
+    report.learn(Fact("text.received", 0, {**told, "text": "Still at nine?"}))
+    report.learn(Fact("text.answered", 0, {**told, "text": "Yes, at nine."}))
+    report.learn(Fact("text.answered", 0, {**told, "text": "No."}))
+
+    assert [(one.role, one.text) for one in remembered(report)] == [
+        ("user", "Still at nine?"),
+        ("assistant", "Yes, at nine."),
+    ]
 
 
 def test_the_time_in_which_nobody_had_the_call_counts() -> None:
