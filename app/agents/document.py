@@ -290,9 +290,9 @@ class Agent(Part):
     verification: Verification | None = Field(default=None, validate_default=True)
     """Whether the agent may have callers prove their number, by the tool verify_code; null: it may
     not."""
-    webhooks: Annotated[tuple[Webhook, ...], none_if_none] = ()
     send_link: SendLink | None = Field(default=None, validate_default=True)
     """Whether the agent may send a page of the call, by the tool send_link; null: it may not."""
+    webhooks: Annotated[tuple[Webhook, ...], none_if_none] = ()
     """Programs of yours that are told what happens."""
     recording: Recording | None = Field(default=None, validate_default=True)
     """Whether calls are recorded; null: they are not."""

@@ -10,7 +10,9 @@ from app.agents.part import Part
 from app.agents.source import Where
 from app.call.templates import ALWAYS, BadTemplate, Known, parse
 
-_OWN_RULES = frozenset({"tools", "verification", "sms", "headers", "pattern", "variables"})
+_OWN_RULES = frozenset(
+    {"tools", "verification", "sms", "send_link", "headers", "pattern", "variables"}
+)
 _TO_PEOPLE = "whisper"
 _LATER = frozenset({"form", "summary"})
 """What is known when somebody is asked to take a call, and not when it begins."""
