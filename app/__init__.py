@@ -219,7 +219,7 @@ A line of code about ... belongs in ...
     live calls: who enters, how each one ends        `app/runtime/book.py`
     … what a call meets, which agent answers it      `app/runtime/line.py`,
                                                      `app/runtime/roster.py`,
-    … made of the document                           `app/editions.py`
+    … made of the document, again when it changes    `app/editions.py`, `app/reloading.py`
     what Twilio asks about a call and is told        `app/runtime/signalling.py`
     how many calls, whether new ones may come        `app/runtime/capacity.py`
     ending a process without cutting anybody off     `app/runtime/draining.py`

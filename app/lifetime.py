@@ -43,6 +43,7 @@ class Beside:
     custody: Work
     bus: Work
     retention: Work
+    reloading: Work
     close_bus: Work
 
     @asynccontextmanager
@@ -55,6 +56,7 @@ class Beside:
                 group.create_task(self.custody(), name="custody"),
                 group.create_task(self.bus(), name="bus"),
                 group.create_task(self.retention(), name="retention"),
+                group.create_task(self.reloading(), name="reloading"),
             )
             try:
                 yield

@@ -55,6 +55,7 @@ from app.lifetime import Beside, Spawner, at_once, lifespan
 from app.protocol.dialect import DIALECTS
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twilio_signature import Secrets
+from app.reloading import Reloading
 from app.runtime.approvals import Approvals
 from app.runtime.book import Book
 from app.runtime.callbacks import Callees
@@ -217,6 +218,7 @@ def switchboard(
         zones=zones_of,
     )
     roster.edition = editor.edition(document)
+    reloading = Reloading(document, roster, editor.edition, every_s=settings.agent_reload_s)
     custody = Custody(book, archive, carrier, me=instance, spending=spending)
     book.capacity.exhausted = lambda: spending.exhausted
     book.look_after, book.hand_over, book.call_over = (
@@ -244,6 +246,7 @@ def switchboard(
             spawn,
         ),
         retention=partial(keep_for, settings.retention_days, archive, hangar, tapes.erase),
+        reloading=reloading.run,
         close_bus=bus.close,
     )
     living = lifespan(
@@ -263,7 +266,9 @@ def switchboard(
         redoc_url=None,
     )
     problems.install(app)
-    app.include_router(api.public_routes(book, banner(operators or settings), home, instance))
+    app.include_router(
+        api.public_routes(book, banner(operators or settings), home, instance, reloading)
+    )
     app.include_router(home.routes())
     app.include_router(api.metrics_routes(operator(key)))
     after = settings.dial_countries or settings.webhook_secrets or agent.asks_afterwards

@@ -107,6 +107,8 @@ class Settings(BaseSettings):
     """0 lets the system choose."""
 
     agent_file: AgentFile = EXAMPLE_AGENT
+    agent_reload_s: int = Field(default=5, ge=0, le=60)
+    """Seconds from one look at the agent document to the next; 0: it is read at the start alone."""
     database_url: DatabaseUrl = SecretStr("sqlite:///data/patchline.db")
     """SQLite or PostgreSQL; ``python -m app migrate`` makes its tables."""
     api_key: Secret = None

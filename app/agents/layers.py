@@ -19,6 +19,8 @@ SOLE = "agent"
 """The name of an agent that has none of its own."""
 OWN = frozenset({"agents", "defaults", "version"})
 """What is said of the document and of no agent."""
+_TOGETHER = frozenset({"numbers", "webhooks", "analysis"})
+"""What holds for all agents of a document alike."""
 LATER = frozenset(
     {"send_dtmf", "update_form", "switch_language", "set_speech_rate", "search_knowledge"}
     | {"take_message", "leave_voicemail", "new_case"}
@@ -81,7 +83,7 @@ def agents_of(document: Table, number_fields: Collection[str]) -> Iterator[Writt
     whose = _whose(numbers or {}, list(named or {SOLE: {}}))
     for name, given in (named or {SOLE: {}}).items():
         own = _table(given, ("agents", name)) or {}
-        for misplaced in sorted({*OWN, "numbers"} & own.keys()):
+        for misplaced in sorted({*OWN, *_TOGETHER} & own.keys()):
             raise Misplaced(("agents", name, misplaced), "belongs beside agents")
         here = {n: one for n, one in (numbers or {}).items() if whose[n] == name}
         for number, changes in (("", {}), *_changes(here, number_fields)):

@@ -204,6 +204,7 @@ class _Reading:
                 where = one.place(fault.where, self._source)
                 raise AgentFault([self._problem(where, fault.sentence)]) from None
             sounding.append(Role(role.name, role.agent, role.number, heard))
+        self._files += [self._path.parent / name for name in loader.files]
         return sounding
 
 

@@ -96,6 +96,11 @@ class Loader:
             for name, use in uses.items()
         }
 
+    @property
+    def files(self) -> list[str]:
+        """What was read, as the document names it."""
+        return [name for name in self._known if name not in MADE]
+
     def _samples(self, use: Use) -> bytes:
         if use.source not in self._known:
             make = MADE.get(use.source)

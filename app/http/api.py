@@ -5,7 +5,7 @@ HEAD as well, which is what many probes send; uvicorn leaves the body out.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -37,6 +37,16 @@ class Health(BaseModel):
     status: str
     instance: str
     """Drawn at each start: whoever asks over a public address learns which process answered."""
+    agent_file: Literal["ok", "broken"] = "ok"
+    """broken: it was changed and cannot be used; calls are answered as before the change."""
+
+
+class Document(Protocol):
+    """The agent document, looked at now and then."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether it cannot be used as it is."""
 
 
 class Readiness(BaseModel):
@@ -46,7 +56,9 @@ class Readiness(BaseModel):
     live_calls: int
 
 
-def public_routes(book: Book, banner: str, home: Home, instance: str) -> APIRouter:
+def public_routes(
+    book: Book, banner: str, home: Home, instance: str, document: Document
+) -> APIRouter:
     """``/``, ``/health`` and ``/ready``: no key, nothing personal."""
     router = APIRouter(tags=["operations"])
     as_page: dict[int | str, dict[str, Any]] = {
@@ -65,7 +77,8 @@ def public_routes(book: Book, banner: str, home: Home, instance: str) -> APIRout
     @router.get("/health", summary="Whether the process answers")
     async def health() -> Health:
         """The process answers."""
-        return Health(status="ok", instance=instance)
+        agent_file: Literal["ok", "broken"] = "broken" if document.broken else "ok"
+        return Health(status="ok", instance=instance, agent_file=agent_file)
 
     draining: dict[int | str, dict[str, Any]] = {
         503: {"model": Readiness, "description": "The server drains"}

@@ -36,6 +36,7 @@ SIGNATURE_FAILURES = Counter(
     "voice_signature_failures_total", "Requests refused at the edge", ["kind"]
 )
 
+AGENT_FILE_BROKEN = Gauge("voice_agent_file_broken", "The agent document cannot be used as it is")
 EVENT_BACKLOG = Gauge("voice_event_backlog", "Changes about calls that wait to be written")
 EVENT_DROPPED = Gauge("voice_event_dropped", "Facts of calls let go of since the start")
 

@@ -92,7 +92,7 @@ class Signalling:
         if why is not None and call is None and welcome.line.lobby is not None:
             say = welcome.line.when_full.say if welcome.line.when_full is not None else None
             log.info("call_waits", why=why, call_sid=facts.call_sid)
-            scripts = self._scripts_at(facts.to_number)
+            scripts = self._scripts_at(facts.to_number, facts.from_number)
             return scripts.lobby(facts.to_number, welcome.line.lobby, say)
         if why is not None:
             return self._turn_away(facts, why, self._full(facts, why, welcome))

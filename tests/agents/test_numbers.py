@@ -168,7 +168,7 @@ def test_callers_may_wait_where_it_is_full(tmp_path: Path) -> None:
     full = "{say: All busy., then: queue, most_waiting: 3, longest_wait: 2m, otherwise: Sorry.}"
     file.write_text(f'instructions: x\nnumbers:\n  "*": {{when_full: {full}}}\n')
 
-    others = lines(load_agent(file)).others
+    others = lines(load_document(file)).others
 
     assert others is not None
     assert others.lobby == Lobby(3, 120, Instead("Sorry."))
