@@ -76,6 +76,10 @@ A line of code about ... belongs in ...
     putting through, hanging up                      `app/call/transfer.py`,
                                                      `app/call/farewell.py`
     … who can be had now, and why not                `app/call/openness.py`
+    … where that is: headers, tasks, programs asked  `app/call/ways.py`, `app/call/whereto.py`,
+                                                     `app/runtime/ways.py`
+    … redirected, or given back to who handed it us  `app/runtime/putting_through.py`
+    … what it was about, for whoever takes it        `app/http/context.py`
     … to a person who is asked first                 `app/call/warm.py`, `app/call/reaching.py`,
                                                      `app/runtime/side_calls.py`,
                                                      `app/http/side_calls.py`

@@ -18,6 +18,7 @@ from app.agents.numbers import Instead as Wanted
 from app.agents.targets import Target
 from app.agents.timeouts import Silence
 from app.audio.mixing import Sound
+from app.call.notices import asked_for
 from app.call.plan import (
     BillPlan,
     CallPlan,
@@ -32,6 +33,9 @@ from app.call.plan import (
 )
 from app.call.prices import OWN_LIST, PRICE_LIST, PRICES, Price
 from app.call.reception import LEAVE, Instead, LinePlan, Lines, Lobby, Lookup
+from app.call.templates import parse
+from app.call.ways import KNOWN
+from app.call.whereto import REQUESTED
 from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
@@ -94,6 +98,11 @@ def plan(
             name: WarmPlan(one.ring_timeout_ms, one.on_failure.then, one.on_failure.say)
             for name, one in agent.targets.items()
             if one.mode == "warm"
+        },
+        modes={
+            name: one.mode
+            for name, one in agent.targets.items()
+            if one.mode not in {"cold", "warm"}
         },
         presets=_presets(agent),
         **_interruptions(agent),
@@ -222,7 +231,7 @@ def _preset(preset: DtmfPreset) -> DigitsPreset:
 def scripts(agent: Agent, origin: str, *, process: str = "") -> Scripts:
     """The TwiML of this agent's line at ``origin``; ``process`` as in ``Scripts``."""
     targets = agent.targets
-    destinations = {name: _destination(target) for name, target in targets.items()}
+    destinations = {name: _destination(agent, target) for name, target in targets.items()}
     fallback = Fallback(agent.failure.say)
     if agent.failure.then == TAKE_MESSAGE:
         asked = "say" in agent.failure.model_fields_set
@@ -234,16 +243,26 @@ def scripts(agent: Agent, origin: str, *, process: str = "") -> Scripts:
     return Scripts(origin, fallback, destinations, process=process)
 
 
-def _destination(target: Target) -> Destination:
+def _destination(agent: Agent, target: Target) -> Destination:
     return Destination(
         to=target.to,
         ring_timeout_s=max(5, round(target.ring_timeout_ms / 1000)),
         caller_id=None if target.caller_id == "caller" else target.caller_id,
         say_on_failure=target.on_failure.say,
         then=target.on_failure.then,
-        whisper=target.whisper if target.mode == "warm" else None,
+        whisper=parse(target.whisper, KNOWN) if target.mode == "warm" else None,
         accept_key=target.accept_key,
         reject_machines=target.reject_machines,
+        mode=target.mode,
+        headers={name: parse(text, KNOWN) for name, text in target.headers.items()},
+        attributes={
+            name: parse(given, KNOWN) if isinstance(given, str) else given
+            for name, given in target.attributes.items()
+        },
+        wait_url=target.wait_url,
+        target_header=target.target_header,
+        told=tuple(one.url for one in agent.webhooks if asked_for(one.events, REQUESTED)),
+        opening=agent.hours[target.hours].opening if target.hours else None,
     )
 
 

@@ -4,7 +4,7 @@ To add one: its name in ``app.call.built_in``, what the model sees of it in ``ap
 and a row here. The machine of a call decides what its row does not carry out (``app.call``).
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -91,8 +91,22 @@ def _transfer_call(agent: Agent) -> dict[str, Any] | None:
     people = agent.offered_targets
     if not people:
         return None
-    warm = any(one.mode == "warm" for one in people.values())
-    return schemas.transfer_call(_descriptions(people), summarised=warm)
+    return _transfer_to(people)
+
+
+def _transfer_to(targets: Mapping[str, Target]) -> dict[str, Any]:
+    told = any(one.told for one in targets.values())
+    return schemas.transfer_call(_descriptions(targets), summarised=told)
+
+
+def without_targets(
+    agent: Agent, tools: Sequence[Mapping[str, Any]], hidden: Collection[str]
+) -> tuple[Mapping[str, Any], ...]:
+    """The tools of a session in which the model knows nothing of these targets."""
+    left = {name: one for name, one in agent.offered_targets.items() if name not in hidden}
+    shown = [_transfer_to(left)] if left else []
+    others = (tool for tool in tools if tool["name"] != names.TRANSFER_CALL)
+    return (*others, *shown)
 
 
 def _descriptions(targets: Mapping[str, Target]) -> dict[str, str]:

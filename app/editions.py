@@ -15,7 +15,7 @@ from app import assembly
 from app.agents.document import Agent
 from app.agents.load import AgentDocument, Role
 from app.agents.texting import CALLER
-from app.built_ins import Run
+from app.built_ins import Run, without_targets
 from app.call.filling import filled
 from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
@@ -26,6 +26,7 @@ from app.runtime.ports import Feed, ModelLine
 from app.runtime.reception import country_of
 from app.runtime.roster import Edition
 from app.runtime.values import Lore
+from app.runtime.ways import unavailable
 from app.tools.registry import CallFacts, Registry
 from app.tools.texts import Allowed
 
@@ -70,7 +71,7 @@ class Editor:
             assembly.scripts(agent, self.origin, process=self.process),
             document.version,
             role.name,
-            open_model=partial(self._open_model, session),
+            open_model=partial(self._open_model, agent, session),
             run_tool=partial(_run_tool, tools, self.carried_out(agent)),
             approval=tools.approval_ms,
             sounds=role.sounds,
@@ -92,8 +93,11 @@ class Editor:
             tools.close()
 
     async def _open_model(
-        self, session: SessionConfig, call: LiveCall, feed: Feed, timeout_ms: int
+        self, agent: Agent, session: SessionConfig, call: LiveCall, feed: Feed, timeout_ms: int
     ) -> ModelLine:
+        hidden = unavailable(call)
+        if hidden:
+            session = replace(session, tools=without_targets(agent, session.tools, hidden))
         session = replace(session, instructions=filled(session.instructions, call.values))
         return await self.connect(session, feed, timeout_ms)
 

@@ -23,6 +23,7 @@ from app.front_page import front_page
 from app.http import (
     api,
     commands,
+    context,
     costs,
     messages,
     numbers,
@@ -63,7 +64,7 @@ from app.runtime.commanding import Commanding
 from app.runtime.correspondence import Correspondence
 from app.runtime.custody import Custody
 from app.runtime.deadline import READ_S, Patience
-from app.runtime.effects import Effects
+from app.runtime.effects import Effects, contained
 from app.runtime.flight_log import FlightLog, Hangar
 from app.runtime.links import Links
 from app.runtime.live_call import LiveCall
@@ -71,6 +72,7 @@ from app.runtime.lobby import Waiting
 from app.runtime.once import Once
 from app.runtime.outbound import Outbound
 from app.runtime.ports import Carrier, Feed, ModelLine, People, Recorder
+from app.runtime.putting_through import PuttingThrough
 from app.runtime.reception import Reception
 from app.runtime.recording import Recordings
 from app.runtime.records import Records
@@ -82,6 +84,7 @@ from app.runtime.side_calls import SideCalls
 from app.runtime.signalling import Signalling
 from app.runtime.spending import Spending
 from app.runtime.texting import Texting
+from app.runtime.ways import Ways
 from app.services.no_bus import NoBus
 from app.services.no_carrier import NoCarrier
 from app.services.store.archive import Archive
@@ -152,7 +155,7 @@ def switchboard(
             plan,
             carrier=carrier,
             hangar=hangar,
-            signalling=signalling,
+            put_through=put_through,
             people=people.of(call, book.dials),
             approvals=approvals,
             tell=spending.noting(call.tell),
@@ -163,8 +166,10 @@ def switchboard(
         spawn=spawn,
         me=instance,
     )
-    signalling = Signalling(book)
-    people = SideCalls(carrier, spawn, signalling.left_alone)
+    ways = Ways(asker(settings), _keeper(archive, spawn))
+    signalling = Signalling(book, ways)
+    put_through = PuttingThrough(signalling, ways, carrier, asker(settings))
+    people = SideCalls(carrier, spawn, signalling.left_alone, ways)
     durable = DurableJobs(_database(settings, data))
     bus = _bus(settings, instance)
     tapes = Recordings(carrier, archive, book, bus, origin=origin, me=instance)
@@ -292,6 +297,7 @@ def switchboard(
     _include_ordering(app, dialling, archive, settings, operator(key))
     _include_programs(app, jobs or durable, approvals, operator(key))
     app.include_router(costs.routes(spending.days, _most_a_day(settings), operator(key)))
+    app.include_router(context.routes(known, archive.keys.context, key))
     app.include_router(numbers.routes(line_numbers.listing(settings, agent), operator(key)))
     _include_telephone(app, book, phone, settings.host, local=(operators or settings).local_line)
     door = MediaDoor(origin, signing, routing, CallerLine)
@@ -304,7 +310,7 @@ def _runner(
     *,
     carrier: Carrier,
     hangar: Hangar,
-    signalling: Signalling,
+    put_through: PuttingThrough,
     people: People,
     approvals: Approvals,
     tell: Tell,
@@ -317,7 +323,7 @@ def _runner(
         carrier=carrier,
         run_tool=partial(call.met.run_tool, call),
         allowed=partial(approvals.asked, call),
-        transfer_twiml=lambda target: signalling.transfer_twiml(call, target),
+        put_through=partial(put_through, call),
         failure_twiml=call.scripts.failure,
         kept=call.kept,
         people=people,
@@ -350,10 +356,19 @@ def _origin(settings: Settings) -> str:
 def _reception(roster: Roster, settings: Settings, has_room: Callable[[], bool]) -> Reception:
     return Reception(
         lambda: roster.edition.numbers,
-        lambda number: roster.edition.answering(number).scripts.destinations,
+        lambda number: roster.edition.answering(number).scripts.dialled,
         asker(settings),
         has_room=has_room,
     )
+
+
+def _keeper(archive: Archive, spawn: Spawner) -> Callable[[str, str], None]:
+    """Keeps what a key stands for. Nobody waits: a caller is put through without it, too."""
+
+    def keep(digest: str, call_id: str) -> None:
+        spawn(contained(archive.keys.keep_context(digest, call_id), None), f"context-{call_id}")
+
+    return keep
 
 
 def _bus(settings: Settings, me: str) -> "NoBus | PostgresBus":

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "setting_values": {"addresses", "hours"},
     "settings": {"addresses", "setting_values"},
     "audio": {"audio", "protocol.units"},
-    "call": {"call", "audio", "protocol"},
+    "call": {"call", "audio", "number_kinds", "protocol"},
     "agents": {
         "agents",
         "call.analysis",
@@ -38,6 +38,8 @@ MAY_IMPORT = {
         "call.templates",
         "call.notices",
         "call.prices",
+        "call.templates",
+        "call.ways",
         "audio",
         "hours",
         "number_kinds",

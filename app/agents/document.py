@@ -24,7 +24,16 @@ from app.agents.part import Part
 from app.agents.recording import Recording
 from app.agents.recording import check as check_recording
 from app.agents.sounds import TONES, Ambience, HoldAudio, Use, ambience, hold
-from app.agents.targets import CALLER, TAKE_MESSAGE, Target, check_chains, refuse_overlong
+from app.agents.targets import (
+    CALLER,
+    REQUESTED,
+    TAKE_MESSAGE,
+    Target,
+    check_chains,
+    check_hours,
+    refuse_overlong,
+    refuse_undialled,
+)
 from app.agents.texting import CODE_PRESET, SendLink, Sms, Verification
 from app.agents.texting import check as check_texting
 from app.agents.timeouts import Timeouts
@@ -292,11 +301,15 @@ class Agent(Part):
     not."""
     send_link: SendLink | None = Field(default=None, validate_default=True)
     """Whether the agent may send a page of the call, by the tool send_link; null: it may not."""
-    webhooks: Annotated[tuple[Webhook, ...], none_if_none] = ()
+    webhooks: Annotated[tuple[Webhook, ...], none_if_none] = Field(
+        default=(), validate_default=True
+    )
     """Programs of yours that are told what happens."""
     recording: Recording | None = Field(default=None, validate_default=True)
     """Whether calls are recorded; null: they are not."""
-    hours: Annotated[Mapping[FieldName, Hours], empty_if_none] = {}
+    hours: Annotated[Mapping[FieldName, Hours], empty_if_none] = Field(
+        default={}, validate_default=True
+    )
     """When somebody is there, by name."""
     built_ins: SkipJsonSchema[Mapping[str, Offer] | None] = None
     """The built-in tools that were listed; None: all that can work. Nobody writes it: it is what a
@@ -304,6 +317,33 @@ class Agent(Part):
     numbers: Mapping[LineNumber, Number] | None = None
     """Which of your numbers the agent answers, and when; "*" is every other one. Calls to a
     number that is not here are rejected. Left out: it answers all of them, always."""
+
+    @field_validator("recording")
+    @classmethod
+    def _known_presets(cls, value: Recording | None, info: ValidationInfo) -> Recording | None:
+        if value is not None and "dtmf" in info.data:
+            check_recording(value, info.data["dtmf"].presets)
+        return value
+
+    @field_validator("hours")
+    @classmethod
+    def _hours_of_targets(
+        cls, value: Mapping[str, Hours], info: ValidationInfo
+    ) -> Mapping[str, Hours]:
+        check_hours(info.data.get("transfer_targets", {}), value)
+        return value
+
+    @field_validator("webhooks")
+    @classmethod
+    def _told_before(cls, value: tuple[Webhook, ...], info: ValidationInfo) -> tuple[Webhook, ...]:
+        left = [
+            name
+            for name, target in info.data.get("transfer_targets", {}).items()
+            if target.mode == "hangup"
+        ]
+        if left and not any(notices.asked_for(one.events, REQUESTED) for one in value):
+            refuse(f'must name {REQUESTED} among its events: "{left[0]}" hangs up after it')
+        return value
 
     @field_validator("numbers")
     @classmethod
@@ -313,14 +353,11 @@ class Agent(Part):
         if value is None or not {"hours", "transfer_targets", "transfer_to"} <= info.data.keys():
             return value
         people = [HUMAN] if info.data["transfer_to"] else []
-        check(value, info.data["hours"], [*info.data["transfer_targets"], *people])
-        return value
-
-    @field_validator("recording")
-    @classmethod
-    def _known_presets(cls, value: Recording | None, info: ValidationInfo) -> Recording | None:
-        if value is not None and "dtmf" in info.data:
-            check_recording(value, info.data["dtmf"].presets)
+        targets = info.data["transfer_targets"]
+        check(value, info.data["hours"], [*targets, *people])
+        for number, one in value.items():
+            for instead in (one.when_closed, one.when_full):
+                refuse_undialled(instead.then if instead else "", targets, at=number)
         return value
 
     @field_validator("built_ins")
@@ -438,9 +475,11 @@ class Agent(Part):
         if value.then is not None and value.then not in known:
             meant = next(iter(get_close_matches(value.then, known, n=1)), "")
             refuse(f'unknown target "{value.then}"', at="then", meant=meant)
+        refuse_undialled(value.then or "", info.data["transfer_targets"], at="then")
         people = {
             name: (target.to, target.caller_id)
             for name, target in info.data["transfer_targets"].items()
+            if target.dialled
         }
         if info.data["transfer_to"]:
             people[HUMAN] = info.data["transfer_to"], CALLER
@@ -457,6 +496,11 @@ class Agent(Part):
             return self.transfer_targets
         person = Target(description="A person who can help.", to=self.transfer_to)
         return {HUMAN: person, **self.transfer_targets}
+
+    @property
+    def dialled(self) -> Mapping[str, Target]:
+        """The targets that whoever has no agent can be put through to."""
+        return {name: target for name, target in self.targets.items() if target.dialled}
 
     def has(self, tool: str) -> bool:
         """Whether a built-in tool was chosen, or nobody chose."""
@@ -504,7 +548,7 @@ class Agent(Part):
     @property
     def failure_target(self) -> str | None:
         """Where the call goes when the agent cannot go on; None: an apology and a goodbye."""
-        return _failing_to(self.failure, self.targets)
+        return _failing_to(self.failure, self.dialled)
 
 
 def _failing_to(failure: Failure, targets: Mapping[str, object]) -> str | None:

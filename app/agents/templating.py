@@ -13,7 +13,7 @@ from app.call.templates import ALWAYS, BadTemplate, Known, parse
 _OWN_RULES = frozenset(
     {"tools", "verification", "sms", "send_link", "headers", "pattern", "variables"}
 )
-_TO_PEOPLE = "whisper"
+_TO_PEOPLE = frozenset({"whisper", "attributes"})
 _LATER = frozenset({"form", "summary"})
 """What is known when somebody is asked to take a call, and not when it begins."""
 
@@ -25,7 +25,7 @@ def check(agent: Agent) -> Iterator[tuple[Where, str, str]]:
     people = Known(roots=ALWAYS | _LATER, variables=agent.variables, form=fields)
     for where, text in _texts(agent, ()):
         try:
-            parse(text, people if where[-1] == _TO_PEOPLE else first)
+            parse(text, first if _TO_PEOPLE.isdisjoint(where) else people)
         except BadTemplate as fault:
             place = ("instructions_file",) if _from_file(agent, where) else where
             yield place, fault.sentence, fault.meant

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from app import number_kinds
 from app.call import built_in
 from app.call.templates import ROOTS
+from app.protocol.sip_headers import STANDARD, header_name
 
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _MS_OF = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -23,6 +24,8 @@ _SIP = re.compile(r"sips?:[^\s@<>\"]+@[^\s@<>\"]+")
 _MOST_SIP_CHARS = 255
 _CLIENT = re.compile(r"client:[^\s<>\"]{1,120}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_QUEUE = re.compile(r"[\w.-][\w .-]{0,63}")
+_WORKFLOW = re.compile(r"WW[0-9a-fA-F]{32}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _HANDLER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _KEY = re.compile(r"[0-9A-D*#]")
@@ -98,6 +101,33 @@ def destination(value: object) -> str:
             refuse('must be a client address such as "client:reception"')
         return value
     return phone_number(value)
+
+
+def reachable(value: object) -> str:
+    """Where a target is: a ``destination``, a queue, a workflow of TaskRouter's, or whatever a
+    program answers when it is asked."""
+    if not isinstance(value, str):
+        return destination(value)
+    kind, colon, rest = value.partition(":")
+    if colon and kind == "queue":
+        if not _QUEUE.fullmatch(rest):
+            refuse("must be the name of a queue of 1 to 64 letters, digits, spaces, _ . and -")
+    elif colon and kind == "workflow":
+        if not _WORKFLOW.fullmatch(rest):
+            refuse('must be "workflow:" and the SID of one, "WW" and 32 hexadecimal digits')
+    elif colon and kind == "webhook":
+        webhook_url(rest)
+    else:
+        return destination(value)
+    return value
+
+
+def header(value: object) -> str:
+    """The name of a SIP header that Twilio passes on."""
+    found = header_name(value) if isinstance(value, str) else None
+    if found is None:
+        refuse(f"is no header that Twilio passes on: X-…, {', '.join(STANDARD)}")
+    return found
 
 
 def caller_id(value: object) -> str:
@@ -234,6 +264,15 @@ Destination = Annotated[
     BeforeValidator(destination),
     _written(r"^((tel:)?\+[1-9][0-9]{1,14}|(sips?|client):.+)$", "+33612345678"),
 ]
+Reachable = Annotated[
+    str,
+    BeforeValidator(reachable),
+    _written(
+        r"^((tel:)?\+[1-9][0-9]{1,14}|(sips?|client|queue|workflow|webhook):.+)$",
+        *("+33612345678", "queue:claims"),
+    ),
+]
+Header = Annotated[str, BeforeValidator(header)]
 CallerId = Annotated[
     str, BeforeValidator(caller_id), _written(r"^(caller|(tel:)?\+[1-9][0-9]{1,14})$", "caller")
 ]

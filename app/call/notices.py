@@ -43,6 +43,7 @@ NOTICES: dict[str, str] = {
     "tool.failed": "`tool_call_id`, `ms`",
     "hold.started": "the caller hears music: `by` operator, agent or transfer",
     "hold.ended": "they hear the agent again: `ms` is how long it was",
+    "transfer.requested": "with `mode: hangup`, before the call ends: `target`, `to`, `headers`",
     "transfer.started": "`target`, `mode`",
     "transfer.ringing": "a person's telephone rings, with `mode: warm`: `target`, `leg_sid`",
     "transfer.accepted": "they pressed the key: `target`",

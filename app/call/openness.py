@@ -4,11 +4,16 @@ Hours are those of the world, and a call knows its own time alone: before it beg
 spans of that. So a call says the same when it is replayed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 Spans = tuple[tuple[int, int], ...]
 """From and until (ms of the call's time), in order; the end is not part of it."""
+
+LONGEST_MS = 24 * 3_600_000
+"""Twilio ends every call by then."""
+_MINUTE_MS = 60_000
+_STEP_MS = 15 * _MINUTE_MS
 
 CLOSED = "closed"
 NEEDS_SIP = "refer_needs_sip"
@@ -37,6 +42,44 @@ class Openness:
             return why
         spans = self.closed.get(target, ())
         return CLOSED if any(since <= now_ms < until for since, until in spans) else None
+
+
+def closed_spans(open_at: Callable[[int], bool], began_ms: int) -> Spans:
+    """When nobody is there, in ms from ``began_ms`` (epoch) on, as long as a call can last.
+
+    Exact to the minute; somebody who is there for less than a quarter of an hour may be missed.
+    """
+    turns: list[int] = []
+    open_before, before_ms = True, 0
+    for at_ms in _moments(began_ms):
+        open_now = open_at(began_ms + at_ms)
+        if open_now != open_before:
+            turns.append(_turn(open_at, began_ms, before_ms, at_ms) if at_ms else 0)
+        open_before, before_ms = open_now, at_ms
+    if not open_before:
+        turns.append(LONGEST_MS)
+    return tuple(zip(turns[::2], turns[1::2], strict=True))
+
+
+def _moments(began_ms: int) -> Iterator[int]:
+    """The beginning, and then every full quarter of an hour."""
+    yield 0
+    yield from range(_STEP_MS - began_ms % _STEP_MS, LONGEST_MS, _STEP_MS)
+
+
+def _turn(open_at: Callable[[int], bool], began_ms: int, low_ms: int, high_ms: int) -> int:
+    """The first full minute at which it is as it is at ``high_ms``, and not as at ``low_ms``."""
+    wanted = open_at(began_ms + high_ms)
+    while high_ms - low_ms > _MINUTE_MS:
+        middle = (low_ms + high_ms) // 2
+        middle -= (began_ms + middle) % _MINUTE_MS
+        if middle <= low_ms:
+            break
+        if open_at(began_ms + middle) == wanted:
+            high_ms = middle
+        else:
+            low_ms = middle
+    return high_ms
 
 
 def in_words(reason: str) -> str | None:

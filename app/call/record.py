@@ -8,7 +8,7 @@ from typing import Any
 
 from app.call import recorded, sms
 from app.call.prices import CURRENCY, dollars
-from app.call.report import END_REASONS, Report, Result, merged, percentiles
+from app.call.report import END_REASONS, Party, Report, Result, merged, percentiles
 from app.call.transcript import Voice
 from app.call.written import KINDS as WRITTEN
 from app.call.written import told as written
@@ -63,6 +63,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
             "parent_call_sid": None,
             "price": None,
             "stream_sids": list(report.stream_sids),
+            "sip": _sip(party),
         },
         "model": {
             "provider": "openai",
@@ -186,11 +187,19 @@ def _durations(report: Report) -> dict[str, int | None]:
     }
 
 
+def _sip(party: Party) -> dict[str, object] | None:
+    """Of a caller who came by SIP."""
+    if not party.sip_call_id and not party.sip_headers:
+        return None
+    return {"call_id": party.sip_call_id or None, "headers": dict(party.sip_headers)}
+
+
 def _transfers(report: Report, utc: Utc) -> list[dict[str, object]]:
     return [
         {
             "target": transfer.target,
             "mode": transfer.mode,
+            "summary": transfer.summary or None,
             "requested_at": utc(transfer.requested_at_ms),
             "outcome": transfer.outcome,
             "leg_sid": transfer.leg_sid,

@@ -83,6 +83,10 @@ class Transferred:
     room: str = ""
     """Where the person waits, who was asked first."""
     mode: str = "cold"
+    summary: str = ""
+    """What the agent said it was about."""
+    to: str = ""
+    """Where a program said that the caller should go, where one was asked."""
     leg_sid: str | None = None
     """The CallSid of the call to the person, where they were asked first."""
 
@@ -158,6 +162,10 @@ class Party:
     resumed_from: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     """What the operator's program knew of the caller."""
+    caller_name: str = ""
+    sip_call_id: str = ""
+    sip_headers: Mapping[str, str] = field(default_factory=dict)
+    """Of a caller who came by SIP, by name."""
 
 
 @dataclass(slots=True)
@@ -436,13 +444,14 @@ class Report:
             self.holds[-1] = told["ms"]
 
     def _transferring(self, at_ms: int, told: Mapping[str, Any]) -> None:
-        mode = told.get("mode", "cold")
-        self.transfers.append(Transferred(told["target"], at_ms, mode=mode))
+        mode, about = told.get("mode", "cold"), told.get("summary", "")
+        self.transfers.append(Transferred(told["target"], at_ms, mode=mode, summary=about))
 
     def _transfer_dialling(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         if self.transfers:
             self.transfers[-1].token_digest = told["token_digest"]
             self.transfers[-1].room = told.get("room", "")
+            self.transfers[-1].to = told.get("to", "")
 
     def _transfer_answered(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         """REST's word on the latest transfer; a dial result may have come before it."""

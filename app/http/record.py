@@ -86,6 +86,14 @@ class Durations(_Part):
     """Heard by the caller."""
 
 
+class Sip(_Part):
+    """What a SIP network said of the call."""
+
+    call_id: str | None
+    headers: dict[str, str]
+    """Those that Twilio passes on, by name."""
+
+
 class Carrier(_Part):
     """The call as the carrier calls it."""
 
@@ -95,6 +103,8 @@ class Carrier(_Part):
     parent_call_sid: str | None
     price: dict[str, str] | None
     stream_sids: list[str]
+    sip: Sip | None
+    """Of a caller who came by SIP."""
 
 
 class ModelSession(_Part):
@@ -217,7 +227,9 @@ class Transfer(_Part):
     """One attempt to put the caller through."""
 
     target: str
-    mode: Literal["cold", "warm"]
+    mode: Literal["cold", "warm", "queue", "refer", "hangup"]
+    summary: str | None
+    """What the agent said it was about."""
     requested_at: str
     outcome: str
     """requested, ringing, accepted, joined, connected, or why it failed."""

@@ -48,7 +48,16 @@ def routes(routing: Routing, outbound: Outbound, guard: Guard) -> APIRouter:
         call = read(forms.parse_incoming_call, form)
         return Twiml(
             await routing.admit(
-                CallFacts(call.call_sid, call.account_sid, call.from_, call.to, call.direction),
+                CallFacts(
+                    call.call_sid,
+                    call.account_sid,
+                    call.from_,
+                    call.to,
+                    call.direction,
+                    call.caller_name or "",
+                    call.sip_call_id or "",
+                    dict(call.sip_headers),
+                ),
                 elsewhere,
             )
         )
@@ -102,7 +111,8 @@ def routes(routing: Routing, outbound: Outbound, guard: Guard) -> APIRouter:
                 connected=result.connected,
                 status=result.status,
                 talk_s=result.duration_s,
-                call_over=dict(form).get("CallStatus") in forms.FINAL_STATUSES,
+                call_over=result.status == forms.HUNG_UP
+                or dict(form).get("CallStatus") in forms.FINAL_STATUSES,
             )
         )
 

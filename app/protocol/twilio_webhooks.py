@@ -10,6 +10,7 @@ https://www.twilio.com/docs/voice/twiml
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from app.protocol.twilio_signature import (
     FormPairs,
@@ -58,6 +59,12 @@ _SIDS = {
 }
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _SIP_PREFIX = "SipHeader_"
+_SIP_NAME = re.compile(_SIP_PREFIX + r"[A-Za-z0-9_.-]{1,64}")
+_MOST_SIP_HEADERS = 20
+_LONGEST_SIP_CHARS = 256
+_LONGEST_NAME_CHARS = 100
+HUNG_UP = "hangup"
+"""Of a caller in a queue: they left it by hanging up."""
 
 
 def is_call_sid(text: str) -> bool:
@@ -215,7 +222,7 @@ def parse_incoming_call(form: FormPairs) -> IncomingCall:
         to=fields.get("To", ""),
         direction=fields.get("Direction", "inbound"),
         status=fields.get("CallStatus", ""),
-        caller_name=fields.get("CallerName") or None,
+        caller_name=fields.get("CallerName", "")[:_LONGEST_NAME_CHARS] or None,
         caller_country=fields.get("FromCountry") or None,
         caller_city=fields.get("FromCity") or None,
         forwarded_from=fields.get("ForwardedFrom") or None,
@@ -343,6 +350,7 @@ def _whole(fields: Mapping[str, str], name: str) -> int | None:
 
 
 def _sip_headers(fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name, value in fields.items():
-        if name.startswith(_SIP_PREFIX):
-            yield name.removeprefix(_SIP_PREFIX), value
+    """The first of them, shortened: whoever calls may write what they like."""
+    named = (name for name in fields if _SIP_NAME.fullmatch(name))
+    for name in islice(named, _MOST_SIP_HEADERS):
+        yield name.removeprefix(_SIP_PREFIX), fields[name][:_LONGEST_SIP_CHARS]

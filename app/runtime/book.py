@@ -35,6 +35,7 @@ from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.ports import CallerLine, FactStore, Feed
 from app.runtime.roster import Roster
 from app.runtime.runner import Runner
+from app.runtime.ways import openness_of
 from app.services.store.calls import CallRow, StoredFact
 from app.services.store.changes import NewCall
 
@@ -319,9 +320,10 @@ class Book:
             returns_to_listen=pressed is not None,
             has_keys=call.has_keys,
             menus=call.met.plan.menus if call.facts.direction.startswith("outbound") else None,
+            **openness_of(call),
+            recording=taken_up(call.met.plan.recording, call.report.recorded),
             began_at_ms=call.report.answered_at_ms,
             bill=_taken_on(call.met.plan.bill, call.report),
-            recording=taken_up(call.met.plan.recording, call.report.recorded),
             **call.outset,
         )
         call.streams += 1
@@ -396,6 +398,9 @@ class Book:
         self.capacity.release(call.call_id)
         if call.report.ending is not None:
             return  # The dial result was faster than the answer of REST.
+        if call.ends_as is not None:
+            self.end(call, call.ends_as)
+            return
         if call.report.too_late_to_transfer:
             self.end(call, "caller_hangup")
             return

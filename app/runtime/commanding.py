@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from app.call.openness import CLOSED, NEEDS_SIP
 from app.errors import CallerFault, CarrierFault, OurFault, PatchlineFault
 from app.protocol.events import StreamStopped
 from app.runtime.book import Book
@@ -51,6 +52,9 @@ REFUSALS = {
     "too_many": "too many commands wait for their turn",
     "interrupted": "the caller spoke over it",
     "stream_over": "the caller's audio ended before",
+    CLOSED: "nobody is there at this hour",
+    NEEDS_SIP: "only callers who came by SIP can be referred",
+    "needs_stream": "this target can only be had from a conversation",
 }
 """Why an order was refused, by the machine's word for it."""
 AWAY = {"model_away": "the model's connection is being made again: ask again in a moment"}
@@ -264,6 +268,8 @@ class Commanding:
     async def _transferred_by_rest(self, call: LiveCall, wish: Wish) -> Became:
         """There is nobody to announce it but Twilio, whose voice says the announcement."""
         target = self._signalling.target(call, wish.fields["target"])
+        if (why := self._signalling.refusal(call, target)) is not None:
+            raise CallerFault(why, REFUSALS.get(why))
         call.cut_off = False
         call.tell(call.now_ms(), "transfer.started", {"target": target, "mode": "cold"})
         twiml = self._signalling.transfer_twiml(call, target, wish.fields.get("announcement"))

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.call.ways import Way
 from app.runtime.invitations import digest_of
 from app.runtime.live_call import LiveCall
 from app.runtime.scripts import Dial
@@ -41,16 +42,20 @@ class Dials:
     def __len__(self) -> int:
         return len(self._open)
 
-    def draw(self, call: LiveCall, target: str, room: str = "") -> Dial:
+    def draw(
+        self, call: LiveCall, target: str, room: str = "", way: Way | None = None
+    ) -> Dial:
         """The call is being put through to ``target``; a transfer before that one is over.
 
-        ``room``: where the person waits, if they do.
+        ``room``: where the person waits, if they do. ``way``: where the target is for this call.
         """
         self.forget(call)
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        call.dial = Dial(target, token, digest_of(token), room)
+        call.dial = Dial(target, token, digest_of(token), room, way)
         self._open[call.dial.digest] = call
         told = {"target": target, "token_digest": call.dial.digest, "room": room}
+        if target in call.led:
+            told["to"] = call.led[target].to
         call.tell(call.now_ms(), "transfer.dialling", told)
         return call.dial
 

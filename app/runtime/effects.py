@@ -15,7 +15,7 @@ import structlog
 
 from app.call import built_in
 from app.call.keypad import KEPT
-from app.errors import CarrierFault
+from app.errors import CarrierFault, OurFault
 from app.protocol.commands import (
     AskRecording,
     DropSideCall,
@@ -88,7 +88,7 @@ class Effects:
         *,
         carrier: Carrier,
         run_tool: ToolRunner,
-        transfer_twiml: Callable[[str], str],
+        put_through: Callable[[Transfer], Awaitable[None]],
         failure_twiml: Callable[[], str],
         kept: dict[str, str] | None = None,
         people: People | None = None,
@@ -104,7 +104,7 @@ class Effects:
         self._call_sid = call_sid
         self._carrier = carrier
         self._run_tool = run_tool
-        self._transfer_twiml = transfer_twiml
+        self._put_through = put_through
         self._failure_twiml = failure_twiml
         self._kept = {} if kept is None else kept
         self._people = people
@@ -143,8 +143,9 @@ class Effects:
         match effect:
             case RunTool():
                 return await self._guarded(self._tool(effect), lambda r: _failed(effect, r))
-            case Transfer(target=target):
-                return await self._guarded(self._transfer(target), TransferRefused)
+            case Transfer():
+                through = self._taken(self._put_through(effect))
+                return await self._guarded(through, TransferRefused)
             case RedirectKeys():
                 refused = partial(KeysAnswered, "refused")
                 return await self._guarded(self._press(effect.secret or effect.symbols), refused)
@@ -157,18 +158,18 @@ class Effects:
                 return await self._guarded(self._fail_over(), lambda _: FailoverDone(False))
             case HangUp():
                 return await self._guarded(self._hang_up(), lambda _: HangUpDone(False))
-            case VerifyCall():
-                return await self._guarded(self._verify(), lambda _: CallStillUp())
             case AskRecording(wish=wish):
                 return await self._guarded(
                     self._recorded(wish), lambda _: RecordingAnswered(wish, ok=False)
                 )
+            case VerifyCall():
+                return await self._guarded(self._verify(), lambda _: CallStillUp())
 
     async def _guarded(self, work: Awaitable[Event], otherwise: Callable[[str], Event]) -> Event:
         try:
             return await work
-        except CarrierFault as exc:
-            log.warning("carrier_refused", reason=exc.reason, call_sid=self._call_sid)
+        except (CarrierFault, OurFault) as exc:
+            log.warning("effect_refused", reason=exc.reason, call_sid=self._call_sid)
             return otherwise(exc.reason)
         except asyncio.CancelledError:
             raise
@@ -194,19 +195,18 @@ class Effects:
     async def _joined(self, wish: Join) -> Event:
         if self._people is None:
             raise CarrierFault("not_configured")
-        return await self._redirected(self._people.join_twiml(wish.target, wish.attempt))
-
-    async def _transfer(self, target: str) -> Event:
-        return await self._redirected(self._transfer_twiml(target))
+        document = self._people.join_twiml(wish.target, wish.attempt)
+        return await self._taken(self._carrier.redirect(self._call_sid, document))
 
     async def _recorded(self, wish: str) -> Event:
         if self._recorder is None:
             raise CarrierFault("not_configured")
         return RecordingAnswered(wish, ok=await self._recorder(wish))
 
-    async def _redirected(self, document: str) -> Event:
+    async def _taken(self, redirect: Awaitable[None]) -> Event:
+        """Whether Twilio took the call away."""
         try:
-            await self._carrier.redirect(self._call_sid, document)
+            await redirect
         except CarrierFault as exc:
             if not exc.unclear:
                 raise
@@ -217,7 +217,8 @@ class Effects:
     async def _press(self, symbols: str) -> Event:
         if self._keys_twiml is None:
             raise CarrierFault("not_configured")
-        answer = await self._redirected(await self._keys_twiml(symbols))
+        document = await self._keys_twiml(symbols)
+        answer = await self._taken(self._carrier.redirect(self._call_sid, document))
         if isinstance(answer, TransferUnclear):
             return KeysAnswered("unclear", answer.reason)
         return KeysAnswered("accepted")

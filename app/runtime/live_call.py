@@ -18,6 +18,7 @@ from app.call.plan import Memory
 from app.call.record import record
 from app.call.report import Report, merged
 from app.call.templates import Values
+from app.call.whereto import Answer
 from app.errors import CallerFault
 from app.protocol.events import CallerTyped
 from app.runtime.line import Line
@@ -39,6 +40,12 @@ class CallFacts:
     from_number: str
     to_number: str
     direction: str = "inbound"
+    caller_name: str = ""
+    """What the network says; empty where it does not."""
+    sip_call_id: str = ""
+    """Of a caller who came by SIP."""
+    sip_headers: Mapping[str, str] = field(default_factory=dict)
+    """Those that Twilio passed on, by name; bounded where they come in."""
 
 
 @dataclass(slots=True)
@@ -65,6 +72,8 @@ class LiveCall:
     """Why the caller comes back, as the model is told on the next line."""
     kept: dict[str, str] = field(default_factory=dict, repr=False)
     """What the caller keyed in for tools alone, by the name of its preset: in no fact, no log."""
+    led: dict[str, Answer] = field(default_factory=dict, repr=False)
+    """Where the operator's program says that targets are, by name."""
     dial: Dial | None = None
     """The transfer whose result has not come; refused ones stay until the next."""
     forgetting: asyncio.TimerHandle | None = None
@@ -147,6 +156,18 @@ class LiveCall:
     def targets(self) -> tuple[str, ...]:
         """Whom it can be put through to."""
         return tuple(self.met.scripts.destinations)
+
+    @property
+    def by_sip(self) -> bool:
+        """The other end is a SIP address, and can be referred to another."""
+        by_address = self.caller_number.startswith(("sip:", "sips:"))
+        return by_address or bool(self.facts.sip_call_id)
+
+    @property
+    def caller_number(self) -> str:
+        """The other end of the call."""
+        outbound = self.facts.direction.startswith("outbound")
+        return self.facts.to_number if outbound else self.facts.from_number
 
     @property
     def line_number(self) -> str:

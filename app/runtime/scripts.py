@@ -8,14 +8,15 @@ proxy in front and to nobody else: any process answers any of them, and what a s
 its token says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from app.call.filling import filled, varies
-from app.call.reception import LEAVE, Lobby, Refusal
-from app.call.templates import Values
+from app.call.reception import LEAVE, Lobby, Opening, Refusal
+from app.call.templates import Template, Values
+from app.call.ways import QUEUE, WEBHOOK, WORKFLOW, Attribute, Route, Way
 from app.protocol import twiml
 from app.protocol.twiml import Fallback, Message
 
@@ -25,8 +26,6 @@ MEDIA_PATH = "/media-stream"
 INCOMING_PATH = "/incoming-call"
 QUEUE_PATH = "/twilio/queue"
 QUEUE_LEFT_PATH = "/twilio/queue-left"
-SUMMARY = "{{summary.short}}"
-"""In a whisper: what the agent says the call is about."""
 SOMEBODY_WAITS = "A caller is waiting for you."
 NOT_WANTED = "The caller has left. Goodbye."
 """To a person who takes a call that is no longer there."""
@@ -46,6 +45,8 @@ class Dial:
     """What the token is known by."""
     room: str = ""
     """Where a person waits who was asked first; empty: the target is rung."""
+    way: Way | None = None
+    """Where the target is for this call; None: where the document says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +60,41 @@ class Destination:
     say_on_failure: str | None = None
     then: str = "resume"
     """When nobody answers: resume, take_message, end_call, or another target."""
-    whisper: str | None = None
+    whisper: Template | None = None
     """What a person who is asked first is told; None: they are not asked, but rung."""
     accept_key: str = "1"
     """With which they take the call."""
     reject_machines: bool = True
+    mode: str = "cold"
+    """cold, warm, queue, refer or hangup."""
+    headers: Mapping[str, Template] = field(default_factory=dict)
+    """What is told besides, of a SIP address or with hangup."""
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    """Of a task."""
+    wait_url: str | None = None
+    """Where Twilio asks what is heard in a queue; None: its own music."""
+    told: tuple[str, ...] = ()
+    """With hangup, the programs of the operator's that are told where the caller is to go."""
+    target_header: str = "Transfer-Target"
+    """Under which name whoever takes the call back is told where it is to go."""
+    opening: Opening | None = None
+    """When somebody is there; None: always."""
 
     @property
-    def address(self) -> str:
-        """``to`` as the REST API takes it."""
-        noun, text = twiml.destination_noun(self.to)
-        return f"client:{text}" if noun == "client" else text
+    def route(self) -> Route:
+        """As far as it is filled in for each call."""
+        return Route(self.to, self.headers, self.attributes, self.mode)
+
+    @property
+    def dialled(self) -> bool:
+        """Whether a document alone brings callers there."""
+        return self.mode in {"cold", "warm"} and not self.to.startswith(WEBHOOK)
+
+
+def rest_address(to: str) -> str:
+    """A number, a SIP address or a client as the REST API takes it. Raises ``ValueError``."""
+    noun, text = twiml.destination_noun(to)
+    return f"client:{text}" if noun == "client" else text
 
 
 def message(origin: str) -> Message:
@@ -99,6 +124,16 @@ class Scripts:
         # In the path, because Twilio refuses a query.
         where = f"{MEDIA_PATH}/{process}" if process else MEDIA_PATH
         self.media_url = f"ws{origin.removeprefix('http')}{where}"
+
+    @property
+    def dialled(self) -> Collection[str]:
+        """The targets to which a document alone brings callers."""
+        return [name for name, one in self.destinations.items() if one.dialled]
+
+    @property
+    def values(self) -> Values:
+        """What is known of the call that these are for; nothing where they are for any."""
+        return self._values
 
     def filled(self, values: Values) -> "Scripts":
         """The same for a call that knows this."""
@@ -133,8 +168,13 @@ class Scripts:
         action_url = f"{self._origin}/twilio/dial-result/{dial.token}{self._query}"
         if dial.room:
             return twiml.join(dial.room, action_url=action_url)
+        way = dial.way or Way(destination.to)
+        if destination.mode == "queue":
+            return _queued(way, destination, action_url, say)
+        if destination.mode == "refer":
+            return twiml.refer(to=way.to, action_url=action_url, say=say)
         return twiml.dial(
-            to=destination.to,
+            to=way.to,
             action_url=action_url,
             timeout_s=destination.ring_timeout_s,
             caller_id=destination.caller_id,
@@ -149,12 +189,10 @@ class Scripts:
         path = f"/twilio/side-call/{token}{what and '/'}{what}"
         return f"{self._origin}{path}?{self._at}for={call_sid}"
 
-    def whisper(self, target: str, summary: str, action_url: str) -> str:
+    def whisper(self, target: str, words: str, action_url: str) -> str:
         """What the person hears before they take the call."""
-        destination = self.destinations[target]
-        told = {**self._values, "summary": {"short": summary or SOMEBODY_WAITS}}
-        words = filled(destination.whisper or SUMMARY, told)
-        return twiml.whisper(say=words, key=destination.accept_key, action_url=action_url)
+        key = self.destinations[target].accept_key
+        return twiml.whisper(say=words or SOMEBODY_WAITS, key=key, action_url=action_url)
 
     def room(self, name: str) -> str:
         """Where the person waits for the caller."""
@@ -231,3 +269,14 @@ class Scripts:
     def hang_up(self, say: str | None = None) -> str:
         """End the call, with a sentence before it if there is one."""
         return twiml.say_and_hangup(say) if say else twiml.hangup()
+
+
+def _queued(way: Way, destination: Destination, action_url: str, say: str | None) -> str:
+    return twiml.enqueue(
+        queue=way.to.removeprefix(QUEUE) if way.to.startswith(QUEUE) else "",
+        workflow=way.to.removeprefix(WORKFLOW) if way.to.startswith(WORKFLOW) else "",
+        task=way.task,
+        action_url=action_url,
+        wait_url=destination.wait_url,
+        say=say,
+    )

@@ -17,7 +17,7 @@ from enum import Enum, auto
 
 import structlog
 
-from app.errors import CarrierFault
+from app.errors import CarrierFault, OurFault
 from app.protocol.commands import PlaceSideCall
 from app.protocol.events import (
     Event,
@@ -34,7 +34,8 @@ from app.runtime.effects import contained
 from app.runtime.invitations import TOKEN_BYTES, digest_of
 from app.runtime.live_call import LiveCall
 from app.runtime.ports import Carrier, Feed
-from app.runtime.scripts import NOT_WANTED
+from app.runtime.scripts import NOT_WANTED, rest_address
+from app.runtime.ways import Ways
 
 MOST_KEPT = 1_000
 """Side calls that are over are remembered for callbacks that come late; the oldest go first."""
@@ -89,9 +90,16 @@ class News:
 class SideCalls:
     """The calls to people beside those of callers. Belongs to the loop."""
 
-    def __init__(self, carrier: Carrier, spawn: Spawn, back: Callable[[LiveCall], str]) -> None:
+    def __init__(
+        self,
+        carrier: Carrier,
+        spawn: Spawn,
+        back: Callable[[LiveCall], str],
+        ways: Ways | None = None,
+    ) -> None:
         """``back``: the document for a caller who sits alone in a room."""
         self._back = back
+        self._ways = ways or Ways()
         self._carrier = carrier
         self._spawn = spawn
         self._known: OrderedDict[str, SideCall] = OrderedDict()
@@ -113,7 +121,7 @@ class SideCalls:
             return SideCallOver(wish.attempt, "canceled")
         try:
             side.leg_sid = await self._placed(side)
-        except CarrierFault as fault:
+        except (CarrierFault, OurFault) as fault:
             # Where that is unclear the telephone may ring: its callbacks find nobody who wants it.
             side.state = State.DROPPED
             log.warning("side_call_refused", reason=fault.reason, call_id=call.call_id)
@@ -123,7 +131,9 @@ class SideCalls:
         return SideCallPlaced(wish.attempt, wish.target, side.leg_sid)
 
     async def _placed(self, side: SideCall) -> str:
-        target = side.call.scripts.destinations[side.wish.target]
+        target, wish = side.call.scripts.destinations[side.wish.target], side.wish
+        await self._ways.find(side.call, wish.target, wish.summary)
+        way = self._ways.of(side.call, wish.target, wish.summary)
         more: dict[str, object] = {
             "timeout": target.ring_timeout_s,
             "status_callback": self._url(side, "status"),
@@ -136,7 +146,7 @@ class SideCalls:
                 "async_amd_status_callback": self._url(side, "machine"),
             }
         from_ = target.caller_id or side.call.line_number
-        return await self._carrier.place(target.address, from_, self._url(side), more)
+        return await self._carrier.place(rest_address(way.to), from_, self._url(side), more)
 
     def _url(self, side: SideCall, what: str = "") -> str:
         return side.call.scripts.side_call_url(side.token, side.call.facts.call_sid, what)
@@ -222,7 +232,8 @@ class SideCalls:
             side.answered = True
             side.feed(SideCallAnswered(side.wish.attempt))
         wish, scripts = side.wish, side.call.scripts
-        return scripts.whisper(wish.target, wish.summary, self._url(side, "key"))
+        words = self._ways.whisper(side.call, wish.target, wish.summary)
+        return scripts.whisper(wish.target, words, self._url(side, "key"))
 
     def _waits(self, side: SideCall) -> str:
         """For somebody who may have decided before."""

@@ -11,6 +11,7 @@ import structlog
 
 from app.call.reception import Refusal
 from app.call.warm import END_CALL, MESSAGE, TAKE_MESSAGE
+from app.errors import OurFault
 from app.protocol.events import CallEnded, CallerLineLost, PickedUp, StreamReportedOver
 from app.runtime.book import INTERRUPTED, Book
 from app.runtime.continuing import Earlier
@@ -18,6 +19,7 @@ from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.metrics import CALLS_REFUSED
 from app.runtime.reception import INBOUND, WELCOME, Welcome
 from app.runtime.scripts import Dial, Scripts
+from app.runtime.ways import Ways
 
 ABNORMAL = 1006
 _ANSWERED = frozenset({"completed", "answered"})
@@ -43,8 +45,9 @@ log = structlog.get_logger("signalling")
 class Signalling:
     """The carrier's requests about the calls in the book."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, ways: Ways | None = None) -> None:
         self._book = book
+        self._ways = ways or Ways()
 
     @property
     def _scripts(self) -> Scripts:
@@ -220,9 +223,22 @@ class Signalling:
 
     def _transfer_again(self, call: LiveCall, dial: Dial) -> str:
         """The document that puts the caller through, with a token that is known here."""
-        return call.scripts.transfer(
-            dial if dial.token else self._book.dials.draw(call, dial.target, dial.room)
-        )
+        if dial.token:
+            return call.scripts.transfer(dial)
+        if dial.room:
+            return call.scripts.transfer(self._book.dials.draw(call, dial.target, dial.room))
+        return self._through_or_back(call, dial.target, summary=_about(call))
+
+    def _through_or_back(
+        self, call: LiveCall, target: str, say: str | None = None, *, summary: str = ""
+    ) -> str:
+        """The document that puts the caller through or, where they cannot be, brings them back."""
+        try:
+            return self.transfer_twiml(call, target, say, summary=summary)
+        except OurFault as fault:
+            call.transfer_ended(fault.reason)
+            self._book.returned(call)
+            return self._book.invite(call, returning=_failed(target, fault.reason))
 
     def _why_over(self, call_sid: str) -> str | None:
         """Why the call has ended, or its last stream while that is settling."""
@@ -310,7 +326,7 @@ class Signalling:
             return call.scripts.hang_up(destination.say_on_failure)
         if then in call.scripts.destinations and not dial.room:
             return self._put_through_to(call, then, destination.say_on_failure)
-        why = f"putting them through to {dial.target} failed ({status})"
+        why = _failed(dial.target, status)
         if destination.say_on_failure:
             why += f'. Tell them exactly this: "{destination.say_on_failure}"'
         if then == TAKE_MESSAGE:
@@ -332,8 +348,12 @@ class Signalling:
 
     def _put_through_to(self, call: LiveCall, target: str, say: str | None) -> str:
         """Another target takes the place of one that was not reached."""
-        call.tell(call.now_ms(), "transfer.started", {"target": target, "mode": "cold"})
-        twiml = self.transfer_twiml(call, target, say)
+        mode, summary = call.scripts.destinations[target].mode, _about(call)
+        told = {"target": target, "mode": mode} | ({"summary": summary} if summary else {})
+        call.tell(call.now_ms(), "transfer.started", told)
+        twiml = self._through_or_back(call, target, say, summary=summary)
+        if call.dial is None:
+            return twiml
         call.tell(call.now_ms(), "transfer.answered", {"outcome": "ringing"})
         self._book.put_through(call)
         return twiml
@@ -364,9 +384,28 @@ class Signalling:
         names = {name.casefold(): name for name in call.scripts.destinations}
         return names[named.strip().casefold()]
 
-    def transfer_twiml(self, call: LiveCall, target: str, say: str | None = None) -> str:
-        """The document that puts this call through, saying something before.
+    def refusal(self, call: LiveCall, target: str) -> str | None:
+        """Why the caller cannot be put through by a document alone, as a stable word."""
+        destination = call.scripts.destinations[target]
+        leaves = destination.dialled or destination.mode in {"queue", "refer"}
+        return self._ways.refusal(call, destination) if leaves else "needs_stream"
 
-        Raises ``KeyError``.
+    def transfer_twiml(
+        self, call: LiveCall, target: str, say: str | None = None, *, summary: str = ""
+    ) -> str:
+        """The document that puts this call through, saying something before. ``summary``: what
+        the other side may be told.
+
+        Raises ``KeyError``, and ``OurFault`` where it cannot be put through there.
         """
-        return call.scripts.transfer(self._book.dials.draw(call, target), say)
+        way = self._ways.of(call, target, summary)
+        return call.scripts.transfer(self._book.dials.draw(call, target, way=way), say)
+
+
+def _about(call: LiveCall) -> str:
+    """What the caller wanted from whom they were put through to last."""
+    return call.report.transfers[-1].summary if call.report.transfers else ""
+
+
+def _failed(target: str, why: str) -> str:
+    return f"putting them through to {target} failed ({why})"

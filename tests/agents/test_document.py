@@ -417,11 +417,10 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
             "instructions: x\ntransfer_targets:\n  desk: {description: y, to: 33612345678}\n",
             '3 transfer_targets.desk.to: must be text: write it in quotes, "+33612345678"',
         ),
-        (DESK + ", mode: queue}\n", '3 transfer_targets.desk.mode: "queue" is not available yet'),
-        (DESK + ", mode: refer}\n", '3 transfer_targets.desk.mode: "refer" is not available yet'),
         (
             DESK + ", mode: cool}\n",
-            '3 transfer_targets.desk.mode: must be "cold" or "warm" (did you mean "cold"?)',
+            '3 transfer_targets.desk.mode: must be "cold", "warm", "queue", "refer" or "hangup"'
+            ' (did you mean "cold"?)',
         ),
         (DESK + ", ring_timeout: 20}\n", f"3 transfer_targets.desk.ring_timeout: {DURATION}"),
         (
@@ -440,8 +439,8 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
         ),
         (
             DESK + ", mode: warm, whisper: 'For {{caller.nam}}'}\n",
-            '3 transfer_targets.desk.whisper: unknown name "caller.nam" '
-            '(did you mean "caller.name"?)',
+            '3 transfer_targets.desk.whisper: unknown name "caller.nam"'
+            ' (did you mean "caller.name"?)',
         ),
         (
             DESK + ", mode: warm, accept_key: A}\n",
@@ -501,7 +500,7 @@ voice: marin
 transfer_targets:
   desk:
     to: "0612"
-    mode: refer
+    mode: refr
 tools:
   find: {type: python}
 modle: y

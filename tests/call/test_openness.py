@@ -18,7 +18,8 @@ AFTER_HOURS = CallPlan(targets=("billing",), closed={"billing": ((5_000, 9_000),
 def output(commands: list[c.Command]) -> dict[str, object]:
     """What the model is told of its tool call."""
     [sent] = [one for one in commands if isinstance(one, c.AddToolOutput)]
-    return orjson.loads(sent.output)
+    told: dict[str, object] = orjson.loads(sent.output)
+    return told
 
 
 def test_l4_a_refer_from_the_telephone_network_is_refused_in_words() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.protocol.commands import KeepDigits, RunTool
+from app.protocol.commands import KeepDigits, RunTool, Transfer
 from app.protocol.events import Event, ToolDone
 from app.runtime.effects import FORGOTTEN, Effects
 from app.runtime.ports import Carrier
@@ -17,6 +17,10 @@ class Tools:
     async def __call__(self, run: RunTool) -> Event:
         self.ran.append(run.arguments)
         return ToolDone(run.tool_call_id, "done", ok=True)
+
+
+async def _nowhere(_wish: Transfer) -> None:
+    raise AssertionError
 
 
 class Nobody(Carrier):
@@ -37,7 +41,7 @@ def effects(tools: Tools, kept: dict[str, str]) -> Effects:
         "CA1",
         carrier=Nobody(),
         run_tool=tools,
-        transfer_twiml=lambda _target: "",
+        put_through=_nowhere,
         failure_twiml=lambda: "",
         kept=kept,
     )

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from app.call.plan import CallPlan
+from app.call.templates import parse
+from app.call.ways import KNOWN
 from app.errors import CarrierFault
 from app.protocol.commands import PlaceSideCall
 from app.protocol.events import (
@@ -31,7 +33,8 @@ from app.services.store.archive import Archive
 
 CALLER, PERSON = "CA" + "1" * 32, "CA" + "2" * 32
 WISH = PlaceSideCall("desk", 1, "Ada waits.")
-DESK = Destination("+14155550123", whisper="A call. {{summary.short}}", accept_key="5")
+TOLD = parse("A call. {{summary.short}}", KNOWN)
+DESK = Destination("+14155550123", whisper=TOLD, accept_key="5")
 ROOM, GONE, REFUSED = "<Conference", "The caller has left.", "<Response><Hangup /></Response>"
 
 

@@ -297,6 +297,7 @@ async def test_the_order_of_the_last_webhooks_does_not_matter(tmp_path: Path) ->
         assert record["transfers"][0] | {"requested_at": ""} == {
             "target": "billing",
             "mode": "cold",
+            "summary": None,
             "requested_at": "",
             "outcome": "connected",
             "leg_sid": None,

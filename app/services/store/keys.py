@@ -19,6 +19,10 @@ KEEP_S = 24 * 3_600
 """Who has not been answered asks again sooner."""
 
 
+CONTEXT_S = 3_600
+"""Whoever takes a call over asks what it is about while they talk."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """What a key stands for."""
@@ -88,6 +92,34 @@ class IdempotencyKeys:
             wanted = sa.select(c.request_hash).where(c.key == row["key"])
             return (await connection.execute(wanted)).scalar_one_or_none() or me
 
+    async def keep_context(self, digest: str, call_id: str) -> None:
+        """Have a key, of which this is the digest, stand for what a call was about.
+
+        Raises ``OurFault``, ``database``.
+        """
+        row = {"key": _context(digest), "call_id": call_id, "request_hash": ""}
+        try:
+            async with self._engine.begin() as connection:
+                key = sa.insert(idempotency_keys).values(**row, created_at=now())
+                await connection.execute(key)
+        except (SQLAlchemyError, OSError) as exc:
+            raise OurFault("database") from exc
+
+    async def context(self, digest: str) -> str | None:
+        """The call of such a key, for ``CONTEXT_S``; None afterwards, or where there is none.
+
+        Raises ``OurFault``, ``database``.
+        """
+        c = idempotency_keys.c
+        asked = sa.select(c.call_id).where(
+            c.key == _context(digest), c.created_at > now(-CONTEXT_S)
+        )
+        try:
+            async with self._engine.connect() as connection:
+                return (await connection.execute(asked)).scalar_one_or_none()
+        except (SQLAlchemyError, OSError) as exc:
+            raise OurFault("database") from exc
+
     async def expire(self) -> int:
         """Delete the keys that stand for nothing any more; how many these were.
 
@@ -99,3 +131,8 @@ class IdempotencyKeys:
                 return (await connection.execute(old)).rowcount
         except (SQLAlchemyError, OSError) as exc:
             raise OurFault("database") from exc
+
+
+def _context(digest: str) -> str:
+    """No header can hold this sign either."""
+    return f"\N{KEY}{clean(digest)}"
