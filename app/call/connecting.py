@@ -184,6 +184,9 @@ class Connecting:
         """The caller has heard nothing since the line was lost, and nobody is there to speak."""
         if not self._parts.live:
             return []
+        if self._parts.mute.agent:
+            self._parts.comfort.ends()  # Nobody is to be heard, and no word would ever end it.
+            return []
         return self.tone(now_ms) if self._parts.comfort.due(now_ms) else []
 
     def tone(self, now_ms: int) -> list[c.Command]:

@@ -182,7 +182,8 @@ class Responses:
         self._alarms.set(Alarm.OWED, now_ms + HEARD_MS)
 
     def withdraw(self, purpose: str) -> None:
-        """What was asked for is not wanted any more; an active response goes on."""
+        """What was asked for is not wanted any more; an active response goes on, one that was asked
+        for and has not begun is cancelled when it does."""
         if self._asked is not None and self._asked.purpose == purpose:
             self._asked = _NOBODYS
         self._waiting = deque(w for w in self._waiting if w.purpose != purpose)
@@ -250,7 +251,11 @@ class Responses:
             # It began after everything that was added before.
             self._only_firm()
             return []
-        self._answered = None if self._asked is _NOBODYS else self._asked
+        if self._asked is _NOBODYS:
+            # Nobody wants these words any more; what came after them is not to be talked over.
+            self._asked = self._answered = None
+            return self.mute({event.response_id}, by_voice=False)
+        self._answered = self._asked
         if yields and self._caller_speaking:
             self._ask_later()
             self._asked = None

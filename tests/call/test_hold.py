@@ -2,6 +2,7 @@
 
 from app.call.background import PIECE_MS
 from app.call.machine import CallMachine
+from app.call.orders import SAID_WITHIN_MS
 from app.call.plan import CallPlan, SoundPlan, ToolPlan
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -66,6 +67,27 @@ def test_the_agent_does_not_hear_who_is_on_hold() -> None:
     assert machine.handle(frame(0), 10) == [c.AppendSilence(20)]
     machine.handle(e.MarkReturned("g0:1"), 15)
     assert not machine.passes(frame(20), 20)
+
+
+def test_words_that_come_too_late_are_not_heard_over_the_music() -> None:
+    """A hold whose turn comes when what was before it is given up."""
+    machine = on_the_phone(PLAN)
+    machine.handle(e.SpeechStarted("A"), 0)
+    machine.handle(e.SayOrdered("S", "One moment."), 0)
+    machine.handle(HOLD, 10)
+    machine.handle(e.SpeechStopped("A"), SAID_WITHIN_MS - 600)
+    assert kinds(machine.wake(SAID_WITHIN_MS - 50))[-1] == "CreateResponse"
+    out = machine.wake(SAID_WITHIN_MS)
+
+    assert c.OrderDone("S", "failed", "not_heard") in out
+    assert c.OrderDone("H", "completed") in out
+    late = SAID_WITHIN_MS + 100
+    assert machine.handle(started("R9", "say"), late) == [c.CancelResponse("R9")]
+    assert not [
+        one
+        for one in machine.handle(speech(100, "B", "R9"), late + 10)
+        if isinstance(one, c.PlayAudio)
+    ]
 
 
 def test_unhold_stops_the_music_and_the_agent_is_back() -> None:

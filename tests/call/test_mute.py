@@ -190,3 +190,13 @@ def test_a_new_line_is_told_that_somebody_is_muted() -> None:
     assert any(AGENT_MUTED in str(one) for one in out)
     asked = [one for one in out if isinstance(one, c.CreateResponse)]
     assert machine.handle(started("R2", asked[0].purpose), 5_000) == [c.CancelResponse("R2")]
+
+
+def test_a_muted_agent_whose_line_is_lost_is_not_made_up_for_by_a_tone() -> None:
+    """No word of it would ever end the tone."""
+    machine = on_the_phone(PLAN)
+    machine.handle(MUTE, 0)
+    machine.handle(e.ModelLineLost(1006, "abnormal"), 10)
+
+    out = [one for at_ms in range(100, 9_000, 100) for one in machine.wake(at_ms)]
+    assert not [one for one in out if isinstance(one, c.PlayComfort)]

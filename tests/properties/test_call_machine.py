@@ -335,9 +335,6 @@ def what_happens(luck: Random) -> Step:
         (2, lambda call: call.server.transcribe(n, "Yes." if yes else "")),
         (1, lambda call: call.feed(e.HoldOrdered("H", "Look it up." if yes else ""))),
         (1, lambda call: call.feed(e.UnholdOrdered("U"))),
-        (0.5, lambda call: call.feed(e.RespondOrdered("R"))),
-        (0.3, lambda call: call.feed(e.MuteOrdered("M", "agent" if yes else "caller"))),
-        (0.6, lambda call: call.feed(e.UnmuteOrdered("N", "agent" if yes else "caller"))),
         (0.2, lose_spare),
         (0.2, refuse_spare),
     ]
