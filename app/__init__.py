@@ -135,6 +135,7 @@ A line of code about ... belongs in ...
     … that is an HTTP API; its schema, its answer    `app/tools/http_tools.py`,
                                                      `app/tools/schemas.py`,
                                                      `app/tools/paths.py`
+    … that a server offers                           `app/tools/mcp_tools.py`
     … as the operator writes it, and made of that    `app/agents/tooling.py`, `app/tool_kinds.py`
     a tool that is built in: a name, a schema, a row `app/call/built_in.py`,
                                                      `app/tools/builtin.py`, `app/built_ins.py`

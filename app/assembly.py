@@ -17,6 +17,7 @@ from app.agents.numbers import GOODBYE as ENDS
 from app.agents.numbers import Instead as Wanted
 from app.agents.targets import Target
 from app.agents.timeouts import Silence
+from app.agents.tooling import McpTool
 from app.audio.mixing import Sound
 from app.call.notices import asked_for
 from app.call.plan import (
@@ -40,7 +41,7 @@ from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
 from app.runtime.scripts import Destination, Scripts, message
-from app.tool_kinds import House, made
+from app.tool_kinds import House, made, server
 from app.tools.builtin import CODE_PRESET
 from app.tools.registry import Registry
 
@@ -59,6 +60,16 @@ def registry(
     tools = Registry()
     for name, described in agent.tools.items():
         try:
+            if isinstance(described, McpTool):
+                tools.servers[name] = server(
+                    name,
+                    described,
+                    document.path.parent,
+                    house,
+                    tools=tools,
+                    timeout_ms=described.timeout_ms or agent.timeouts.tool_ms,
+                )
+                continue
             tools.add(
                 made(name, described, document.path.parent, house, tools.threads),
                 name=name,
@@ -73,6 +84,15 @@ def registry(
             where = f"{document.path.name} tools.{name}"
             raise ToolFault(fault.reason, f"{where}: {fault}") from fault
     return tools
+
+
+def listed(agent: Agent, tools: Registry) -> dict[str, ToolPlan]:
+    """How the tools behave that servers offer now."""
+    return {
+        name: ToolPlan(_one_of(agent.tools[label].say_while_running))
+        for label, theirs in tools.listed().items()
+        for name in theirs
+    }
 
 
 def plan(
@@ -90,6 +110,7 @@ def plan(
                 random.choice(tool.say_while_running) if tool.say_while_running else None
             )
             for name, tool in agent.tools.items()
+            if not isinstance(tool, McpTool)
         }
         | built_ins.planned(agent, dials=dials),
         targets=tuple(agent.targets),
@@ -111,6 +132,7 @@ def plan(
         may_press=agent.dtmf.send is not None,
         menus=_menus(agent.dtmf.send),
         may_hold=agent.hold_audio is not None,
+        max_tool_rounds=agent.max_tool_rounds,
         recording=_recording(agent),
         silence=_silence(agent.timeouts.silence),
         filler_after_ms=agent.timeouts.thinking.filler_after_ms or None,

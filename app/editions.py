@@ -30,6 +30,8 @@ from app.runtime.ways import unavailable
 from app.tools.registry import CallFacts, Registry
 from app.tools.texts import Allowed
 
+Stand = Callable[[Callable[[], Coroutine[Any, Any, None]], str], None]
+"""Has work stand under a name: ``Standing.begin``."""
 Connect = Callable[[SessionConfig, Feed, int], Coroutine[Any, Any, ModelLine]]
 """Open a model line: ``(session, feed, timeout_ms)``."""
 
@@ -51,12 +53,21 @@ class Editor:
     local_line: bool = False
     zones: Callable[[str], Sequence[ZoneInfo]] = lambda _number: ()
     """Where a number may be."""
+    stand: Stand = lambda _work, _name: None
+    """Has a coroutine run until the application ends, or it does."""
+    _new: list[Registry] = field(default_factory=list, init=False, repr=False)
+    """The tools of an edition that is being made."""
     _made: WeakSet[Registry] = field(default_factory=WeakSet, init=False, repr=False)
     """The tools of every edition that somebody still holds."""
 
     def edition(self, document: AgentDocument) -> Edition:
         """Raises ``ToolFault``."""
+        self._new.clear()  # What an edition that was refused has left.
         lines = {assembly.called(role): self._line(document, role) for role in document.roles}
+        for tools in self._new:
+            for label, one in tools.servers.items():
+                self.stand(one.run, f"mcp-{label}")
+        self._new.clear()
         return Edition(
             document.version, lines, assembly.lines(document, all_others=self.local_line)
         )
@@ -65,13 +76,15 @@ class Editor:
         agent = role.agent
         tools = self.tools(document, agent=agent)
         self._made.add(tools)
+        self._new.append(tools)
         session = assembly.session(agent, tools, dials=self.dials)
         return Line(
             assembly.plan(agent, dials=self.dials, sounds=role.sounds),
             assembly.scripts(agent, self.origin, process=self.process),
             document.version,
             role.name,
-            open_model=partial(self._open_model, agent, session),
+            open_model=partial(self._open_model, agent, partial(_now, session, tools)),
+            listed=partial(assembly.listed, agent, tools),
             run_tool=partial(_run_tool, tools, self.carried_out(agent)),
             approval=tools.approval_ms,
             sounds=role.sounds,
@@ -93,13 +106,25 @@ class Editor:
             tools.close()
 
     async def _open_model(
-        self, agent: Agent, session: SessionConfig, call: LiveCall, feed: Feed, timeout_ms: int
+        self,
+        agent: Agent,
+        now: Callable[[], SessionConfig],
+        call: LiveCall,
+        feed: Feed,
+        timeout_ms: int,
     ) -> ModelLine:
+        session = now()
         hidden = unavailable(call)
         if hidden:
             session = replace(session, tools=without_targets(agent, session.tools, hidden))
         session = replace(session, instructions=filled(session.instructions, call.values))
         return await self.connect(session, feed, timeout_ms)
+
+
+def _now(session: SessionConfig, tools: Registry) -> SessionConfig:
+    """The session with what servers of tools offer at the moment."""
+    theirs = [one.schema for offered in tools.listed().values() for one in offered.values()]
+    return replace(session, tools=(*session.tools, *theirs)) if theirs else session
 
 
 async def _run_tool(

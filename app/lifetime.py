@@ -35,6 +35,30 @@ class Spawner:
         self.group.create_task(work, name=name)
 
 
+class Standing:
+    """What is begun at any time and stands until the application ends, or it ends itself."""
+
+    def __init__(self) -> None:
+        self._group: asyncio.TaskGroup | None = None
+        self._early: list[tuple[Work, str]] = []
+
+    def begin(self, work: Work, name: str) -> None:
+        """Have it stand from now on, or from the start of the application."""
+        if self._group is None:
+            self._early.append((work, name))
+        else:
+            self._group.create_task(work(), name=name)
+
+    async def run(self) -> None:
+        """The time in which it all stands; cancelling ends all of it."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            early, self._early = self._early, []
+            for work, name in early:
+                self.begin(work, name)
+            await asyncio.Event().wait()
+
+
 @dataclass(frozen=True, slots=True)
 class Beside:
     """What goes on beside the calls, until nobody needs it any more."""
@@ -44,6 +68,8 @@ class Beside:
     bus: Work
     retention: Work
     reloading: Work
+    servers: Work
+    """Keeps in touch with the servers of tools."""
     close_bus: Work
 
     @asynccontextmanager
@@ -56,6 +82,7 @@ class Beside:
                 group.create_task(self.custody(), name="custody"),
                 group.create_task(self.bus(), name="bus"),
                 group.create_task(self.retention(), name="retention"),
+                group.create_task(self.servers(), name="servers"),
                 group.create_task(self.reloading(), name="reloading"),
             )
             try:

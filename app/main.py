@@ -52,7 +52,7 @@ from app.jobs.client import DurableJobs
 from app.jobs.destinations import TEXTED, DestinationPolicy
 from app.jobs.hours import CallingHours, zones_of
 from app.jobs.port import Jobs
-from app.lifetime import Beside, Spawner, at_once, lifespan
+from app.lifetime import Beside, Spawner, Standing, at_once, lifespan
 from app.protocol.dialect import DIALECTS
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twilio_signature import Secrets
@@ -141,7 +141,7 @@ def switchboard(
     origin, instance = _origin(settings), secrets.token_hex(8)
     carrier = _carrier(settings)
     hangar = Hangar(data / "flights")
-    spawn = Spawner()
+    spawn, standing = Spawner(), Standing()
     archive = Archive(_database(settings, data), Patience(READ_S, spawn))
     roster = Roster()
     spending = Spending(instance, archive.costs, _most_a_day(settings))
@@ -221,6 +221,7 @@ def switchboard(
         dials=dials,
         local_line=settings.local_line,
         zones=zones_of,
+        stand=standing.begin,
     )
     roster.edition = editor.edition(document)
     reloading = Reloading(document, roster, editor.edition, every_s=settings.agent_reload_s)
@@ -252,6 +253,7 @@ def switchboard(
         ),
         retention=partial(keep_for, settings.retention_days, archive, hangar, tapes.erase),
         reloading=reloading.run,
+        servers=standing.run,
         close_bus=bus.close,
     )
     living = lifespan(

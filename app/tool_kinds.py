@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import ref
 
-from app.agents.tooling import HttpTool, PythonTool
+from app.addresses import is_public
+from app.agents.tooling import HttpTool, McpTool, PythonTool
 from app.call.templates import BadTemplate, Known, Template, parse
 from app.errors import ToolFault
 from app.tools.foreign import ToolThreads
 from app.tools.python_tools import load_handler
-from app.tools.registry import Tool
+from app.tools.registry import Registry, Server, Tool
 
 _SECRET = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 _ROOTS = frozenset({"args", "call", "caller", "line"})
@@ -37,11 +39,61 @@ class House:
     """Names of hosts that tools may be led to although they are in a private network."""
 
 
+def within_house(host: str, listed: frozenset[str]) -> bool:
+    """Whether a host that is written in the document may be one of this house."""
+    return host.lower() in listed or not is_public(host.lower())
+
+
 class _Unfit(Exception):
     """A field of a tool cannot be used; the message is the end of a sentence."""
 
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(f"{field} {sentence}")
+
+
+def server(
+    label: str, written: McpTool, folder: Path, house: House, *, tools: Registry, timeout_ms: int
+) -> Server:
+    """The server that was written; nobody is asked yet. Raises ToolFault."""
+    # Seventeen megabytes, and a second and a half, for who has such a server.
+    from app.tools import mcp_tools  # noqa: PLC0415
+
+    read = _Reader(frozenset(), house.secret)
+    try:
+        if written.server_url is not None:
+            connect = mcp_tools.over_http(
+                _server_url(written.server_url, house),
+                {name: read.plain(f"headers.{name}", one) for name, one in written.headers.items()},
+            )
+        else:
+            given = written.env.items()
+            environment = {name: read.plain(f"env.{name}", one) for name, one in given}
+            connect = mcp_tools.over_stdio(
+                written.command or "", written.args, environment, str(folder)
+            )
+    except _Unfit as fault:
+        raise ToolFault("tool_unsupported", str(fault)) from None
+    offer = mcp_tools.Offer(
+        label,
+        allowed=None if written.allowed_tools is None else frozenset(written.allowed_tools),
+        timeout_ms=timeout_ms,
+        background=written.background,
+        approval_ms=written.approval_timeout_ms if written.approval == "always" else None,
+    )
+    owner = ref(tools)  # Once nobody holds the tools any more, nobody asks the server.
+
+    def taken(name: str) -> bool:
+        held = owner()
+        return held is not None and held.taken(name, but=label)
+
+    return mcp_tools.McpServer(offer, connect, taken, owned=lambda: owner() is not None)
+
+
+def _server_url(url: str, house: House) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not within_house(parts.hostname or "", house.hosts):
+        raise _Unfit("server_url", "must begin with https://, or PRIVATE_HOSTS name its host")
+    return url
 
 
 def made(
@@ -85,7 +137,7 @@ def _request(written: HttpTool, schema: Mapping[str, Any], house: House) -> Any:
 
     read = _Reader(frozenset(schema["properties"]), house.secret)
     parts = urlsplit(written.url)
-    private = http_tools.within_house(parts.hostname or "", house.hosts)
+    private = within_house(parts.hostname or "", house.hosts)
     if parts.scheme != "https" and not private:
         raise _Unfit("url", "must begin with https://, or PRIVATE_HOSTS name its host")
     url = read("url", written.url)
@@ -129,6 +181,10 @@ class _Reader:
                 self._shown(field, part) if isinstance(part, str) else part for part in read.parts
             ),
         )
+
+    def plain(self, field: str, text: str) -> str:
+        """A text with its secrets and nothing else to fill in. Raises _Unfit."""
+        return self._shown(field, text)
 
     def inside(self, field: str, value: Any) -> Any:
         """The same of every text in a value of JSON."""

@@ -72,7 +72,7 @@ MAY_IMPORT = {
     "reloading": {"agents", "errors", "runtime"},
     "front_page": {"http", "services", "settings"},
     "lifetime": {"runtime", "services", "transports"},
-    "tool_kinds": {"agents", "call.templates", "tools", "errors"},
+    "tool_kinds": {"addresses", "agents", "call.templates", "tools", "errors"},
     "before_call": {
         *("call.lookup", "jobs.signing", "runtime.reception", "services.webhook_post", "settings"),
     },

@@ -162,6 +162,7 @@ def test_every_field_of_the_agent_document_is_documented() -> None:
         ("target field", ["transfer_targets", "desk"]),
         ("tool field", ["tools", "find"]),
         ("http tool field", ["tools", "ask"]),
+        ("server field", ["tools", "mcp"]),
         ("failure field", ["failure"]),
         ("webhook field", ["webhooks", 0]),
         ("analysis field", ["analysis"]),
@@ -179,7 +180,7 @@ def test_every_field_of_a_table_is_documented_with_its_default(
 ) -> None:
     """Whether something must be written is the first question about it."""
     kinds = {"desk": "Target", "find": "PythonTool", "failure": "Failure", "0": "Webhook"}
-    kinds |= {"ask": "HttpTool"}
+    kinds |= {"ask": "HttpTool", "mcp": "McpTool"}
     kinds |= {
         "analysis": "Analysis",
         "callbacks": "Callbacks",

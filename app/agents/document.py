@@ -38,7 +38,7 @@ from app.agents.texting import CODE_PRESET, SendLink, Sms, Verification
 from app.agents.texting import check as check_texting
 from app.agents.timeouts import Timeouts
 from app.agents.timeouts import check as check_timeouts
-from app.agents.tooling import AnyTool, PythonTool
+from app.agents.tooling import AnyTool, McpTool, PythonTool
 from app.agents.values import (
     DURATION_SCHEMA,
     AgentName,
@@ -272,6 +272,8 @@ class Agent(Part):
         default=0, alias="min_interruption", json_schema_extra={"default": "0s"}
     )
     """So long the caller must be heard before the agent is cut short."""
+    max_tool_rounds: int = Field(default=6, ge=1, le=20)
+    """So often the agent may call tools in a row before it must speak, unless the caller does."""
     echo_guard: bool = False
     """true: noise, and the agent's own voice coming back, do not cut it short."""
     dtmf: Dtmf = Dtmf()
@@ -526,7 +528,8 @@ class Agent(Part):
         music = self.hold_audio or HoldAudio(source=TONES)
         heard = ambience(self.ambience) | hold("hold", (), music)
         for name, tool in self.tools.items():
-            heard |= hold(f"tool:{name}", ("tools", name), tool.hold_audio)
+            if not isinstance(tool, McpTool):
+                heard |= hold(f"tool:{name}", ("tools", name), tool.hold_audio)
         for name, target in self.transfer_targets.items():
             heard |= hold(f"target:{name}", ("transfer_targets", name), target.hold_audio)
         return heard

@@ -1,4 +1,4 @@
-"""The tools of an agent document: Python functions and HTTP APIs.
+"""The tools of an agent document: Python functions, HTTP APIs and MCP servers.
 
 What is common to them is written once. Whether a template can be filled, a schema be understood
 and a ``${SECRET}`` be found is looked into by whoever makes the tools.
@@ -22,6 +22,7 @@ from app.agents.values import (
     empty_if_none,
     or_just,
     refuse,
+    soon,
 )
 
 _BODILESS = ("GET", "DELETE")
@@ -133,4 +134,44 @@ class HttpTool(Tool):
         return value
 
 
-AnyTool = Annotated[PythonTool | HttpTool, Field(discriminator="type")]
+class McpTool(Part):
+    """An MCP server, whose tools the model may call by their own names."""
+
+    type: Literal["mcp"]
+    server_url: Annotated[Text, AfterValidator(_address)] | None = None
+    """Where it answers, by streamable HTTP."""
+    headers: Headers = Field(default={})
+    """Secrets in them are written as ${NAME}: names of the environment or of .env."""
+    command: Text | None = Field(default=None, validate_default=True)
+    """A program instead, which is started and spoken to by its standard input and output."""
+    args: Texts = ()
+    env: Annotated[Mapping[Text, Text], empty_if_none] = {}
+    """The environment of that program, besides where programs and temporary files are."""
+    execution: Annotated[Literal["local"], soon("hosted")] = "local"
+    """local: we ask the server, so that limits, approval and record are those of all tools."""
+    allowed_tools: Texts | None = None
+    """Which of its tools; left out: all of them."""
+    timeout_ms: Annotated[int, between("100ms", "10m"), DURATION_SCHEMA] | None = Field(
+        default=None, alias="timeout"
+    )
+    """Left out: timeouts.tool."""
+    background: bool = False
+    """true: the conversation goes on meanwhile, and the result does not make the agent speak."""
+    say_while_running: Texts = ()
+    """What to say while the caller waits; one of several is chosen."""
+    approval: Literal["never", "always"] = "never"
+    """always: a person is asked each time, and it is not done before they approve."""
+    approval_timeout_ms: Annotated[int, between("1s", "10m"), DURATION_SCHEMA] = Field(
+        default=60_000, alias="approval_timeout", json_schema_extra={"default": "60s"}
+    )
+    """How long they are waited for; then it is refused."""
+
+    @field_validator("command")
+    @classmethod
+    def _one_way(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "server_url" in info.data and (value is None) == (info.data["server_url"] is None):
+            refuse("or server_url must be there, and not both")
+        return value
+
+
+AnyTool = Annotated[PythonTool | HttpTool | McpTool, Field(discriminator="type")]

@@ -100,7 +100,7 @@ class Parts:
         self.limits = Limits(self.alarms, plan)
         self.silence = Silence(self.alarms, plan.silence)
         self.pulse = Pulse(self.alarms)
-        self.tools = Toolbook(self.alarms)
+        self.tools = Toolbook(self.alarms, most_rounds=plan.max_tool_rounds)
         self.side = SideCall(self.alarms, plan.warm)
         self.transfer = TransferDesk(self.alarms, plan, self.side)
         self.farewell = Farewell(self.alarms)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from app.call.prices import Price
 
+MOST_ROUNDS = 6
+
 
 @dataclass(frozen=True, slots=True)
 class ToolPlan:
@@ -202,6 +204,8 @@ class CallPlan:
     """The model may press keys."""
     may_hold: bool = False
     """The model may put the caller on hold."""
+    max_tool_rounds: int = MOST_ROUNDS
+    """Tool rounds in a row without a word of the caller's; then the model must speak."""
     server_interrupts: bool = True
     """The server cancels a response by itself when the caller speaks."""
     memories: tuple[Memory, ...] = ()

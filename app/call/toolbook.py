@@ -12,13 +12,12 @@ with a placeholder; what is said about it is the same.
 from dataclasses import dataclass, field
 
 from app.call.alarms import Alarm, Alarms
+from app.call.plan import MOST_ROUNDS
 from app.call.prompts import verbatim
 from app.protocol.commands import AddMessage, AddToolOutput, Command, CreateResponse, RunTool
 from app.protocol.events import ToolCalled, ToolDone
 
 FILLER_MS = 700
-MOST_ROUNDS = 6
-"""Tool rounds in a row without a word of the caller's; then the model must speak."""
 FILLER = (
     "The tool is still running. Say one very short holding phrase in the caller's language, "
     "such as 'One moment, please.', and nothing else."
@@ -50,8 +49,9 @@ def _wants_speech(batch: _Batch) -> bool:
 class Toolbook:
     """Who is running, and what the model is owed."""
 
-    def __init__(self, alarms: Alarms) -> None:
+    def __init__(self, alarms: Alarms, *, most_rounds: int = MOST_ROUNDS) -> None:
         self._alarms = alarms
+        self._most_rounds = most_rounds
         self._batches: dict[str, _Batch] = {}
         self._responses: dict[str, str] = {}
         self._seen: set[str] = set()
@@ -135,7 +135,7 @@ class Toolbook:
         if not any(map(_wants_speech, finished)):
             return None
         self._rounds += 1
-        return CreateResponse("tool_result", tools=self._rounds < MOST_ROUNDS)
+        return CreateResponse("tool_result", tools=self._rounds < self._most_rounds)
 
     def filler(self) -> CreateResponse | None:
         """The filler alarm rang: what to say while a tool takes its time."""

@@ -315,6 +315,7 @@ class Book:
             returning = KEYS_PRESSED.format(keys=pressed)
         plan = replace(
             filled(call.met.plan, call.values),
+            tools={**call.met.plan.tools, **call.met.listed()},
             memories=call.memories,
             returning=returning,
             returns_to_listen=pressed is not None,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.audio.mixing import Sound
-from app.call.plan import CallPlan
+from app.call.plan import CallPlan, ToolPlan
 from app.protocol.events import ToolDone
 from app.runtime.ports import ModelLine
 from app.runtime.scripts import Scripts
@@ -45,6 +45,8 @@ class Line:
     """``(call, feed, timeout_ms)``."""
     run_tool: Callable[..., Awaitable[ToolDone]] = _no_tool
     """``(call, wish)``."""
+    listed: Callable[[], Mapping[str, ToolPlan]] = dict
+    """The tools that servers offer now, besides those of the plan."""
     approval: Callable[[str], int | None] = _nobody_asked
     """How long a person is waited for who must approve of the tool of that name; None: nobody
     must."""

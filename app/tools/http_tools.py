@@ -26,7 +26,7 @@ import orjson
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from app.addresses import is_public, leads_outside
+from app.addresses import leads_outside
 from app.call.templates import Place, Template, Values
 from app.tools.foreign import ThreadsBusy, ToolThreads
 from app.tools.parameters import CallFacts
@@ -258,11 +258,6 @@ class HttpCall:
             if one is not MISSING and one is not None
         }
         return Saved(value, kept) if kept else value
-
-
-def within_house(host: str, listed: frozenset[str]) -> bool:
-    """Whether a host that is written in the document may be one of this house."""
-    return host.lower() in listed or not is_public(host.lower())
 
 
 def _judge(parts: SplitResult, *, within_house: bool) -> None:

@@ -251,12 +251,25 @@ def tool(
     return made if function is None else made(function)
 
 
+class Server(Protocol):
+    """Whose tools come and go."""
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """What it offers now, by name."""
+
+    async def run(self) -> None:
+        """Keep in touch with it; ends by being cancelled."""
+
+
 class Registry:
     """The tools of an agent document, by name, and the threads they run in."""
 
     def __init__(self, *, threads: int = 32) -> None:
         self._threads = ToolThreads(threads)
         self._tools: dict[str, Tool] = {}
+        self.servers: dict[str, Server] = {}
+        """Those whose tools are offered besides, by the name in the document."""
 
     def add(
         self,
@@ -296,9 +309,23 @@ class Registry:
         """The tool of that name. Raises KeyError."""
         return self._tools[name]
 
+    def taken(self, name: str, *, but: str = "") -> bool:
+        """Whether a name belongs to a tool already, or to a server other than ``but``."""
+        others = (one for label, one in self.servers.items() if label != but)
+        known = name in self._tools or name in built_in.NAMES
+        return known or any(name in one.tools for one in others)
+
+    def listed(self) -> dict[str, dict[str, Tool]]:
+        """What the servers offer now, by server and name."""
+        return {label: dict(one.tools) for label, one in self.servers.items()}
+
+    def _found(self, name: str) -> Tool | None:
+        theirs = (one.tools[name] for one in self.servers.values() if name in one.tools)
+        return self._tools.get(name) or next(theirs, None)
+
     def approval_ms(self, name: str) -> int | None:
         """How long a person is waited for who must approve of this tool; None: nobody must."""
-        entry = self._tools.get(name)
+        entry = self._found(name)
         return None if entry is None else entry.approval_ms
 
     @property
@@ -322,7 +349,7 @@ class Registry:
 
     async def run(self, name: str, arguments: str, facts: CallFacts) -> ToolOutcome:
         """Carry out a tool call of the model; see ``Tool.run``. An unknown name is an outcome."""
-        entry = self._tools.get(name)
+        entry = self._found(name)
         if entry is None:
             return _problem(f"There is no such tool. There are: {', '.join(self.names) or 'none'}.")
         return await entry.run(arguments, facts=facts, threads=self._threads)

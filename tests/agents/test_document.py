@@ -325,7 +325,7 @@ NAME = "must be a name of 1 to 64 letters, digits, _ and -"
         ),
         (
             "instructions: x\ntools:\n  find: {type: pyton, handler: a:b}\n",
-            '3 tools.find.type: must be "python" or "http" (did you mean "python"?)',
+            '3 tools.find.type: must be "python", "http" or "mcp" (did you mean "python"?)',
         ),
         (
             "instructions: x\ntools:\n  find:\n    type: python\n    handler: a.b\n",

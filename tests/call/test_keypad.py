@@ -12,9 +12,9 @@ from app.call.keying import AGAIN, NO_KEYPAD
 from app.call.keypad import AGAIN_MS, DISCREET_MS, LONGEST_MS
 from app.call.machine import CallMachine
 from app.call.orders import SAID_WITHIN_MS
-from app.call.plan import CallPlan, DigitsPreset, ToolPlan
+from app.call.plan import MOST_ROUNDS, CallPlan, DigitsPreset, ToolPlan
 from app.call.responses import STALLED_MS
-from app.call.toolbook import FILLER_MS, MOST_ROUNDS
+from app.call.toolbook import FILLER_MS
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, frame, kinds, on_the_phone, say, speech, started, tool_call

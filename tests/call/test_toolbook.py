@@ -4,8 +4,8 @@ import pytest
 
 from app.call.alarms import Alarms
 from app.call.machine import CallMachine
-from app.call.plan import CallPlan, ToolPlan
-from app.call.toolbook import FILLER, FILLER_MS, MOST_ROUNDS, Toolbook
+from app.call.plan import MOST_ROUNDS, CallPlan, ToolPlan
+from app.call.toolbook import FILLER, FILLER_MS, Toolbook
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, kinds, marks, on_the_phone, say, speech, started, tool_call
@@ -166,6 +166,19 @@ def test_a_result_that_the_servers_own_answer_has_seen_is_not_spoken_of_twice() 
     machine.handle(speech(100, "B", "R2"), 560)
 
     assert kinds(machine.handle(done("R2"), 700)) == []
+
+
+def test_the_document_says_how_many_rounds_there_may_be() -> None:
+    """`max_tool_rounds`: then the model must speak, whatever it would call next."""
+    book = Toolbook(Alarms(), most_rounds=2)
+    asked = []
+    for n in range(2):
+        book.opened(tool_call(tool_call_id=f"T{n}", response_id=f"R{n}"), None, 0)
+        book.response_ended(f"R{n}", silent=True)
+        book.closed(e.ToolDone(f"T{n}", "x", ok=True))
+        asked.append(book.due())
+
+    assert [request is not None and request.tools for request in asked] == [True, False]
 
 
 def test_two_rounds_that_end_together_bring_one_answer() -> None:
