@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from app import log
-from app.agents.load import check_file, load_document
+from app.agents.load import load_document
 from app.agents.problems import AgentFault
 from app.assembly import registry
 from app.companions import CompanionFault
@@ -126,12 +126,15 @@ _NO_NUMBERS = (
 @cli.command()
 def check(file: Annotated[Path, typer.Argument(help="An agent document.")]) -> None:
     """Say what is wrong with an agent document; its tools are imported too."""
-    problems = [str(problem) for problem in check_file(file)]
-    if not problems:
-        try:
-            registry(load_document(file), _house()).close()
-        except ToolFault as fault:
-            problems = [_of_a_tool(fault)]
+    problems: list[str] = []
+    try:
+        document = load_document(file)
+        for agent in document.agents.values():
+            registry(document, _house(), agent=agent).close()
+    except AgentFault as fault:
+        problems = [str(problem) for problem in fault.problems]
+    except ToolFault as fault:
+        problems = [_of_a_tool(fault)]
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

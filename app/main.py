@@ -223,8 +223,7 @@ def switchboard(
         zones=zones_of,
         stand=standing.begin,
     )
-    roster.edition = editor.edition(document)
-    reloading = Reloading(document, roster, editor.edition, every_s=settings.agent_reload_s)
+    reloading = _watched(document, roster, editor, settings)
     custody = Custody(book, archive, carrier, me=instance, spending=spending)
     book.capacity.exhausted = lambda: spending.exhausted
     book.look_after, book.hand_over, book.call_over = (
@@ -273,10 +272,7 @@ def switchboard(
         redoc_url=None,
     )
     problems.install(app)
-    app.include_router(
-        api.public_routes(book, banner(operators or settings), home, instance, reloading)
-    )
-    app.include_router(home.routes())
+    _include_ours(app, book, home, reloading, words=banner(operators or settings), me=instance)
     app.include_router(api.metrics_routes(operator(key)))
     after = settings.dial_countries or settings.webhook_secrets or agent.asks_afterwards
     forget = (jobs or durable).forget if after else None
@@ -349,6 +345,22 @@ def _most_a_day(settings: Settings) -> int | None:
     """In millionths of a dollar."""
     most = settings.max_cost_per_day
     return None if most is None else round(most * 1_000_000)
+
+
+def _watched(
+    document: AgentDocument, roster: Roster, editor: Editor, settings: Settings
+) -> Reloading:
+    """The roster has its first edition, and is to be kept as the document is."""
+    roster.edition = editor.edition(document)
+    return Reloading(document, roster, editor.edition, every_s=settings.agent_reload_s)
+
+
+def _include_ours(
+    app: FastAPI, book: Book, home: Home, document: Reloading, *, words: str, me: str
+) -> None:
+    """What anybody may ask."""
+    app.include_router(api.public_routes(book, words, home, instance=me, document=document))
+    app.include_router(home.routes())
 
 
 def _origin(settings: Settings) -> str:

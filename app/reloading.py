@@ -60,7 +60,7 @@ class Reloading:
             document, edition = await asyncio.to_thread(self._read)
         except (AgentFault, ToolFault) as fault:
             self._tell(broken=True)
-            log.error("agent_file_broken", problems=str(fault).splitlines())
+            log.warning("agent_file_broken", problems=str(fault).splitlines())
             return
         self._files, self._seen = document.files, await asyncio.to_thread(_stamps, document.files)
         self._tell(broken=False)

@@ -34,6 +34,14 @@ def _watching(file: Path) -> tuple[Reloading, Roster]:
     return Reloading(document, roster, _edition, every_s=1), roster
 
 
+def _write(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+def _remove(file: Path) -> None:
+    file.unlink()
+
+
 async def test_new_calls_meet_the_new_document_and_old_ones_keep_theirs(file: Path) -> None:
     """L8, C21: the version of the record differs, and nobody is cut off."""
     watch, roster = _watching(file)
@@ -42,7 +50,7 @@ async def test_new_calls_meet_the_new_document_and_old_ones_keep_theirs(file: Pa
     await watch.look()
     assert roster.edition.first is before
 
-    file.write_text("instructions_file: who.md\ngreeting: Good morning.\n")
+    _write(file, "instructions_file: who.md\ngreeting: Good morning.\n")
     await watch.look()
 
     assert before.plan.greeting == "Hello."
@@ -55,7 +63,7 @@ async def test_the_files_that_the_document_names_belong_to_it(file: Path) -> Non
     watch, roster = _watching(file)
     before = roster.edition.version
 
-    (file.parent / "who.md").write_text("You are Contoso Dental.")
+    _write(file.parent / "who.md", "You are Contoso Dental.")
     await watch.look()
 
     assert roster.edition.version != before
@@ -67,16 +75,16 @@ async def test_a_document_that_cannot_be_used_changes_nothing(file: Path) -> Non
     before = roster.edition
 
     for text in ("greting: x\n", "instructions: {{\n", ""):
-        file.write_text(text)
+        _write(file, text)
         await watch.look()
         assert roster.edition is before
         assert watch.broken
-    file.unlink()
+    _remove(file)
     await watch.look()
     assert roster.edition is before
     assert watch.broken
 
-    file.write_text("instructions: Mended.\n")
+    _write(file, "instructions: Mended.\n")
     await watch.look()
 
     assert not watch.broken

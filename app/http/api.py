@@ -57,7 +57,7 @@ class Readiness(BaseModel):
 
 
 def public_routes(
-    book: Book, banner: str, home: Home, instance: str, document: Document
+    book: Book, banner: str, home: Home, *, instance: str, document: Document
 ) -> APIRouter:
     """``/``, ``/health`` and ``/ready``: no key, nothing personal."""
     router = APIRouter(tags=["operations"])

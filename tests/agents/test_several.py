@@ -200,3 +200,13 @@ def test_a_mistake_is_told_where_it_was_written(tmp_path: Path, text: str, probl
     (found,) = _problems(tmp_path, text)
 
     assert found.startswith(problem)
+
+
+def test_the_full_example_loads() -> None:
+    """Whoever copies it begins with a document that works."""
+    example = Path(__file__).parents[2] / "examples" / "insurance.yaml"
+
+    assert check_file(example) == []
+    document = load_document(example)
+    assert list(document.agents) == ["intake", "billing"]
+    assert [role.number for role in document.roles] == ["", "", "+15005550007"]

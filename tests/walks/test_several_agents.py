@@ -1,0 +1,79 @@
+"""Several agents behind one address: who answers which number, with which words and tools."""
+
+from pathlib import Path
+from typing import Any
+
+from app.emulators.realtime import RealtimeEmulator
+from app.emulators.scenario import Receptionist
+from tests.walks.stage import Stage, stage, until
+from tests.walks.test_outbound import order, placing, take_back
+
+CLAIMS, BILLING = "+15005550006", "+15005550007"
+AGENTS = f"""\
+variables: {{company: Contoso}}
+agents:
+  claims:
+    instructions: You take claims for {{{{company}}}}.
+    greeting: Claims at {{{{company}}}}.
+    tools: [end_call, {{transfer_call: {{targets: [desk]}}}}]
+  billing:
+    instructions: You answer questions about bills to {{{{caller.number}}}}.
+    greeting: Billing.
+    model: gpt-realtime-mini
+    tools: [end_call]
+transfer_targets: {{desk: {{description: People, to: "+14155550123"}}}}
+numbers:
+  "{CLAIMS}": {{agent: claims}}
+  "{BILLING}": {{agent: billing}}
+"""
+
+
+def _session(s: Stage) -> dict[str, Any]:
+    """What the last model line was set up with."""
+    [update, *_] = s.openai.connections[-1].client_events.of("session.update")
+    session: dict[str, Any] = update["session"]
+    return session
+
+
+async def test_each_number_has_its_agent_and_a_new_document_the_next_call(tmp_path: Path) -> None:
+    """L6, L8: who answers, with what, and by which document; a call that is here keeps its own."""
+    opened = RealtimeEmulator(Receptionist)
+    async with stage(opened, tmp_path, agent=AGENTS, agent_reload_s=1) as s:
+        claims = await s.twilio.call(to=CLAIMS)
+        await claims.heard_at_least(100)
+        first, version = _session(s), s.board.book.version
+        _rewrite(tmp_path, AGENTS.replace("Contoso}", "Fabrikam}"))
+        billing = await s.twilio.call(to=BILLING)
+        await billing.heard_at_least(100)
+        second, model = _session(s), s.openai.connections[-1].model
+        await until(lambda: s.board.book.version != version)
+        third = await s.twilio.call(to=CLAIMS)
+        await third.heard_at_least(100)
+
+        await claims.hang_up()
+        record = await s.record(claims)
+        assert record["config"]["version"] == version
+        assert [one["name"] for one in record["agents"]] == ["claims"]
+        assert first["instructions"] == "You take claims for Contoso."
+        assert [one["name"] for one in first["tools"]] == ["end_call", "transfer_call"]
+        assert second["instructions"].startswith("You answer questions about bills to +")
+        assert [one["name"] for one in second["tools"]] == ["end_call"]
+        assert model == "gpt-realtime-mini"
+        assert _session(s)["instructions"] == "You take claims for Fabrikam."
+
+
+def _rewrite(folder: Path, text: str) -> None:
+    (folder / "agent.yaml").write_text(text)
+
+
+async def test_an_order_names_its_agent_and_brings_what_it_needs(tmp_path: Path) -> None:
+    """L12, L19: an unknown name, or a text with a hole, is refused before anybody rings."""
+    needs = AGENTS.replace("{company: Contoso}", "{company: Contoso, order_no: null}")
+    async with placing(tmp_path, agent=needs) as (s, jobs):
+        jobs.held.clear()
+        assert (await order(s, agent="claim", variables={"order_no": "7"}))[0] == 422
+        assert (await order(s, agent="billing"))[0] == 422
+        status, queued = await order(s, agent="billing", variables={"order_no": "7"})
+
+        assert status == 202
+        assert (await take_back(s, queued["call_id"]))[1] == "canceled"
