@@ -60,12 +60,23 @@ async def consult(settings: Settings, agent: Agent, *, fix: bool, today: date) -
     """Everything that can be found out; with ``fix`` numbers are led here. Raises nothing."""
     found = await _accounts(settings, agent)
     found.append(shutdown(agent.model, today))
+    found += referring(agent)
     if settings.public_url and settings.twilio_auth_tokens:
         token = settings.twilio_auth_tokens[0].get_secret_value()
         found += await probes(settings.public_url, token)
     if settings.twilio_account_sid and settings.public_url:
         found += await _at_twilio(settings, agent, fix=fix)
     return found
+
+
+def referring(agent: Agent) -> list[Finding]:
+    """What a SIP trunk must allow for targets that callers are referred to."""
+    told = "Callers by SIP are referred to it (REFER); others are refused with refer_needs_sip."
+    fix = (
+        "Allow Call Transfer (SIP REFER) on the trunk; Enable PSTN Transfer for numbers behind it."
+    )
+    named = (name for name, one in agent.targets.items() if one.mode == "refer")
+    return [Finding(f"target {name}", "todo", told, fix) for name in named]
 
 
 async def _accounts(settings: Settings, agent: Agent) -> list[Finding]:

@@ -10,11 +10,13 @@ import pytest
 from aiohttp import web
 from rich.console import Console
 
+from app.agents.document import Agent
 from app.agents.load import load_agent
+from app.agents.targets import Target
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Receptionist
 from app.emulators.twilio_account import OwnedNumber
-from app.line_doctor import Finding, consult, probes, show, shutdown
+from app.line_doctor import Finding, consult, probes, referring, show, shutdown
 from app.settings import Settings
 from tests.walks.stage import ACCOUNT, AGENT, HERE, TOKEN, Stage, stage
 
@@ -233,3 +235,15 @@ async def test_the_operator_is_told_of_the_accounts_numbers(tmp_path: Path) -> N
         }
         assert (second["number"], second["leads_here"]) == (SECOND, False)
         assert second["amiss"] == ["status_callback", "voice_fallback_url", "voice_url"]
+
+
+def test_l29_a_refer_target_names_the_setting_of_the_trunk() -> None:
+    """Without it the caller's own network refuses, and Twilio cannot say why."""
+    pbx = Target(description="y", to="sip:a@b.example", mode="refer")
+    agent = Agent(instructions="x", transfer_targets={"pbx": pbx})
+
+    [found] = referring(agent)
+
+    assert (found.what, found.state) == ("target pbx", "todo")
+    assert "Enable PSTN Transfer" in found.fix
+    assert referring(Agent(instructions="x")) == []

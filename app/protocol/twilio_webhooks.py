@@ -351,6 +351,6 @@ def _whole(fields: Mapping[str, str], name: str) -> int | None:
 
 def _sip_headers(fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The first of them, shortened: whoever calls may write what they like."""
-    named = (name for name in fields if _SIP_NAME.fullmatch(name))
+    named = (name for name in reversed(list(fields)) if _SIP_NAME.fullmatch(name))
     for name in islice(named, _MOST_SIP_HEADERS):
         yield name.removeprefix(_SIP_PREFIX), fields[name][:_LONGEST_SIP_CHARS]

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from app.call.openness import Openness
+from app.call.openness import LONGEST_MS, Openness, closed_spans
 from app.call.plan import CallPlan
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -75,3 +75,20 @@ def test_w29_the_mode_and_what_it_is_about_go_along() -> None:
     out = machine.handle(e.MarkReturned(names[-1]), 200)
 
     assert out == [c.Transfer("pbx", "refer", "An invoice is wrong.")]
+
+
+def test_hours_become_spans_of_the_calls_own_time() -> None:
+    """Exact to the minute, so that a replayed call says what it said."""
+    minute, hour = 60_000, 3_600_000
+    began_ms = 1_700_000_000_123
+
+    def open_at(now_ms: int) -> bool:
+        return not began_ms + hour <= now_ms < began_ms + 3 * hour
+
+    ((since, until),) = closed_spans(open_at, began_ms)
+
+    assert hour <= since <= hour + minute
+    assert 3 * hour <= until <= 3 * hour + minute
+    assert (began_ms + since) % minute == 0
+    assert closed_spans(lambda _: True, began_ms) == ()
+    assert closed_spans(lambda _: False, began_ms) == ((0, LONGEST_MS),)

@@ -717,3 +717,16 @@ def test_w29_what_became_of_a_refer(status: str, connected: bool) -> None:
 
     assert (read.connected, read.sip_response_code) == (connected, 486)
     assert parse_dial_result(form).sip_response_code == 202
+
+
+def test_headers_of_a_sip_caller_are_bounded() -> None:
+    """Whoever calls may write what they like; it is kept with every call."""
+    many = [(f"SipHeader_X-{n}", "v" * 5_000) for n in range(50)]
+    odd = [("SipHeader_", "v"), ("SipHeader_X-A<b>", "v"), ("SipHeader_" + "a" * 65, "v")]
+    form = [("CallSid", CALL_SID), ("AccountSid", "AC" + "0" * 32), *odd, *many]
+
+    headers = dict(parse_incoming_call(form).sip_headers)
+
+    assert len(headers) == 20
+    assert {len(value) for value in headers.values()} == {256}
+    assert "X-0" in headers

@@ -10,7 +10,7 @@ from app.errors import OurFault
 from app.services.store import schema
 from app.services.store.calls import Calls
 from app.services.store.database import open_engine
-from app.services.store.keys import KEEP_S, Claimed, IdempotencyKeys
+from app.services.store.keys import CONTEXT_S, KEEP_S, Claimed, IdempotencyKeys
 from app.services.store.leases import Leases
 from tests.services.stored import MOMENT, a_call, a_writer, rows_of, running
 
@@ -91,3 +91,20 @@ async def test_who_is_picked_up_by_a_process_is_held_by_it(url: str, engine: Asy
     assert row is not None
     assert (row.status, row.owner, row.lease_until is not None) == ("live", "p1", True)
     assert await Leases(engine).renew("p1") == {"call_1"}
+
+
+async def test_w42_a_key_to_what_a_call_was_about_is_good_for_an_hour(
+    url: str, engine: AsyncEngine
+) -> None:
+    """It survives the process, and is no client's key."""
+    keys = IdempotencyKeys(engine)
+    await keys.keep_context("digest", "call_1")
+
+    other = open_engine(url)
+    assert await IdempotencyKeys(other).context("digest") == "call_1"
+    await other.dispose()
+    assert await keys.context("another") is None
+    table = schema.idempotency_keys
+    async with engine.begin() as connection:
+        await connection.execute(sa.update(table).values(created_at=schema.now(-CONTEXT_S - 1)))
+    assert await keys.context("digest") is None
