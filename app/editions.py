@@ -137,6 +137,7 @@ async def _run_tool(
         call_sid=call.facts.call_sid,
         caller=call.facts.from_number,
         line=call.facts.to_number,
+        values=lambda: call.values,
     )
     outcome = await tools.run(wish.name, wish.arguments, facts)
     if outcome.variables:

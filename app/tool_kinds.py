@@ -15,14 +15,14 @@ from weakref import ref
 
 from app.addresses import is_public
 from app.agents.tooling import HttpTool, McpTool, PythonTool
-from app.call.templates import BadTemplate, Known, Template, parse
+from app.call.templates import ALWAYS, BadTemplate, Known, Template, parse
 from app.errors import ToolFault
 from app.tools.foreign import ToolThreads
 from app.tools.python_tools import load_handler
 from app.tools.registry import Registry, Server, Tool
 
 _SECRET = re.compile(r"\$\{([A-Za-z_]\w*)\}")
-_ROOTS = frozenset({"args", "call", "caller", "line"})
+_ROOTS = ALWAYS | {"args"}
 
 
 def _no_secret(_name: str) -> None:

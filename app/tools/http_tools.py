@@ -283,10 +283,11 @@ def _forbidden() -> ToolProblem:
 def _values(arguments: Mapping[str, Any], facts: CallFacts) -> Values:
     """What places may name. What is no text in JSON is written as JSON."""
     return {
-        "args": {name: _written(one) for name, one in arguments.items()},
         "call": {"id": facts.call_id},
         "caller": {"number": facts.caller},
         "line": {"number": facts.line},
+        **facts.values(),
+        "args": {name: _written(one) for name, one in arguments.items()},
     }
 
 

@@ -9,7 +9,7 @@ never when a caller is on the line.
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -35,6 +35,8 @@ class CallFacts:
     """The caller's number or address, as Twilio sent it."""
     line: str
     """The number that was called."""
+    values: Callable[[], Mapping[str, object]] = field(default=dict, repr=False, compare=False)
+    """What the places in the document's texts stand for by now, by their roots."""
 
 
 class BadArguments(Exception):

@@ -4,6 +4,7 @@ import asyncio
 import textwrap
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -163,6 +164,19 @@ async def test_an_argument_cannot_climb_out_of_the_path(
         assert api.heard[0][1] == "/policies/a%2F..%2Fb"
     else:
         assert (outcome.ok, api.heard) == (False, [])
+
+
+async def test_what_the_call_knows_can_be_sent(api: Api, tmp_path: Path) -> None:
+    """The same names as in all texts, what was saved by another tool among them."""
+    tool = lookup(api, tmp_path, query={"holder": "{{holder}}", "id": "{{call.id}}"})
+    known = replace(FACTS, values=lambda: {"variables": {"holder": "Fred & Co"}})
+
+    outcome = await run(tool)
+    assert "has no holder yet" in outcome.output
+    assert api.heard == []
+
+    assert (await tool.run("lookup", '{"number": "x"}', known)).ok
+    assert api.heard[0][1].endswith("?holder=Fred%20%26%20Co&id=c1")
 
 
 async def test_an_argument_cannot_write_a_header(api: Api, tmp_path: Path) -> None:
