@@ -3,6 +3,7 @@
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -263,21 +264,17 @@ def switchboard(
         (durable.close, carrier.close, editor.close, front.close),
         dialling=dialling if settings.dial_countries else None,
     )
-    app = FastAPI(
-        title="Patchline",
-        lifespan=living,
-        openapi_tags=api.TAGS,
-        redirect_slashes=False,  # the redirect would be built from Host, and lose the signature
-        docs_url=None,
-        redoc_url=None,
-    )
-    problems.install(app)
+    app = _application(living)
     _include_ours(app, book, home, reloading, words=banner(operators or settings), me=instance)
     app.include_router(api.metrics_routes(operator(key)))
     after = settings.dial_countries or settings.webhook_secrets or agent.asks_afterwards
-    forget = (jobs or durable).forget if after else None
     known = Records(
-        book, archive, hangar, forget, put_elsewhere=commanding.put, unrecord=tapes.erase
+        book,
+        archive,
+        hangar,
+        (jobs or durable).forget if after else None,
+        put_elsewhere=commanding.put,
+        unrecord=tapes.erase,
     )
     _include_calls(
         app,
@@ -288,9 +285,14 @@ def switchboard(
         settings=settings,
         check=operator(key),
     )
-    guard = TwilioGuard(origin, signing)
     _include_twilio(
-        app, routing, dialling, texting, waiting=Waiting(book), tapes=tapes, guard=guard
+        app,
+        routing,
+        dialling,
+        texting,
+        waiting=Waiting(book),
+        tapes=tapes,
+        guard=TwilioGuard(origin, signing),
     )
     _include_ordering(app, dialling, archive, settings, operator(key))
     _include_programs(app, jobs or durable, approvals, operator(key))
@@ -345,6 +347,20 @@ def _most_a_day(settings: Settings) -> int | None:
     """In millionths of a dollar."""
     most = settings.max_cost_per_day
     return None if most is None else round(most * 1_000_000)
+
+
+def _application(living: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """Without routes, for as long as ``living`` says."""
+    app = FastAPI(
+        title="Patchline",
+        lifespan=living,
+        openapi_tags=api.TAGS,
+        redirect_slashes=False,  # the redirect would be built from Host, and lose the signature
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+    return app
 
 
 def _watched(

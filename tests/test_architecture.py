@@ -38,7 +38,6 @@ MAY_IMPORT = {
         "call.templates",
         "call.notices",
         "call.prices",
-        "call.templates",
         "call.ways",
         "audio",
         "hours",
