@@ -4,7 +4,7 @@ import pytest
 
 from app.protocol.commands import KeepDigits, RunTool, Transfer
 from app.protocol.events import Event, ToolDone
-from app.runtime.effects import FORGOTTEN, Effects
+from app.runtime.effects import FORGOTTEN, Allowed, Effects, anything
 from app.runtime.ports import Carrier
 
 
@@ -36,7 +36,7 @@ class Nobody(Carrier):
         raise AssertionError
 
 
-def effects(tools: Tools, kept: dict[str, str]) -> Effects:
+def effects(tools: Tools, kept: dict[str, str], allowed: Allowed = anything) -> Effects:
     return Effects(
         "CA1",
         carrier=Nobody(),
@@ -44,6 +44,7 @@ def effects(tools: Tools, kept: dict[str, str]) -> Effects:
         put_through=_nowhere,
         failure_twiml=lambda: "",
         kept=kept,
+        allowed=allowed,
     )
 
 
@@ -77,6 +78,21 @@ async def test_digits_that_are_not_known_any_more_are_asked_for_again() -> None:
 
     assert done == ToolDone("T1", FORGOTTEN, ok=False)
     assert tools.ran == []
+
+
+async def test_what_somebody_has_something_against_is_not_run() -> None:
+    """O14: the words are the model's answer; who was asked saw no digits."""
+    tools, shown = Tools(), list[str]()
+
+    async def refuses(run: RunTool) -> str:
+        shown.append(run.arguments)
+        return "No."
+
+    made = effects(tools, {"pin": "4711"}, refuses)
+    done = await made.perform(RunTool("T1", "refund", '{"pin":"{{dtmf.pin}}"}'))
+
+    assert done == ToolDone("T1", "No.", ok=False)
+    assert (tools.ran, shown) == ([], ['{"pin":"{{dtmf.pin}}"}'])
 
 
 async def test_what_is_built_in_is_given_no_digits() -> None:
