@@ -1,5 +1,7 @@
 """Putting the caller through: announced, heard, then by REST; and what if it fails."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.call.announcement import WATCHDOG_MS
@@ -194,6 +196,18 @@ def test_the_model_names_a_target_or_nobody_is_dialled(arguments: str) -> None:
         "T1", '{"ok":false,"reason":"unknown target; known targets: billing, Front Desk"}'
     )
     assert machine.handle(done(), 20) == [c.CreateResponse("tool_result")]
+
+
+def test_a_target_that_the_agent_may_not_choose_is_the_operators_alone() -> None:
+    """A model that was told of fewer people than there are does not reach the others."""
+    machine = on_the_phone(replace(PLAN, offered=("Front Desk",)))
+    machine.handle(started(), 0)
+
+    (output,) = machine.handle(tool_call("transfer_call", arguments=_named("billing")), 0)
+
+    assert output == c.AddToolOutput(
+        "T1", '{"ok":false,"reason":"unknown target; known targets: Front Desk"}'
+    )
 
 
 @pytest.mark.parametrize("name", ["Billing", " BILLING ", "billing"])
