@@ -331,9 +331,7 @@ class Dialogue:
         parts = self._parts
         if not parts.patience.over() or not parts.live or parts.transfer.asking:
             return []
-        if parts.mute.agent:
-            return []
-        if parts.link.state is Link.READY and not parts.responses.owes:
+        if parts.link.state is Link.READY and (parts.mute.agent or not parts.responses.owes):
             return []
         busy_until_ms = parts.responses.busy_until_ms
         if busy_until_ms > now_ms:

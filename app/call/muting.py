@@ -37,7 +37,8 @@ class Muting:
         out: list[c.Command] = []
         if order.who == AGENT:
             out += parts.barge_in.interrupt(now_ms, by_voice=False)
-            parts.patience.ends()
+            if parts.link.state is Link.READY:
+                parts.patience.ends()  # Else a line is waited for, muted or not.
         return out + self._tell(_MUTED[order.who], now_ms) + parts.orders.done()
 
     def unmute_ordered(self, order: e.UnmuteOrdered, now_ms: int) -> list[c.Command]:

@@ -4,6 +4,7 @@ import pytest
 
 from app.call.muting import AGENT_BACK, AGENT_MUTED, CALLER_BACK, CALLER_MUTED
 from app.call.plan import CallPlan, ToolPlan
+from app.call.pulse import PROBE_AFTER_MS
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.test_orders import completed, spoken
@@ -114,8 +115,20 @@ def test_nobody_waits_for_a_muted_agent() -> None:
     machine.handle(started("R2", None), 920)
     machine.handle(done("R2", "cancelled"), 940)
 
-    out = [one for at_ms in range(1_000, 60_000, 500) for one in machine.wake(at_ms)]
+    out = [one for at_ms in range(1_000, PROBE_AFTER_MS, 500) for one in machine.wake(at_ms)]
     assert not [one for one in out if isinstance(one, c.FailOver | c.CreateResponse)]
+
+
+@pytest.mark.parametrize("lost_at_ms", [50, 200])
+def test_a_caller_whose_agent_is_muted_and_gone_comes_to_somebody_else(lost_at_ms: int) -> None:
+    """Who ends the mute would find nobody: the tone that promises a line promised it for ever."""
+    machine = on_the_phone(PLAN)
+    lost, mute = e.ModelLineLost(1006, "abnormal"), e.MuteOrdered("M", "agent")
+    for at_ms, event in sorted([(lost_at_ms, lost), (100, mute)], key=lambda one: one[0]):
+        machine.handle(event, at_ms)
+
+    out = [one for at_ms in range(500, 20_000, 500) for one in machine.wake(at_ms)]
+    assert c.FailOver() in out
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,10 @@ class StrictServer:
         """Another line is open beside this one."""
         self._responses = 0
         self._doubled = False
-        """An overdue request was repeated, and not all of them have been answered."""
+        """A request was repeated that may have been answered, or is overdue, and not all of them
+        have been."""
+        self._echoed = False
+        """The machine has seen that it is told which response it has asked for."""
 
     def take(self, command: c.Command, now_ms: int) -> None:
         """The machine wants something of the model."""
@@ -185,6 +188,11 @@ class StrictServer:
             self.sent_bytes[event.item_id] = before + event.length_bytes
         elif self._answers_a_request(event):
             self.asked.popleft()
+            self._echoed = self._echoed or isinstance(event, e.ResponseStarted)
+        elif isinstance(event, e.ResponseStarted) and self.asked and not self._echoed:
+            # It began before it was told to leave turns to us, and might be what was asked for:
+            # there are servers that do not say, and this one has not had the occasion yet.
+            self._doubled = True
         return event
 
     def _answers_a_request(self, event: e.Event) -> bool:

@@ -144,6 +144,7 @@ class Call:
         parts = self.machine._parts
         over, trying, may_cut = parts.leaving_soon, parts.attempts.trying, self._may_cut(event)
         commands = self.machine.handle(event, self.now_ms)
+        may_cut = may_cut or any(self._cuts(command) for command in commands)
         assert may_cut or not self._truncations(commands), "truncated for no interruption"
         spoke = isinstance(event, e.SpeechStarted) or (
             isinstance(event, e.VoiceMeasured) and trying
@@ -170,6 +171,11 @@ class Call:
                 return bool(by_voice) and event.voice_ms >= least_ms and trying
             case _:
                 return bool(by_keys)  # Keys pressed in silence may become a turn later.
+
+    def _cuts(self, command: c.Command) -> bool:
+        """Whether this tells of an order that interrupts whatever the plan says: a mute, which
+        may have waited for the order before it."""
+        return isinstance(command, c.OrderDone) and command.command_id == "M"
 
     def _listen(self, event: e.Event) -> None:
         """Keep the model's wishes to let the caller go, as the caller lets them stand."""
@@ -363,6 +369,20 @@ def test_a_plausible_call_keeps_its_rules(plan: CallPlan, script: list[Step], la
         step(call)
 
     assert call.ends <= 1
+
+
+def test_a_server_that_began_before_it_was_told_not_to_may_have_answered_us() -> None:
+    """Its first response might be ours; that it brought nothing is made good by one request."""
+    call = Call(CallPlan())
+    call.feed(e.StreamStarted("MZ1"))
+    deliver(call, 1)
+    call.server.turn(2, answers=True)
+    call.server.finish("completed")
+    call.feed(e.ConfigureOrdered("C", interruptible="none"))
+
+    deliver(call, 100)
+
+    assert call.server.active == "R2"
 
 
 @QUICK
