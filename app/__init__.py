@@ -180,6 +180,7 @@ A line of code about ... belongs in ...
     which process a request belongs to               `app/runtime/routing.py`
     a caller who phones again                        `app/runtime/continuing.py`
     what a call is to find out, and what fits it     `app/call/forms.py`
+    … what is noted of it while they talk            `app/call/noted.py`, `app/runtime/forms.py`
     a reminder that the agent notes                  `app/runtime/reminders.py`
     a text message: sent, watched, received          `app/runtime/texting.py`,
                                                      `app/tools/texts.py`,

@@ -16,12 +16,14 @@ from app.agents.dtmf import DtmfPreset
 from app.agents.targets import Target
 from app.agents.texting import SendLink, Sms, Verification
 from app.call import built_in as names
+from app.call.forms import Form, FormField
 from app.call.plan import ToolPlan
 from app.jobs.port import Jobs
 from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
 from app.runtime.callbacks import Callbacks as CallingBack
 from app.runtime.callbacks import Callees
+from app.runtime.forms import Forms
 from app.runtime.links import Links
 from app.runtime.live_call import LiveCall
 from app.runtime.outbound import Outbound
@@ -179,6 +181,23 @@ def _reminding(agent: Agent, means: Means) -> Run:
     return Reminders(means.archive, means.jobs, means.zones, means.spawn, tells=told).run
 
 
+def form_of(agent: Agent) -> Form | None:
+    """What this agent fills while it talks; None: nothing."""
+    if agent.form is None or not agent.has(names.UPDATE_FORM):
+        return None
+    fields = (FormField(**one.model_dump()) for one in agent.forms[agent.form].fields)
+    return Form(agent.form, tuple(fields))
+
+
+def _form(agent: Agent) -> dict[str, Any] | None:
+    form = form_of(agent)
+    return None if form is None else schemas.update_form(form)
+
+
+def _noting(agent: Agent, _means: Means) -> Run:
+    return Forms(form_of(agent) or Form("", ())).run
+
+
 def _linking(agent: Agent, means: Means) -> Run:
     given = agent.send_link or SendLink()
     return partial(means.links.run, text=given.text, good_for_ms=given.ttl_ms)
@@ -212,5 +231,6 @@ ALL = (
         lambda agent: schemas.send_link() if agent.send_link else None,
         _linking,
     ),
+    BuiltIn(names.UPDATE_FORM, _form, _noting),
 )
 """In the order in which the model reads them."""

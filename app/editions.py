@@ -15,11 +15,12 @@ from app import assembly
 from app.agents.document import Agent
 from app.agents.load import AgentDocument, Role
 from app.agents.texting import CALLER
-from app.built_ins import Run, without_targets
+from app.built_ins import Run, form_of, without_targets
 from app.call.filling import filled
 from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
 from app.protocol.realtime_client_events import SessionConfig
+from app.runtime.forms import briefed
 from app.runtime.line import Line
 from app.runtime.live_call import LiveCall
 from app.runtime.ports import Feed, ModelLine
@@ -118,6 +119,7 @@ class Editor:
         if hidden:
             session = replace(session, tools=without_targets(agent, session.tools, hidden))
         session = replace(session, instructions=filled(session.instructions, call.values))
+        session = briefed(session, form_of(agent), call)
         return await self.connect(session, feed, timeout_ms)
 
 

@@ -17,6 +17,8 @@ EVERYTHING = Agent.model_validate(
         "sms": {"to": ["caller", "desk"], "media": {"map": {"url": "https://example.com/map"}}},
         "verification": {},
         "send_link": {},
+        "forms": {"claim": {"fields": [{"name": "policy", "type": "text", "confirm": True}]}},
+        "form": "claim",
     }
 )
 """An agent that may do all there is."""

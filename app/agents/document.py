@@ -295,7 +295,8 @@ class Agent(Part):
     forms: Annotated[Mapping[FieldName, Form], empty_if_none] = {}
     """What calls are to find out, by name."""
     form: Text | None = Field(default=None, validate_default=True)
-    """Which of the forms is checked when a call is over; needs analysis."""
+    """Which of the forms the agent fills, by the tool update_form; analysis checks it when the
+    call is over."""
     sms: Annotated[Sms, or_just("from", Sms)] | None = Field(default=None, validate_default=True)
     """Whether the agent may send text messages, by the tool send_sms; null: it may not."""
     verification: Verification | None = Field(default=None, validate_default=True)
@@ -457,13 +458,11 @@ class Agent(Part):
     @field_validator("form")
     @classmethod
     def _known_form(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None or not {"forms", "analysis"} <= info.data.keys():
+        if value is None or "forms" not in info.data:
             return value
         if value not in info.data["forms"]:
             meant = next(iter(get_close_matches(value, info.data["forms"], n=1)), "")
             refuse(f'unknown form "{value}"', meant=meant)
-        if info.data["analysis"] is None:
-            refuse("is checked by analysis, which is missing: add it")
         return value
 
     @field_validator("failure")
@@ -566,7 +565,6 @@ def handlers(agent: Agent) -> list[tuple[str, str]]:
     """Each Python tool's name with its ``module:function``, for whoever imports them."""
     python = {name: tool for name, tool in agent.tools.items() if isinstance(tool, PythonTool)}
     return [(name, tool.handler) for name, tool in python.items()]
-
 
 
 class Document(Agent):

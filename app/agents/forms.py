@@ -23,6 +23,8 @@ class FormField(Part):
     """What an enum may be."""
     pattern: Text | None = None
     """What a text must be like, whole: a regular expression."""
+    confirm: bool = False
+    """Whether the agent reads it back; it holds once the caller has said yes."""
 
     @field_validator("values")
     @classmethod

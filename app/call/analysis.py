@@ -173,8 +173,13 @@ def _fields_of(form: Form) -> dict[str, Any]:
     }
 
 
-def judged(answer: str, wish: Wish, lines: Sequence[Line]) -> dict[str, Any]:
-    """``call.analyzed``'s ``analysis`` and ``sms``, of an answer. Raises NoAnswer, ``invalid``."""
+def judged(
+    answer: str, wish: Wish, lines: Sequence[Line], noted: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """``call.analyzed``'s ``analysis`` and ``sms``, of an answer. Raises NoAnswer, ``invalid``.
+
+    ``noted``: the form as the record has it. What the agent noted stands: the caller heard it.
+    """
     try:
         told = json.loads(answer)
     except (ValueError, RecursionError):
@@ -183,6 +188,8 @@ def judged(answer: str, wish: Wish, lines: Sequence[Line]) -> dict[str, Any]:
         raise NoAnswer("invalid")
     citations, dropped = _verified(told["citations"], lines)
     fields, unproven = _checked(wish.form, told, lines)
+    if wish.form is not None and noted is not None and noted.get("name") == wish.form.name:
+        fields = {name: _standing(name, one, noted) for name, one in fields.items()}
     analysis: dict[str, Any] = {
         "short": _clean(told["short"], _SHORT) if "short" in wish.summary else None,
         "long": _clean(told["long"], _LONG) if "long" in wish.summary else None,
@@ -303,8 +310,22 @@ def _summed_up(form: Form, fields: Mapping[str, Mapping[str, Any]]) -> dict[str,
         "complete": not missing,
         "values": values,
         "missing": missing,
+        "unconfirmed": {
+            name: one["value"] for name, one in fields.items() if one["status"] == "unconfirmed"
+        },
         "invalid": [name for name, one in fields.items() if one["status"] == "invalid"],
     }
+
+
+def _standing(name: str, found: Mapping[str, Any], noted: Mapping[str, Any]) -> dict[str, Any]:
+    """A field with what was noted of it in the call; what the analysis found, where nothing was.
+    Words that prove another value prove nothing."""
+    for status, values in (("filled", "values"), ("unconfirmed", "unconfirmed")):
+        known = noted.get(values) or {}
+        if name in known:
+            citation = found["citation"] if found["value"] == known[name] else None
+            return {"status": status, "value": known[name], "citation": citation}
+    return dict(found)
 
 
 def _verified(given: Sequence[Any], lines: Sequence[Line]) -> tuple[list[dict[str, Any]], int]:

@@ -13,9 +13,10 @@ HOLD = "hold"
 SEND_SMS = "send_sms"
 VERIFY_CODE = "verify_code"
 SEND_LINK = "send_link"
+UPDATE_FORM = "update_form"
 
 NAMES = frozenset(
     {END_CALL, TRANSFER_CALL, COLLECT_DTMF, SCHEDULE_CALLBACK, SET_REMINDER, HOLD, SEND_SMS}
-    | {VERIFY_CODE, SEND_LINK, SEND_DTMF}
+    | {VERIFY_CODE, SEND_LINK, SEND_DTMF, UPDATE_FORM}
 )
 """No tool of the operator's may have one of them."""

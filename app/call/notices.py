@@ -54,6 +54,10 @@ NOTICES: dict[str, str] = {
     "voicemail.left": "it was told the message",
     "callback.scheduled": "the agent promised to call back: `callback_id`, `due_at`",
     "reminder.created": "the agent noted or changed one: `id`, `title`, `due_at`",
+    "form.updated": (
+        "a field of the form was noted or changed: `form`, `field`, `value`, `confirmed`, `missing`"
+    ),
+    "form.completed": "all that is required was noted, once: `form`, `values`",
     "reminder.due": "the moment of a reminder has come: as it was created",
     "sms.sent": "a text message was sent: `message_sid`, `status`",
     "sms.delivered": "it arrived: `message_sid`",

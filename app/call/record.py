@@ -82,7 +82,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
         "messages_ignored": dict(sorted(report.ignored.items())),
         "turns": report.dialogue(),
         "transfers": _transfers(report, utc),
-        "form": form_of(report.analysis),
+        "form": form_of(report.analysis, report.form.told),
         "sms": list(report.texts),
         "texts": list(report.written),
         "reminders": list(report.promised.reminders.values()),
@@ -100,7 +100,7 @@ def amended(record: Mapping[str, Any], *, kind: str, data: Mapping[str, Any]) ->
         told["custom_data"] = merged(told.get("custom_data") or {}, data)
     elif kind == "call.analyzed":
         told["analysis"] = data.get("analysis")
-        told["form"] = form_of(told["analysis"])
+        told["form"] = form_of(told["analysis"], told.get("form"))
     elif kind == "reminder.created":
         noted = {one["id"]: one for one in told.get("reminders") or ()}
         told["reminders"] = list((noted | {data["id"]: dict(data)}).values())
@@ -115,9 +115,13 @@ def amended(record: Mapping[str, Any], *, kind: str, data: Mapping[str, Any]) ->
     return told
 
 
-def form_of(analysis: Any) -> Any:
-    """What the call found out, as the analysis checked it; None where nobody did."""
-    return analysis.get("form") if isinstance(analysis, Mapping) else None
+def form_of(analysis: Any, noted: Mapping[str, Any] | None) -> Any:
+    """What the call found out: as the agent ``noted`` it and, of the same form, as the analysis
+    added to that; None where nobody did either."""
+    checked = analysis.get("form") if isinstance(analysis, Mapping) else None
+    if noted is None:
+        return checked
+    return checked if checked and checked.get("name") == noted["name"] else dict(noted)
 
 
 def kept_afterwards(

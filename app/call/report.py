@@ -17,6 +17,9 @@ import orjson
 from app.call import sms
 from app.call.chronicle import Latency
 from app.call.facts import Fact
+from app.call.noted import KINDS as NOTED
+from app.call.noted import NOTHING
+from app.call.noted import learnt as noted
 from app.call.recorded import FAILED as NOT_RECORDED
 from app.call.recorded import KINDS as RECORDED
 from app.call.recorded import Recorded
@@ -183,6 +186,8 @@ class Report:
 
     pressed_away: str | None = None
     """Keys for which the carrier took the stream away; None once there is another one."""
+    form = NOTHING
+    """What the agent noted of the form."""
 
     def __init__(self) -> None:
         self.party = Party()
@@ -279,6 +284,7 @@ class Report:
             "hold.ended": self._released,
             "command.received": lambda _, x: self._ordered(x["command_id"], "accepted"),
             "command.ended": lambda _, x: self._ordered(x["command_id"], x["state"], x["reason"]),
+            **{kind: partial(self._noted, kind) for kind in NOTED},
             **{kind: partial(self._texted, kind) for kind in sms.KINDS},
             **{kind: partial(self._written, kind) for kind in WRITTEN},
             **{kind: partial(self.recorded.learn, kind) for kind in RECORDED},
@@ -391,6 +397,9 @@ class Report:
 
     def _written(self, kind: str, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.written = written(self.written, kind, told)
+
+    def _noted(self, kind: str, at_ms: int, told: Mapping[str, Any]) -> None:
+        self.form = noted(self.form, kind, at_ms, told)
 
     def _reminded(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         self.promised.reminders[told["id"]] = dict(told)

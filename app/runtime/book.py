@@ -17,6 +17,7 @@ import structlog
 from app.call.conversation import remember
 from app.call.filling import filled
 from app.call.lookup import NOTHING_KNOWN, Guest
+from app.call.noted import CONTINUED, continued
 from app.call.plan import BillPlan, CallPlan, Memory
 from app.call.presses import PRESSED
 from app.call.recorded import taken_up
@@ -242,6 +243,8 @@ class Book:
         if earlier is not None:
             call.memories = earlier.memories
             call.tell(0, "call.resumed", {"resumed_from": earlier.call_id, "gap_s": earlier.gap_s})
+            if earlier.form.form:
+                call.tell(0, CONTINUED, continued(earlier.form))
         return call
 
     def _row(self, call: LiveCall, told: Mapping[str, Any]) -> NewCall:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from app.call.facts import Fact
+from app.call.noted import NOTHING, Noted
 from app.call.plan import Memory
 from app.call.report import Report
 from app.errors import PatchlineFault
@@ -36,6 +37,8 @@ class Earlier:
     conversation_id: str
     memories: tuple[Memory, ...]
     gap_s: int
+    form: Noted = NOTHING
+    """What was noted in it."""
 
     @property
     def why(self) -> str:
@@ -66,7 +69,7 @@ async def earlier(archive: Archive, number: str, within_s: float) -> Earlier | N
     if not any(memory.role == "user" for memory in memories):
         return None
     gap_s = round((now - row.ended_at).total_seconds())
-    return Earlier(row.call_id, row.conversation_id, memories, gap_s)
+    return Earlier(row.call_id, row.conversation_id, memories, gap_s, report.form)
 
 
 async def recalled(archive: Archive, call_id: str | None) -> tuple[Memory, ...]:

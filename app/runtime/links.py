@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from app.call.facts import Fact
+from app.call.record import form_of
 from app.call.report import Report
 from app.call.transcript import Voice
 from app.call.written import AGENT, CALLER
@@ -111,7 +112,7 @@ class Links:
             "over": over,
             "open": self._letters.open(row) if over else True,
             "lines": _lines(report),
-            "form": _form(report.analysis),
+            "form": _form(form_of(report.analysis, report.form.told)),
         }
 
     async def _told(self, row: CallRow, seen: int) -> Report | None:
@@ -161,9 +162,8 @@ def _lines(report: Report) -> list[dict[str, str]]:
     return said + [{"by": one["by"], "text": one["text"]} for one in report.written]
 
 
-def _form(analysis: Any) -> list[dict[str, str]] | None:
+def _form(form: Any) -> list[dict[str, str]] | None:
     """The values of the form, where there is one by now."""
-    form = analysis.get("form") if isinstance(analysis, dict) else None
     values = form.get("values") if isinstance(form, dict) else None
     if not isinstance(values, dict):
         return None

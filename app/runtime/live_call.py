@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from functools import partial
 from typing import Any
 
@@ -150,7 +151,13 @@ class LiveCall:
             direction=self.facts.direction,
             call_id=self.call_id,
             brought=self.brought,
+            form=self.report.form.holding,
         )
+
+    @property
+    def clock(self) -> tzinfo:
+        """By which times are meant: the caller's where their number tells it, or the line's."""
+        return self.met.lore.clock_of(self.caller_number)
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class Lore:
         """``ours`` and ``theirs``: the numbers at both ends. ``brought``: the variables of the
         call. ``form``: what it has found out."""
         variables = {**self.variables, **(brought or {})}
-        local = (now or datetime.now(UTC)).astimezone(self._clock_of(theirs))
+        local = (now or datetime.now(UTC)).astimezone(self.clock_of(theirs))
         return {
             "variables": {name: "" if one is None else one for name, one in variables.items()},
             "call": {"id": call_id, "direction": direction},
@@ -62,7 +62,8 @@ class Lore:
             "form": form or {},
         }
 
-    def _clock_of(self, number: str) -> tzinfo:
+    def clock_of(self, number: str) -> tzinfo:
+        """By which times are told to whoever has this number."""
         zones = self.zones(number)
         return zones[0] if len(zones) == 1 else self.clock
 

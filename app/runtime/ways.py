@@ -151,7 +151,7 @@ class Ways:
             "line": {"number": call.line_number},
             "now": now.strftime("%Y-%m-%d %H:%M UTC"),
             "today": now.strftime("%Y-%m-%d"),
-            "form": {},
+            "form": call.report.form.holding,
             **call.scripts.values,
             "summary": {"short": summary},
             "sip": {name.lower(): value for name, value in call.facts.sip_headers.items()},

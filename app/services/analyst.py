@@ -118,7 +118,8 @@ class Analyst:
             schema=schema(self._wish),
             tokens=_TOKENS * room,
         )
-        return judged(await self._api.ask(question), self._wish, lines)
+        answer = await self._api.ask(question)
+        return judged(answer, self._wish, lines, record.get("form"))
 
 
 class Penman:

@@ -19,8 +19,10 @@ from app.call.built_in import (
     SEND_SMS,
     SET_REMINDER,
     TRANSFER_CALL,
+    UPDATE_FORM,
     VERIFY_CODE,
 )
+from app.call.forms import Form, FormField, described
 
 CODE_PRESET = "verification_code"
 
@@ -260,6 +262,46 @@ def send_sms(texts: Texting) -> dict[str, Any]:
             "additionalProperties": False,
         },
     }
+
+
+_FIELD_TYPES = {"number": "number", "boolean": "boolean"}
+
+
+def update_form(form: Form) -> dict[str, Any]:
+    """Noting what the caller says, in the fields of a form."""
+    names = [one.name for one in form.fields if one.confirm]
+    confirmed = {
+        "type": "array",
+        "items": {"type": "string", "enum": names},
+        "description": (
+            "Fields that you have noted before and read back, and to which the caller said yes."
+        ),
+    }
+    fields = {
+        "type": "object",
+        "properties": {one.name: _field(one) for one in form.fields},
+        "additionalProperties": False,
+        "description": "Only what the caller has said; leave out what you do not know.",
+    }
+    return {
+        "type": "function",
+        "name": UPDATE_FORM,
+        "description": (
+            "Note what the caller has told you, as soon as they have, also when it is only one"
+            " thing or replaces another. You are told what did not fit and what is missing."
+        ),
+        "parameters": {
+            "type": "object",
+            "properties": {"fields": fields, **({"confirmed": confirmed} if names else {})},
+            "additionalProperties": False,
+        },
+    }
+
+
+def _field(field: FormField) -> dict[str, Any]:
+    choices = {"enum": list(field.values)} if field.values else {}
+    kind = _FIELD_TYPES.get(field.type, "string")
+    return {"type": kind, **choices, "description": described(field)}
 
 
 def transfer_call(targets: Mapping[str, str], *, summarised: bool = False) -> dict[str, Any]:

@@ -560,7 +560,6 @@ def test_a_form_is_what_a_call_is_to_find_out(agent_file: Path) -> None:
     ("old", "new", "problem"),
     [
         ("form: claim", "form: clam", 'unknown form "clam" (did you mean "claim"?)'),
-        ("analysis: {}", "", "is checked by analysis, which is missing: add it"),
         ("name: injuries", "name: policy", 'has two fields named "policy": rename one'),
         (", values: [none, minor]", "", "belong to type: enum, which needs them"),
         ("type: text, ", "type: text, values: [a], ", "belong to type: enum"),

@@ -220,6 +220,7 @@ def test_a_form_is_checked_against_what_was_said() -> None:
         "complete": False,
         "values": {"what": "a post"},
         "missing": ["when", "hurt"],
+        "unconfirmed": {},
         "invalid": ["when"],
     }
     assert {name: one["status"] for name, one in analysis["fields"].items()} == {
@@ -228,6 +229,29 @@ def test_a_form_is_checked_against_what_was_said() -> None:
     assert analysis["fields"]["what"]["citation"] == {"turn": 1, "quote": "hit a post"}
     assert analysis["fields"]["hurt"]["value"] is None
     assert analysis["citations_dropped"] == 1
+
+
+def test_what_was_noted_in_the_call_stands() -> None:
+    """C7: the caller heard it; the analysis adds what nobody noted, and its words prove nothing
+    else."""
+    answer = filled(
+        what={"value": "a post", "line": 1, "quote": "hit a post"},
+        when={"value": "2026-11-20", "line": 1, "quote": "I hit"},
+        hurt={"value": "false", "line": 1, "quote": "I hit a post"},
+    )
+    noted = {"name": "claim", "values": {"what": "a tree"}, "unconfirmed": {"when": "2026-11-19"}}
+
+    analysis = judged(json.dumps(answer), CLAIM, transcript(RECORD), noted)["analysis"]
+
+    assert analysis["form"] == {
+        "name": "claim",
+        "complete": False,
+        "values": {"what": "a tree", "hurt": False},
+        "missing": ["when"],
+        "unconfirmed": {"when": "2026-11-19"},
+        "invalid": [],
+    }
+    assert analysis["fields"]["what"]["citation"] is None
 
 
 def test_a_form_with_all_that_is_required_is_complete() -> None:
