@@ -55,6 +55,9 @@ A line of code about ... belongs in ...
     … who puts the caller on hold                    `app/call/holding.py`
     who is muted, and by whose order                 `app/call/mute.py`, `app/call/muting.py`
     interrupting: clear, truncate, mute              `app/call/barge_in.py`
+    what must not be said: which rules, what follows `app/call/guardrails.py`,
+                                                     `app/call/guarding.py`
+    … a list of words                                `app/call/blocklist.py`
     … whether it may be; what only seems one         `app/call/attempts.py`,
                                                      `app/audio/presence.py`
     how much was heard; echoes of cleared marks      `app/call/playout.py`

@@ -329,6 +329,7 @@ def _runner(
         people=people,
         recorder=recorder,
         keys_twiml=keys_twiml,
+        judge=call.met.judge,
     )
     return Runner(
         plan,

@@ -63,6 +63,8 @@ class Alarm(Enum):
     """The call has lasted for nearly as long as it may, or for longer."""
     SILENCE = auto()
     """The caller, whose turn it is, has said nothing for long."""
+    WORDS = auto()
+    """The words of the caller's turn should have come by now."""
     VOICE = auto()
     """Somebody may be interrupting: how much voice is there by now?"""
     STOP = auto()

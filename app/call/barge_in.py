@@ -56,7 +56,7 @@ class BargeIn:
         """
         if self._responses.active is not None and not self._responses.spoke:
             self._transcript.unsaid(self._responses.active)
-        if self._presses.sounding:
+        if self._presses.sounding or self._overture.responses:
             return self._held_back(now_ms, by_voice=by_voice)
         if self._playout.at_rest:
             return self._responses.mute(set(), by_voice=by_voice)
@@ -71,7 +71,8 @@ class BargeIn:
         return out + self._background.cleared(now_ms)
 
     def _held_back(self, now_ms: int, *, by_voice: bool) -> list[Command]:
-        """Keys are being pressed, which nobody cuts: what waits to be said after them never is."""
+        """Keys are being pressed, which nobody cuts, or the caller is yet to come: what waits to
+        be said never is."""
         out: list[Command] = []
         lengths: dict[Part, int] = {}
         for audio in self._overture.release():

@@ -239,6 +239,10 @@ class Chronicle:
             self._pressed(now_ms, command)
         elif isinstance(command, c.MenuRepeated):
             self._warn(now_ms, command.warning)
+        elif isinstance(command, c.GuardrailTripped):
+            self._tell(now_ms, "guardrail.tripped", asdict(command))
+        elif isinstance(command, c.GuardrailFailed):
+            self._warn(now_ms, f"guardrail_failed:{command.name}:{command.reason}")
         else:
             self._saw_transfer(now_ms, command)
 

@@ -249,6 +249,7 @@ class Departure:
         self._break_off()
         self._parts.barge_in.line_lost()
         self._parts.responses.line_lost()
+        self._parts.guards.line_lost()
         self._parts.attempts.over()
         self._parts.tools.line_lost()
         self._parts.pulse.ends()

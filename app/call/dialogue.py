@@ -12,6 +12,7 @@ from app.call.departure import Departure
 from app.call.failing import Remedy
 from app.call.farewell import INTERRUPTED, Parting
 from app.call.faults import FATAL, Severity, severity
+from app.call.guardrails import NOT_DONE
 from app.call.holding import HOLD_TOOL, Holding
 from app.call.model_link import Link
 from app.call.navigating import Navigating
@@ -143,6 +144,7 @@ class Dialogue:
 
     def _turn(self, item_id: str, now_ms: int) -> None:
         self._parts.transcript.caller_turn(item_id, now_ms)
+        self._parts.guards.turn(item_id, now_ms)
         self._parts.tools.caller_turn()
         self._parts.silence.caller_acted()
 
@@ -234,6 +236,7 @@ class Dialogue:
         silent = not finished.spoke and event.status != "cancelled"
         acted = self._parts.tools.called_in(event.response_id)
         self._parts.tools.response_ended(event.response_id, silent=silent)
+        self._parts.guards.finished(finished)
         if finished.spoke and not self._parts.responses.muted(event.response_id):
             self._parts.recording.said(finished.purpose, event.status)
         out = self._finish() + out + self._ordered_words(finished, acted=acted)
@@ -252,11 +255,20 @@ class Dialogue:
         if owed is Owed.GIVE_UP:
             return out + self._another_chance(owed, now_ms)
         wanted = self._wanted_after(finished)
-        for request in wanted:
-            out += self._parts.responses.ask(request, now_ms)
+        out += self._ask(wanted, now_ms)
         if owed is Owed.ASK_AGAIN and not wanted:
             out += self._parts.responses.again(self._once_more(finished), now_ms)
         return out + self._departure.if_line_idle(now_ms)
+
+    def after(self, finished: Finished, now_ms: int) -> list[c.Command]:
+        """What a response wanted that is over was allowed only now: what is to be said next."""
+        return self._ask(self._wanted_after(finished), now_ms)
+
+    def _ask(self, wanted: list[c.CreateResponse], now_ms: int) -> list[c.Command]:
+        out: list[c.Command] = []
+        for request in wanted:
+            out += self._parts.responses.ask(request, now_ms)
+        return out
 
     def _ordered_words(self, finished: Finished, *, acted: bool) -> list[c.Command]:
         responses = self._parts.responses
@@ -366,6 +378,18 @@ class Dialogue:
     def tool_called(self, event: e.ToolCalled, now_ms: int) -> list[c.Command]:
         """Run it, or decide about the built-ins; once per call."""
         if not self.tool_opened(event, now_ms):
+            return []
+        guards = self._parts.guards
+        if guards.struck(event.response_id):
+            self._parts.tools.announced(event.response_id)
+            return self._answered(event, NOT_DONE, ok=True)
+        if guards.holds(event, self._parts.plan.tools.get(event.name)):
+            return []
+        return self.tool_allowed(event, now_ms)
+
+    def tool_allowed(self, event: e.ToolCalled, now_ms: int) -> list[c.Command]:
+        """Nothing stands against a tool call that was noted."""
+        if self._parts.phase is Phase.LEAVING and not self._parts.redirecting:
             return []
         plan = self._parts.plan.tools.get(event.name)
         if plan is not None:

@@ -104,6 +104,7 @@ FACTS: dict[str, Weight] = {
     "recording.failed": Weight.KEPT,
     "recording.completed": Weight.KEPT,
     "message.taken": Weight.KEPT,
+    "guardrail.tripped": Weight.KEPT,
     "model.used": Weight.FIGURE,
     "line.figures": Weight.FIGURE,
     "warning": Weight.FIGURE,

@@ -18,6 +18,7 @@ from app.call.answering import Answering
 from app.call.connecting import Connecting
 from app.call.departure import Departure
 from app.call.dialogue import Dialogue
+from app.call.guarding import Guarding
 from app.call.keying import Keying
 from app.call.model_link import Link
 from app.call.navigating import Navigating
@@ -74,6 +75,7 @@ class CallMachine:
         self._texts = Texts(self._parts)
         self._reminding = Reminding(self._parts)
         self._winding_up = WindingUp(self._parts, self._departure)
+        self._guarding = Guarding(self._parts, self._dialogue, self._departure)
         self.passes: Callable[[e.CallerAudio, int], bool] = self._parts.hearing.passes
         """Whether a frame goes to the model as it is; otherwise ``handle`` it."""
         self.take_passed = self._parts.hearing.take_passed
@@ -96,7 +98,10 @@ class CallMachine:
             e.VoiceMeasured: self._dialogue.voice_measured,
             e.RecordingAnswered: self._parts.recording.answered,
             **_order_handlers(self._obeying),
+            e.Judged: self._guarding.judged,
         }
+        if self._parts.guards.on:
+            self._handlers |= self._guarding.listening(self._handlers)
         self._handlers[e.ResponseDone] = _billed(self._winding_up, self._handlers[e.ResponseDone])
         for kind in (*ENDS_OF_ORDERS, e.SpeechAudioDone):
             self._handlers[kind] = _then_pressed(self._handlers[kind], self._pressing)
@@ -162,6 +167,7 @@ class CallMachine:
             Alarm.NOISE: dialogue.noise_due,
             Alarm.SILENCE: self._reminding.due,
             Alarm.LIMIT: self._winding_up.due,
+            Alarm.WORDS: self._guarding.words_due,
             Alarm.VOICE: dialogue.voice_due,
             Alarm.STOP: self._pressing.stop_due,
             Alarm.MENU: Navigating(self._parts, departure).due,

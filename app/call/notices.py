@@ -41,6 +41,8 @@ NOTICES: dict[str, str] = {
     "tool.started": "`tool_call_id`, `name`",
     "tool.completed": "`tool_call_id`, `ms`",
     "tool.failed": "`tool_call_id`, `ms`",
+    "guardrail.tripped": "something was said that a rule forbids: `name` of the rule, `direction`, "
+    "`type`, `action`; never the words",
     "hold.started": "the caller hears music: `by` operator, agent or transfer",
     "hold.ended": "they hear the agent again: `ms` is how long it was",
     "transfer.requested": "with `mode: hangup`, before the call ends: `target`, `to`, `headers`",

@@ -14,6 +14,7 @@ from app.call.comfort import Comfort
 from app.call.digits import Digits
 from app.call.failing import Failing
 from app.call.farewell import Farewell, Parting
+from app.call.guardrails import Guardrails
 from app.call.hearing import Hearing
 from app.call.hold import Hold
 from app.call.keypad import Keypad
@@ -104,6 +105,7 @@ class Parts:
         self.side = SideCall(self.alarms, plan.warm)
         self.transfer = TransferDesk(self.alarms, plan, self.side)
         self.farewell = Farewell(self.alarms)
+        self.guards = Guardrails(self.alarms, plan.guard)
         self.orders = Orders(self.alarms)
         self.menus = Menus(self.alarms, plan.menus)
         self.attempts = Attempts(

@@ -18,6 +18,8 @@ class ToolPlan:
 
     filler: str | None = None
     """What to say while it takes its time; None leaves the wording to the model."""
+    only_reads: bool = False
+    """It changes nothing: nobody has to be sure before it is run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,42 @@ class SilencePlan:
     """So often they are reminded in a row."""
     then: str = "end_call"
     """What follows: end_call, or a target."""
+
+
+@dataclass(frozen=True, slots=True)
+class RulePlan:
+    """Something that is not to be said, or not to be asked for."""
+
+    name: str
+    kind: str
+    """blocklist, moderation, classifier or jailbreak."""
+    side: str
+    """input or output: whose words are looked at."""
+    then: str
+    """What follows: cancel, refuse, end_call, or a target."""
+    say: str
+    """What the caller is told then, word for word."""
+    words: tuple[str, ...] = ()
+    """Of a blocklist; the others are asked about, and know themselves for what."""
+    closed: bool = False
+    """Where whoever is asked does not answer, it counts as broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardPlan:
+    """What is looked at while it is said."""
+
+    rules: tuple[RulePlan, ...]
+    debounce_chars: int = 100
+    """After so many more characters of an answer it is asked about again."""
+    words_ms: int = 2_000
+    """So long the words of a turn are waited for before a tool is run that can do harm."""
+    most: int = 3
+    """So often in a call; then ``then`` follows."""
+    then: str = "end_call"
+    """end_call, or a target."""
+    tripped: int = 0
+    """So often it was on earlier streams of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +235,8 @@ class CallPlan:
     """None: nobody knows what the model costs."""
     silence: SilencePlan | None = None
     """None: nobody minds how long the caller says nothing."""
+    guard: GuardPlan | None = None
+    """None: nobody looks at what is said."""
     menus: MenuPlan | None = None
     """None: whoever is heard is a person."""
     presses: PressPlan = PressPlan()

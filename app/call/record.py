@@ -88,6 +88,10 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
         "reminders": list(report.promised.reminders.values()),
         "analysis": report.analysis,
         "recording": list(report.recorded.entries),
+        "guardrails": {
+            "input_trips": report.tripped["input"],
+            "output_trips": report.tripped["output"],
+        },
         "custom_data": dict(report.custom_data),
         "warnings": [{"id": name, "count": n} for name, n in sorted(report.warnings.items())],
     }
@@ -143,6 +147,7 @@ _COMPONENTS = {
     "rejected": "server",
     "capacity": "server",
     "cost_limit": "server",
+    "guardrail": "server",
     "server_shutdown": "server",
 }
 """Where it went wrong; a reason that is not here failed nowhere."""

@@ -53,6 +53,7 @@ END_REASONS: dict[str, Result] = {
     "silence_timeout": Result.SUCCESS,
     "max_duration": Result.SUCCESS,
     "cost_limit": Result.SERVER_ERROR,
+    "guardrail": Result.CLIENT_ERROR,
     "voicemail_left": Result.SUCCESS,
     "voicemail_hangup": Result.SUCCESS,
     "ivr": Result.CLIENT_ERROR,
@@ -210,7 +211,8 @@ class Report:
         self.usage, self.bill = Counter[str](), Counter[str]()
         """Tokens by their kind; millionths of a dollar by the price list, empty where nobody knows
         what they cost."""
-        self.warnings = Counter[str]()
+        self.warnings, self.tripped = Counter[str](), Counter[str]()
+        # The latter: how often something was said that a rule forbids, by direction.
         self.ignored = Counter[str]()
         """Messages of both lines that were not needed or not understood."""
         self.reaction_us: list[int] = []
@@ -272,6 +274,7 @@ class Report:
             "tool.completed": lambda _, x: self.tool_ms.append(x["ms"]),
             "tool.failed": self._tool_failed,
             "dtmf.sent": self._keys_sent,
+            "guardrail.tripped": lambda _, x: self.tripped.update((x["direction"],)),
             "transfer.started": self._transferring,
             "transfer.dialling": self._transfer_dialling,
             "transfer.answered": self._transfer_answered,

@@ -34,7 +34,7 @@ UNCOMMITTED_MS = 500
 """From the caller's pause to a turn of theirs, which the server reports in the same breath."""
 HEARD_MS = 1_000
 """From a turn that a new line is given to hear to the news that somebody speaks in it."""
-FIRM = frozenset({"notice", "greeting", "goodbye", "announce", "voicemail", "say"})
+FIRM = frozenset({"notice", "greeting", "goodbye", "announce", "voicemail", "say", "guardrail"})
 """Purposes that no other response can fulfil."""
 TURN = CreateResponse("turn")
 """The answer to a turn, where the server does not answer by itself."""
@@ -126,6 +126,11 @@ class Responses:
     def active(self) -> str | None:
         """The response in progress."""
         return self._active
+
+    @property
+    def purpose(self) -> str | None:
+        """What the response in progress was asked for; None where the server began it."""
+        return self._purpose
 
     @property
     def spoke(self) -> bool:
@@ -223,14 +228,14 @@ class Responses:
         self._turn_open = True
         self._patience.begins(now_ms)
         if not self._server_takes_turns:
-            self._only_firm()
+            self.only_firm()
             self._waiting.append(TURN)
             return self._flush(now_ms)
         if self._gate is Gate.IDLE:
             self._alarms.set(Alarm.OWED, now_ms + OWED_MS)
         return []
 
-    def _only_firm(self) -> None:
+    def only_firm(self) -> None:
         """An answer to what the caller said last answers what was asked for before, too."""
         self._waiting = deque(w for w in self._waiting if w.purpose in FIRM)
 
@@ -249,7 +254,7 @@ class Responses:
         self._alarms.set(Alarm.OWED, now_ms + STALLED_MS)
         if self._purpose is None:
             # It began after everything that was added before.
-            self._only_firm()
+            self.only_firm()
             return []
         if self._asked is _NOBODYS:
             # Nobody wants these words any more; what came after them is not to be talked over.

@@ -321,6 +321,7 @@ class CallRecord(_Part):
     analysis: dict[str, Any] | None
     """Comes after the call."""
     recording: list[dict[str, Any]] | None
+    guardrails: dict[str, int]
     custom_data: dict[str, Any]
     """What the operator's programs and tools put there."""
     warnings: list[Warned]

@@ -294,6 +294,39 @@ class DigitsCollected:
 
 
 @dataclass(frozen=True, slots=True)
+class AskJudge:
+    """Find out whether something that was said is against a rule; answered by Judged."""
+
+    question: int
+    """Counts those of the stream, from 1."""
+    rule: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailTripped:
+    """Something was said that a rule forbids: for the record, nothing is done."""
+
+    name: str
+    """Of the rule."""
+    direction: str
+    """input or output."""
+    type: str
+    action: str
+    """cancel, refuse, end_call, transfer, or note, where it had been heard already."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailFailed:
+    """Nobody could say whether a rule was kept: for the record, nothing is done."""
+
+    name: str
+    type: str
+    reason: str
+    """Short and stable."""
+
+
+@dataclass(frozen=True, slots=True)
 class AskRecording:
     """Have the carrier begin to record the call, or rest; answered by RecordingAnswered."""
 
@@ -422,6 +455,9 @@ Effect = (
     | VerifyCall
     | KeepDigits
     | DigitsCollected
+    | AskJudge
+    | GuardrailTripped
+    | GuardrailFailed
     | AskRecording
     | NotRecorded
     | KeysPressed

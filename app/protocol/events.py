@@ -299,6 +299,17 @@ class ToolDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """Whoever was asked about something that was said has answered, or has not."""
+
+    question: int
+    """As in ``AskJudge``."""
+    tripped: bool
+    failed: str = ""
+    """Why there is no answer: short and stable; empty where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
 class TransferAccepted:
     """Twilio took the new TwiML; ``stop`` will follow."""
 
@@ -579,6 +590,7 @@ Event = (
     | ResponseDone
     | ModelError
     | ToolDone
+    | Judged
     | TransferAccepted
     | TransferRefused
     | TransferUnclear

@@ -18,7 +18,7 @@ from app.call.conversation import remember
 from app.call.filling import filled
 from app.call.lookup import NOTHING_KNOWN, Guest
 from app.call.noted import CONTINUED, continued
-from app.call.plan import BillPlan, CallPlan, Memory
+from app.call.plan import BillPlan, CallPlan, GuardPlan, Memory
 from app.call.presses import PRESSED
 from app.call.recorded import taken_up
 from app.call.report import Report
@@ -328,6 +328,7 @@ class Book:
             recording=taken_up(call.met.plan.recording, call.report.recorded),
             began_at_ms=call.report.answered_at_ms,
             bill=_taken_on(call.met.plan.bill, call.report),
+            guard=_counted_on(call.met.plan.guard, call.report),
             **call.outset,
         )
         call.streams += 1
@@ -489,6 +490,11 @@ class Book:
 def _taken_on(bill: BillPlan | None, report: Report) -> BillPlan | None:
     """What the earlier streams of a call have cost counts on the next one."""
     return None if bill is None else replace(bill, spent_microusd=report.bill.total())
+
+
+def _counted_on(guard: GuardPlan | None, report: Report) -> GuardPlan | None:
+    """What was tripped on the earlier streams of a call counts on the next one."""
+    return None if guard is None else replace(guard, tripped=report.tripped.total())
 
 
 def _now() -> datetime:

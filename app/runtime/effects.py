@@ -17,6 +17,7 @@ from app.call import built_in
 from app.call.keypad import KEPT
 from app.errors import CarrierFault, OurFault
 from app.protocol.commands import (
+    AskJudge,
     AskRecording,
     DropSideCall,
     FailOver,
@@ -35,6 +36,7 @@ from app.protocol.events import (
     Event,
     FailoverDone,
     HangUpDone,
+    Judged,
     KeysAnswered,
     RecordingAnswered,
     SideCallOver,
@@ -43,7 +45,7 @@ from app.protocol.events import (
     TransferRefused,
     TransferUnclear,
 )
-from app.runtime.ports import Carrier, Feed, People, Recorder, ToolRunner
+from app.runtime.ports import Carrier, Feed, Judge, People, Recorder, ToolRunner
 
 Beside = (
     RunTool
@@ -55,9 +57,10 @@ Beside = (
     | HangUp
     | VerifyCall
     | AskRecording
+    | AskJudge
 )
 """Effects that run beside the audio."""
-ABANDONED = (RunTool, VerifyCall)
+ABANDONED = (RunTool, VerifyCall, AskJudge)
 """Effects that end with the stream; the others are finished."""
 FAIL_OVER_WITHIN_S = 2
 """The caller hears nothing meanwhile, and closing the socket leads to the same words."""
@@ -79,6 +82,11 @@ async def anything(_run: RunTool) -> str | None:
     return None
 
 
+async def nobody_judges(_rule: str, _text: str) -> bool:
+    """Nothing can be found out."""
+    raise OurFault("not_configured")
+
+
 class Effects:
     """What one call may do to the world."""
 
@@ -95,12 +103,14 @@ class Effects:
         allowed: Allowed = anything,
         recorder: Recorder | None = None,
         keys_twiml: Callable[[str], Awaitable[str]] | None = None,
+        judge: Judge = nobody_judges,
     ) -> None:
         """``kept``: what the caller keyed in for tools alone, in this call, by its name.
         ``allowed``: waits until a tool may be run: None, or why not.
         ``people``: who is asked first; None: nobody can be. ``recorder``: who records the call;
         None: nobody can. ``keys_twiml``: the document that presses keys and brings the caller
-        back, known to whoever may be asked for it."""
+        back, known to whoever may be asked for it. ``judge``: says whether something breaks a
+        rule."""
         self._call_sid = call_sid
         self._carrier = carrier
         self._run_tool = run_tool
@@ -111,6 +121,7 @@ class Effects:
         self._allowed = allowed
         self._recorder = recorder
         self._keys_twiml = keys_twiml
+        self._judge = judge
 
     def keep(self, command: KeepDigits) -> None:
         """Tools are given these digits where their name stands, from now on."""
@@ -162,8 +173,18 @@ class Effects:
                 return await self._guarded(
                     self._recorded(wish), lambda _: RecordingAnswered(wish, ok=False)
                 )
+            case VerifyCall() | AskJudge():
+                return await self._found_out(effect)
+
+    async def _found_out(self, effect: VerifyCall | AskJudge) -> Event:
+        """Questions: nothing is done by them."""
+        match effect:
             case VerifyCall():
                 return await self._guarded(self._verify(), lambda _: CallStillUp())
+            case AskJudge(question=number):
+                return await self._guarded(
+                    self._judged(effect), lambda r: Judged(number, tripped=False, failed=r)
+                )
 
     async def _guarded(self, work: Awaitable[Event], otherwise: Callable[[str], Event]) -> Event:
         try:
@@ -242,6 +263,9 @@ class Effects:
     async def _hang_up(self) -> Event:
         await self._carrier.hang_up(self._call_sid)
         return HangUpDone(accepted=True)
+
+    async def _judged(self, wish: AskJudge) -> Event:
+        return Judged(wish.question, await self._judge(wish.rule, wish.text))
 
     async def _verify(self) -> Event:
         try:

@@ -11,7 +11,8 @@ from typing import Any
 from app.audio.mixing import Sound
 from app.call.plan import CallPlan, ToolPlan
 from app.protocol.events import ToolDone
-from app.runtime.ports import ModelLine
+from app.runtime.effects import nobody_judges
+from app.runtime.ports import Judge, ModelLine
 from app.runtime.scripts import Scripts
 from app.runtime.values import NO_LORE, Lore
 from app.tools.texts import Allowed
@@ -50,6 +51,8 @@ class Line:
     approval: Callable[[str], int | None] = _nobody_asked
     """How long a person is waited for who must approve of the tool of that name; None: nobody
     must."""
+    judge: Judge = nobody_judges
+    """Says whether a text is against one of its rules."""
     sounds: Mapping[str, Sound] = field(default_factory=dict)
     texts: Allowed | None = None
     """What may be done with text messages; None: nothing."""

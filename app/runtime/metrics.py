@@ -5,6 +5,7 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge, Histogram
 
 from app.call.report import Report
+from app.protocol.commands import GuardrailFailed, GuardrailTripped
 
 TURN_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.3, 1.6, 2, 3, 5)
 FINE_BUCKETS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
@@ -30,6 +31,14 @@ BARGE_IN_SECONDS = Histogram(
     "voice_barge_in_stop_seconds", "Interruption arrived to clear written", buckets=FINE_BUCKETS
 )
 RECORDINGS = Counter("voice_recordings_total", "What became of recordings", ["what"])
+GUARDRAILS_TRIPPED = Counter(
+    "voice_guardrails_tripped_total",
+    "Things said that a rule forbids",
+    ["direction", "type", "action"],
+)
+GUARDRAILS_FAILED = Counter(
+    "voice_guardrails_failed_total", "Questions about what was said without an answer", ["type"]
+)
 MODEL_LOST = Counter("voice_model_lines_lost_total", "Model lines that ended under a call")
 TOKENS = Counter("voice_tokens_total", "Tokens billed by the model", ["kind"])
 SIGNATURE_FAILURES = Counter(
@@ -57,6 +66,16 @@ def watch(written: Backlog) -> None:
     """Tell what waits for the database, as it is whenever somebody asks."""
     EVENT_BACKLOG.set_function(lambda: written.backlog)
     EVENT_DROPPED.set_function(lambda: written.dropped)
+
+
+def tripped(command: GuardrailTripped) -> None:
+    """Count something that a rule forbids."""
+    GUARDRAILS_TRIPPED.labels(command.direction, command.type, command.action).inc()
+
+
+def unjudged(command: GuardrailFailed) -> None:
+    """Count a question that nobody has answered."""
+    GUARDRAILS_FAILED.labels(command.type).inc()
 
 
 def ended(report: Report) -> None:

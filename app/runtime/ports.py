@@ -66,6 +66,11 @@ Recorder = Callable[[str], Awaitable[bool]]
 was not carried out. Raises nothing but for cancellation."""
 
 
+Judge = Callable[[str, str], Awaitable[bool]]
+"""``(rule, text)``: whether a text is against a rule of the document. Bounded in time; raises
+``OurFault`` where nobody can say."""
+
+
 class Carrier(Protocol):
     """The telephone company's REST API. All raise ``CarrierFault``, which says whether the
     request may have taken effect all the same."""

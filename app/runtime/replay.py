@@ -18,10 +18,12 @@ from app.call.plan import (
     BillPlan,
     CallPlan,
     DigitsPreset,
+    GuardPlan,
     Memory,
     MenuPlan,
     PressPlan,
     RecordingPlan,
+    RulePlan,
     SilencePlan,
     SoundPlan,
     ToolPlan,
@@ -99,6 +101,9 @@ def _made(plan: dict[str, Any]) -> CallPlan:
         plan["bill"] = BillPlan(**(bill | {"price": Price(**bill["price"])}))
     if silence := plan.get("silence"):
         plan["silence"] = SilencePlan(**(silence | {"say": tuple(silence["say"])}))
+    if guard := plan.get("guard"):
+        rules = (RulePlan(**(one | {"words": tuple(one["words"])})) for one in guard["rules"])
+        plan["guard"] = GuardPlan(**(guard | {"rules": tuple(rules)}))
     if recording := plan.get("recording"):
         pauses = tuple(recording.pop("pause_during"))
         plan["recording"] = RecordingPlan(pause_during=pauses, **recording)

@@ -37,6 +37,7 @@ from app.protocol.events import (
     StreamStarted,
     VoiceMeasured,
 )
+from app.runtime import metrics
 from app.runtime.effects import ABANDONED, Beside, Effects
 from app.runtime.flight_log import BEGIN, WAKE, FlightLog
 from app.runtime.metrics import BARGE_IN_SECONDS
@@ -139,6 +140,9 @@ class Runner:
             c.RedirectKeys: self._perform,
             c.KeysPressed: _nowhere,
             c.MenuRepeated: _nowhere,
+            c.AskJudge: self._perform,
+            c.GuardrailTripped: metrics.tripped,
+            c.GuardrailFailed: metrics.unjudged,
             c.PlaceSideCall: self._ask_person,
             c.DropSideCall: effects.drop,
             c.Join: self._perform,
@@ -217,7 +221,7 @@ class Runner:
                 self._rearm(now_ms)
             return
         self._flight.event(now_ms, event, commands)
-        if event.__class__ is SpeechText:
+        if event.__class__ is SpeechText and not commands:
             return
         self._chronicle.settle(now_ms)
         self._measured(event)

@@ -27,6 +27,7 @@ _ANSWERED = frozenset({"completed", "answered"})
 _DONE = frozenset(
     {"assistant_hangup", "operator_ended", "caller_hangup", "transferred"}
     | {"voicemail_left", "voicemail_hangup", "ivr", "silence_timeout", "max_duration", "cost_limit"}
+    | {"guardrail"}
 )
 _REFUSED = {"capacity": "capacity", "draining": "server_shutdown", "cost": "cost_limit"}
 """What a call ends with that was not taken."""

@@ -47,6 +47,7 @@ export const ENDINGS = {
   transferred: "You were put through to a person, and that conversation is over.",
   operator_ended: "The operator of this server ended the call.",
   max_duration: "The call lasted as long as calls may, so the agent ended it.",
+  guardrail: "What was said is against the rules of this line, so the call ended.",
   cost_limit: "The call, or the day, cost as much as the operator allows, so the call ended.",
   silence_timeout: "You said nothing for a long time, so the agent ended the call.",
   voicemail_left: "A machine answered and was told the message.",
