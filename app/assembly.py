@@ -104,7 +104,6 @@ def plan(
     return CallPlan(
         greeting=greeting.text if greeting else None,
         greeting_verbatim=greeting is None or greeting.mode == "verbatim",
-        greeting_shielded=greeting is not None and greeting.interruptible in {"none", "dtmf"},
         tools={
             name: ToolPlan(
                 random.choice(tool.say_while_running) if tool.say_while_running else None

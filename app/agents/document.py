@@ -80,8 +80,8 @@ class Greeting(Part):
     text: Text
     """What to say or, with mode: generate, how to greet."""
     interruptible: Interruptible | None = None
-    """What cuts it short; none: nothing, and what is said meanwhile is not heard. Left out: what
-    the agent is interrupted by."""
+    """What cuts it short; none: nothing. What is said meanwhile is answered after it. Left out:
+    what the agent is interrupted by."""
     mode: Literal["verbatim", "generate"] = "verbatim"
 
 

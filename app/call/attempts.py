@@ -75,7 +75,10 @@ class Attempts:
         self._plan = plan
         self._orders = orders
         self._general = plan.interruptible
-        self._greeting = plan.greeting_interruptible if plan.greeting else None
+        greets = bool(plan.greeting) and not plan.returning
+        self._greeting = plan.greeting_interruptible if greets else None
+        self._greeted_in = ""
+        """The response that was the greeting, once all of it has come."""
         self._least_ms = plan.min_interruption_ms
         self._server_takes_turns = plan.server_takes_turns
         self._state = Attempt.NONE
@@ -124,12 +127,20 @@ class Attempts:
     def _delayed(self) -> bool:
         return self._least_ms > 0 or self._plan.echo_guard
 
-    def configure(self, interruptible: str, min_interruption_ms: int | None) -> list[Command]:
+    def configure(self, interruptible: str, min_interruption_ms: int | None) -> None:
         """The operator wants it otherwise from now on; empty, None: as it was."""
         self._general = interruptible or self._general
         if min_interruption_ms is not None:
             self._least_ms = min_interruption_ms
-        return self.settle()
+
+    def greeted(self, response_id: str) -> None:
+        """All of the greeting has come, in this response."""
+        self._greeted_in = response_id
+
+    def heard(self) -> None:
+        """Something was heard: if that was the greeting's end, what comes is behind it."""
+        if self._greeted_in and self._greeted_in not in self._playout.responses:
+            self.greeting_over()
 
     def greeting_over(self) -> None:
         """What is said from now on is not the greeting."""
@@ -138,13 +149,14 @@ class Attempts:
     def line_begins(self) -> list[Command]:
         """A new line takes turns as the agent document has it."""
         self.over()
+        self._greeted_in = ""
         self._server_takes_turns = self._plan.server_takes_turns
         return self.settle()
 
     def settle(self) -> list[Command]:
         """Tell the server whether it takes turns, if that has changed."""
         ours = self._delayed or self._menus.navigating
-        wanted = (self._message or self._general) in VOICE and not ours
+        wanted = (self._message or self._greeting or self._general) in VOICE and not ours
         if wanted == self._server_takes_turns:
             return []
         self._server_takes_turns = wanted

@@ -21,7 +21,7 @@ from app.protocol import commands as c
 from app.protocol import events as e
 
 SHIELD_MS = 20_000
-"""From the stream's start; a greeting that is still not over then must bear the caller."""
+"""From the stream's start; an announcement that is still not over then must bear the caller."""
 
 ELSEWHERE_MS = 5_000
 """A swap that is due while the call is being taken away is looked at again after this."""
@@ -43,49 +43,37 @@ class Connecting:
     def begin(self, now_ms: int) -> list[c.Command]:
         """The TwiML was answered: open the model line and wait for the stream."""
         self._parts.leaving.park(now_ms)
-        if self._shields:
+        if self._parts.recording.owes:
             self._parts.hearing.shield()
         return [self._parts.link.open(now_ms)]
 
     def caller_came(self, now_ms: int) -> None:
         """The stream is there: what has not been heard yet is waited for from now on."""
         self._parts.patience.caller_came()
-        if self._shields:
+        if self._parts.recording.owes:
             self._parts.alarms.set(Alarm.SHIELD, now_ms + SHIELD_MS)
         if self._parts.link.state is Link.OPENING or self._parts.responses.owes:
             self._parts.patience.begins(now_ms)
 
-    @property
-    def _shields(self) -> bool:
-        plan = self._parts.plan
-        greeting = plan.greeting_shielded and bool(plan.greeting) and not plan.returning
-        return greeting or self._parts.recording.owes
-
     def shield_due(self, now_ms: int) -> list[c.Command]:
-        """Whatever became of the greeting, the caller is heard from now on."""
+        """Whatever became of the announcement, the caller is heard from now on."""
         unheard = self._parts.recording.give_up()
         self._parts.hearing.unshield()
-        self._parts.attempts.greeting_over()
         return unheard + (self._first_words(now_ms) if unheard else [])
 
     def _noticed(self, now_ms: int) -> list[c.Command]:
         """Everything was heard, and the caller had yet to be told of the recording."""
         parts, recording = self._parts, self._parts.recording
         if recording.told:
-            self._notice_over()
+            parts.hearing.unshield()
             return recording.heard() + self._first_words(now_ms)
         if parts.leaving_soon or parts.link.state is not Link.READY or parts.hold.silences:
             return []
         if recording.again():
             notice = recording.announcement()
             return parts.responses.ask(notice, now_ms) if notice is not None else []
-        self._notice_over()
+        parts.hearing.unshield()
         return recording.give_up() + self._first_words(now_ms)
-
-    def _notice_over(self) -> None:
-        """The caller is heard, unless the greeting shields them, too."""
-        if not self._parts.plan.greeting_shielded or self._parts.plan.returning:
-            self._parts.hearing.unshield()
 
     def _first_words(self, now_ms: int) -> list[c.Command]:
         """What comes behind the announcement; a line that is yet to come has it anyway."""

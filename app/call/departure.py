@@ -223,7 +223,8 @@ class Departure:
             self._parts.hearing.unshield()
             self._parts.attempts.greeting_over()
         acts = self._parts.transfer.heard() + self._parts.farewell.heard()
-        return self._parts.orders.heard() + self.leave(acts, now_ms)
+        heard = self._parts.orders.heard() + self._parts.turn_taking()
+        return heard + self.leave(acts, now_ms)
 
     def line_gone(self, *, planned: bool = False) -> None:
         """Everything that was under way on the model line went with it.

@@ -18,7 +18,7 @@ from app.call.model_link import Link
 from app.call.navigating import Navigating
 from app.call.orders import SAY
 from app.call.parts import Parts, Phase
-from app.call.prompts import TRY_AGAIN, resumed
+from app.call.prompts import GREETING, TRY_AGAIN, resumed
 from app.call.responses import Finished, Owed
 from app.call.transfer import TRANSFER_CALL, Putting
 from app.protocol import commands as c
@@ -76,7 +76,8 @@ class Dialogue:
         """Something was heard; perhaps everything was."""
         if not self._parts.playout.returned(event.name, now_ms):
             return []
-        return self._departure.if_line_idle(now_ms)
+        self._parts.attempts.heard()
+        return self._departure.if_line_idle(now_ms) + self._parts.turn_taking()
 
     def speech_started(self, _event: e.SpeechStarted, now_ms: int) -> list[c.Command]:
         """The caller speaks: an interruption, unless the call is leaving or it may be none."""
@@ -110,6 +111,7 @@ class Dialogue:
         out = self._parts.barge_in.interrupt(now_ms, by_voice=by_voice)
         self._parts.hearing.unshield()
         self._parts.attempts.greeting_over()
+        out += self._parts.turn_taking()
         if self._parts.farewell.interrupted():
             self._parts.responses.withdraw("goodbye")
             out.append(c.AddMessage("system", INTERRUPTED))
@@ -239,6 +241,8 @@ class Dialogue:
         self._parts.guards.finished(finished)
         if finished.spoke and not self._parts.responses.muted(event.response_id):
             self._parts.recording.said(finished.purpose, event.status)
+            if finished.purpose == GREETING:
+                self._parts.attempts.greeted(event.response_id)
         out = self._finish() + out + self._ordered_words(finished, acted=acted)
         if finished.failed and event.reason in FATAL:
             return out + self._departure.model_gone(now_ms)

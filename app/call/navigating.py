@@ -53,14 +53,8 @@ class Navigating:
         """A response to a turn that was heard: whoever is spoken to is a person."""
         to_turn = response.purpose in {None, TURN.purpose} and response.spoke
         heard = to_turn and not self._parts.responses.muted(response.response_id)
-        return self.turn_taking() if heard and self._parts.menus.person() else []
+        return self._parts.turn_taking() if heard and self._parts.menus.person() else []
 
     def pressed(self) -> list[c.Command]:
         """Keys are an answer to a menu."""
-        return self.turn_taking() if self._parts.menus.keys() else []
-
-    def turn_taking(self) -> list[c.Command]:
-        """Who takes turns from now on; a line that is still to come is told when it is there."""
-        told = self._parts.attempts.settle()
-        self._parts.responses.taken_by(server=self._parts.attempts.server_takes_turns)
-        return told if self._parts.link.state is Link.READY else []
+        return self._parts.turn_taking() if self._parts.menus.keys() else []

@@ -78,7 +78,7 @@ class Obeying:
             dropped, order = self._parts.orders.turn()
             out += dropped
             if order is None:
-                return out + self._settled(self._parts.attempts.settle())
+                return out + self._parts.turn_taking()
             out += self._begin[type(order)](order, now_ms)
 
     def _refused(self, reason: str) -> list[c.Command]:
@@ -122,7 +122,7 @@ class Obeying:
         parts = self._parts
         if refusal := self._silent:
             return self._refused(refusal)
-        told = self._settled(parts.attempts.settle())
+        told = parts.turn_taking()
         return told + parts.responses.ask(parts.orders.says(order.text, now_ms), now_ms)
 
     def _respond(self, order: e.RespondOrdered, now_ms: int) -> list[c.Command]:
@@ -146,13 +146,8 @@ class Obeying:
         return "" if parts.link.state is Link.READY else "model_away"
 
     def _configure(self, order: e.ConfigureOrdered, _now_ms: int) -> list[c.Command]:
-        told = self._parts.attempts.configure(order.interruptible, order.min_interruption_ms)
-        return self._settled(told) + self._parts.orders.done()
-
-    def _settled(self, told: list[c.Command]) -> list[c.Command]:
-        """Who takes turns from now on; a line that is still to come is told when it is there."""
-        self._parts.responses.taken_by(server=self._parts.attempts.server_takes_turns)
-        return told if self._parts.link.state is Link.READY else []
+        self._parts.attempts.configure(order.interruptible, order.min_interruption_ms)
+        return self._parts.turn_taking() + self._parts.orders.done()
 
     def say_overdue(self, now_ms: int) -> list[c.Command]:
         """What was ordered should have been heard by now; as long as it is, it lasts."""

@@ -40,6 +40,7 @@ from app.call.toolbook import Toolbook
 from app.call.transcript import Transcript
 from app.call.transfer import Putting, TransferDesk
 from app.call.warm import SideCall
+from app.protocol.commands import Command
 
 
 class Phase(Enum):
@@ -130,6 +131,12 @@ class Parts:
             and (asked or self.presses.asked)
             and self.farewell.state is not Parting.HANGING_UP
         )
+
+    def turn_taking(self) -> list[Command]:
+        """Who takes turns from now on; a line that is still to come is told when it is there."""
+        told = self.attempts.settle()
+        self.responses.taken_by(server=self.attempts.server_takes_turns)
+        return told if self.link.state is Link.READY else []
 
     @property
     def busy(self) -> bool:

@@ -191,8 +191,6 @@ class CallPlan:
     greeting: str | None = None
     greeting_verbatim: bool = True
     """False: the text tells the model how to greet instead of what to say."""
-    greeting_shielded: bool = False
-    """True: the model hears silence until the greeting was heard, so "hello?" cannot cut it."""
     tools: Mapping[str, ToolPlan] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
     """Whom the caller can be put through to, by name."""

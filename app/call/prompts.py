@@ -3,6 +3,8 @@
 from app.call.plan import CallPlan
 from app.protocol.commands import CreateResponse
 
+GREETING = "greeting"
+"""The purpose of the first words of a call."""
 RESUMED = CreateResponse(
     "resume",
     "The connection to you was interrupted for a moment. If your last sentence was cut off or "
@@ -41,13 +43,13 @@ def greeting(plan: CallPlan) -> CreateResponse | None:
     if not plan.greeting:
         return None
     words = verbatim(plan.greeting) if plan.greeting_verbatim else plan.greeting
-    return CreateResponse("greeting", words, tools=False)
+    return CreateResponse(GREETING, words, tools=False)
 
 
 def first_words(plan: CallPlan) -> CreateResponse:
     """To somebody who was called and says nothing."""
     return greeting(plan) or CreateResponse(
-        "greeting",
+        GREETING,
         "The person you called has picked up and says nothing. Greet them, say who you are and "
         "why you call, in two short sentences.",
         tools=False,

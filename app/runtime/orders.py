@@ -88,7 +88,6 @@ class Order:
         """In what the plan of this call differs from that of a call that came in."""
         outset: dict[str, Any] = {
             "message": self.message,
-            "greeting_shielded": False,
             "greeting_interruptible": None,
         }
         if not self.agent_first:

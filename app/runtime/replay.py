@@ -107,6 +107,7 @@ def _made(plan: dict[str, Any]) -> CallPlan:
     if recording := plan.get("recording"):
         pauses = tuple(recording.pop("pause_during"))
         plan["recording"] = RecordingPlan(pause_during=pauses, **recording)
+    plan.pop("greeting_shielded", None)  # Until 2026-11, beside the greeting's interruptible.
     if not plan.pop("keys_interrupt", True):  # Its name until 2026-11.
         plan["interruptible"] = "speech"
     closed = plan.get("closed", {})

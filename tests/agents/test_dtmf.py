@@ -159,21 +159,15 @@ def test_what_interrupts_is_the_operators_choice(
     assert (detection["create_response"], detection["interrupt_response"]) == (by_server,) * 2
 
 
-@pytest.mark.parametrize(
-    ("written", "shielded", "interruptible"),
-    [("none", True, "none"), ("dtmf", True, "dtmf"), ("speech", False, "speech")],
-)
-def test_the_greeting_has_its_own_choice(
-    tmp_path: Path, written: str, shielded: bool, interruptible: str
-) -> None:
-    """W23-W26: what is said into a greeting that speech does not cut is not heard."""
+@pytest.mark.parametrize("written", ["none", "dtmf", "speech"])
+def test_the_greeting_has_its_own_choice(tmp_path: Path, written: str) -> None:
+    """W23-W26: whatever cuts the rest of the call."""
     file = tmp_path / "agent.yaml"
     greeting = f"greeting: {{text: Hello, interruptible: {written}}}"
     file.write_text(f"instructions: x\n{greeting}\n", encoding="utf-8")
     made = plan(load_agent(file))
 
-    assert made.greeting_shielded is shielded
-    assert made.greeting_interruptible == interruptible
+    assert made.greeting_interruptible == written
 
 
 @pytest.mark.parametrize(

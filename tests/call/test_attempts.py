@@ -119,6 +119,79 @@ def test_the_greeting_has_its_own_rule(greeting: str, general: str, key_cuts: bo
     assert c.ClearPlayback() in machine.handle(e.CallerDigit("2"), 5_300)
 
 
+def greeting(rule: str = "none", general: str = "any") -> tuple[CallMachine, list[str]]:
+    """A machine that plays a greeting of 200 ms, all of which it has been given."""
+    machine = on_the_phone(
+        CallPlan(greeting="Hello.", greeting_interruptible=rule, interruptible=general)
+    )
+    machine.handle(started(purpose="greeting"), 0)
+    names = say(machine, 200, 0)
+    machine.handle(done(), 10)
+    return machine, names
+
+
+@pytest.mark.parametrize("rule", ["none", "dtmf"])
+def test_what_is_said_into_a_shielded_greeting_is_answered_afterwards(rule: str) -> None:
+    """W23: as for a shielded ``say``: no clear, no truncation, and the reply is asked for by us."""
+    machine, _names = greeting(rule)
+
+    assert machine.handle(CALLER, 50) == []
+    assert machine.handle(SILENT, 120) == []
+    assert machine.handle(TURN, 120) == [NEXT]
+
+
+def test_the_server_takes_no_turns_until_the_greeting_was_heard() -> None:
+    """W23: it would cancel the greeting by itself."""
+    machine = CallMachine(CallPlan(greeting="Hello.", greeting_interruptible="none"))
+    machine.begin(0)
+
+    assert machine.handle(e.ModelReady("sess_1"), 0)[0] == c.SetTurnTaking(by_server=False)
+    machine.handle(e.StreamStarted("MZ1"), 0)
+    machine.handle(started(purpose="greeting"), 0)
+    names = say(machine, 200, 0)
+    assert c.SetTurnTaking(by_server=True) not in machine.handle(done(), 10)
+    told = [x for name in names for x in machine.handle(e.MarkReturned(name), 200)]
+    assert told == [c.SetTurnTaking(by_server=True)]
+
+
+def test_the_answer_behind_a_shielded_greeting_may_be_interrupted() -> None:
+    """W23: it is generated while the greeting plays, and is not the greeting."""
+    machine, names = greeting()
+    machine.handle(CALLER, 50)
+    machine.handle(SILENT, 100)
+    machine.handle(TURN, 100)
+    machine.handle(started("R2", "turn"), 120)
+    machine.handle(speech(2_000, "B", "R2"), 130)
+    assert machine.handle(e.SpeechStarted("U2"), 150) == []
+    machine.handle(e.SpeechStopped("U2"), 180)
+
+    for name in names:
+        machine.handle(e.MarkReturned(name), 210)
+    assert machine.handle(e.SpeechStarted("U3"), 400)[0] == c.ClearPlayback()
+
+
+def test_a_key_that_cuts_a_greeting_gives_the_server_its_turns_back() -> None:
+    """W26: what comes now is not the greeting."""
+    machine, _names = greeting("dtmf")
+
+    out = machine.handle(e.CallerDigit("1"), 50)
+    assert c.ClearPlayback() in out
+    assert c.SetTurnTaking(by_server=True) in out
+
+
+def test_a_caller_who_comes_back_hears_no_greeting() -> None:
+    """Its rule is of no concern to them."""
+    plan = CallPlan("Hello.", greeting_interruptible="none", returning="busy")
+    machine = CallMachine(plan)
+    machine.begin(0)
+
+    assert kinds(machine.handle(e.ModelReady("sess_1"), 0))[-1] == "CreateResponse"
+    machine.handle(e.StreamStarted("MZ1"), 0)
+    machine.handle(started(purpose="returned"), 0)
+    say(machine, 2_000, 0)
+    assert machine.handle(CALLER, 300) == CUT
+
+
 def test_a_cough_does_not_cut() -> None:
     """S7: with 250 ms a cough of 120 ms does not clear, and nothing is truncated for it."""
     machine = speaking(CAREFUL)

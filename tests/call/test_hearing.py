@@ -14,7 +14,7 @@ from app.call.hearing import (
     Passed,
 )
 from app.call.machine import CallMachine
-from app.call.plan import CallPlan
+from app.call.plan import CallPlan, RecordingPlan
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, frame, on_the_phone, say, speech, started
@@ -281,21 +281,21 @@ def test_caller_audio_never_brings_the_deadline_nearer() -> None:
         assert machine.deadline_ms() == before_ms
 
 
-SHIELDED = CallPlan(greeting="Hello.", greeting_shielded=True)
+NOTICE = CallPlan("Hello.", recording=RecordingPlan("This call is recorded."))
 
 
-def test_a_shielded_greeting_hears_silence_instead_of_the_caller() -> None:
-    """An early "hello?" would cancel it."""
-    machine = on_the_phone(SHIELDED)
-    machine.handle(started("R", "greeting"), 0)
+def test_an_announcement_hears_silence_instead_of_the_caller() -> None:
+    """What was not announced must not be answered, and an early "hello?" must not cut it."""
+    machine = on_the_phone(NOTICE)
+    machine.handle(started("R", "notice"), 0)
 
     assert machine.handle(frame(0), 10) == [c.AppendSilence(20)]
 
 
-def test_the_caller_is_heard_when_the_greeting_was() -> None:
+def test_the_caller_is_heard_when_the_announcement_was() -> None:
     """Heard, not generated: the last mark lifts the shield."""
-    machine = on_the_phone(SHIELDED)
-    machine.handle(started("R", "greeting"), 0)
+    machine = on_the_phone(NOTICE)
+    machine.handle(started("R", "notice"), 0)
     (name,) = say(machine, 50, 0)
     machine.handle(done(), 10)
     machine.handle(frame(0), 20)
@@ -305,29 +305,29 @@ def test_the_caller_is_heard_when_the_greeting_was() -> None:
     assert machine.handle(frame(80), 140) == [c.AppendSilence(40), HEARD]
 
 
-def test_a_greeting_that_is_said_by_the_next_line_is_shielded_like_the_first() -> None:
-    """The line was lost before the caller came: nobody has heard the greeting yet."""
-    machine = CallMachine(SHIELDED)
+def test_an_announcement_that_is_said_by_the_next_line_is_shielded_like_the_first() -> None:
+    """The line was lost before the caller came: nobody has heard it yet."""
+    machine = CallMachine(NOTICE)
     machine.begin(0)
     machine.handle(e.ModelReady("sess_1"), 10)
-    for response_id, purpose in (("R", "greeting"), ("R2", "nudge")):
+    for response_id, purpose in (("R", "notice"), ("R2", "nudge")):
         machine.handle(started(response_id, purpose), 20)
         machine.handle(done(response_id), 30)
     machine.handle(e.StreamStarted("MZ1"), 40)
     machine.handle(frame(0), 50)
 
     assert HEARD not in machine.handle(e.ModelReady("sess_2"), 60)
-    machine.handle(started("R3", "greeting"), 70)
+    machine.handle(started("R3", "notice"), 70)
     (name,) = say(machine, 50, 80, response_id="R3")
     machine.handle(done("R3"), 90)
     machine.handle(e.MarkReturned(name), 140)
     assert machine.handle(frame(20), 150) == [HEARD]
 
 
-def test_a_shield_does_not_outlast_a_greeting_that_never_ends() -> None:
+def test_a_shield_does_not_outlast_an_announcement_that_never_ends() -> None:
     """Silence for ever in place of the caller would be a call with nobody at the other end."""
-    machine = on_the_phone(SHIELDED)
-    machine.handle(started("R", "greeting"), 0)
+    machine = on_the_phone(NOTICE)
+    machine.handle(started("R", "notice"), 0)
     for now_ms in range(0, SHIELD_MS, 1_000):
         machine.handle(speech(1_000), now_ms)
         machine.wake(now_ms)
@@ -337,32 +337,11 @@ def test_a_shield_does_not_outlast_a_greeting_that_never_ends() -> None:
     assert machine.handle(frame(0), SHIELD_MS + 10) == [HEARD]
 
 
-def test_a_key_cuts_the_greeting_and_lifts_the_shield() -> None:
-    """The caller has begun to act; they would speak to a deaf agent."""
-    machine = on_the_phone(SHIELDED)
+@pytest.mark.parametrize("rule", ["none", "dtmf"])
+def test_the_caller_is_heard_during_a_greeting_that_nothing_cuts(rule: str) -> None:
+    """W23: only what is said before an announcement is over is lost."""
+    machine = on_the_phone(CallPlan("Hello.", greeting_interruptible=rule))
     machine.handle(started("R", "greeting"), 0)
-    machine.handle(speech(5_000), 10)
-    assert c.ClearPlayback() in machine.handle(e.CallerDigit("#"), 500)
-
-    sound = [machine.handle(frame(500 + n * 20), 520 + n * 20) for n in range(30)]
-    assert [HEARD] in sound
-
-
-def test_a_refused_greeting_does_not_leave_the_shield_up() -> None:
-    """A model that hears silence for ever never answers."""
-    machine = on_the_phone(SHIELDED)
-    machine.handle(e.ModelError("invalid_value", "create:greeting"), 10)
-    machine.handle(started("R", "nudge"), 20)
-    (name,) = say(machine, 50, 30)
-    machine.handle(done(), 40)
-    machine.handle(e.MarkReturned(name), 90)
-
-    assert machine.handle(frame(0), 100) == [HEARD]
-
-
-def test_a_caller_who_comes_back_is_not_shielded() -> None:
-    """The greeting was said long ago."""
-    machine = on_the_phone(CallPlan("Hello.", greeting_shielded=True, returning="busy"))
 
     assert machine.handle(frame(0), 10) == [HEARD]
 

@@ -47,7 +47,6 @@ SOUNDS: list[dict[str, SoundPlan]] = [
 PLANS = st.builds(
     CallPlan,
     greeting=st.sampled_from([None, "Hello."]),
-    greeting_shielded=st.booleans(),
     tools=st.just({"look_up": ToolPlan(), "slow": ToolPlan("One moment.")}),
     targets=st.just(("billing",)),
     presets=st.sampled_from([{}, {"pin": PIN}]),

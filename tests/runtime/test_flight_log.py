@@ -20,7 +20,6 @@ from tests.properties.test_call_machine import Call, what_happens
 
 PLAN = CallPlan(
     "Hello.",
-    greeting_shielded=True,
     tools={"look_up": ToolPlan("One moment."), "slow": ToolPlan()},
     targets=("billing", "Front Desk"),
     server_interrupts=False,
@@ -153,7 +152,7 @@ def test_regular_frames_are_one_line(recorder: Recorder) -> None:
 
     last = orjson.loads(recorder.lines()[-1])
 
-    assert last == [19_980, [FRAMES, 0, 0, 1_000], [["AppendSilence", 20]]]
+    assert last == [19_980, [FRAMES, 20, 20, 999], [["AppendAudio"]]]
 
 
 def test_there_is_no_audio_in_the_log(recorder: Recorder) -> None:

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.call.plan import CallPlan
+from app.call.plan import CallPlan, RecordingPlan
 from app.protocol import commands as c
 from app.protocol import events as e
 from app.protocol.units import FRAME_MS
@@ -15,7 +15,8 @@ from app.runtime.replay import Moment, replay
 from tests.call.words import frame, marks, speech, started
 from tests.runtime.test_flight_log import Recorder
 
-PLANS = st.sampled_from([CallPlan(), CallPlan("Hello.", greeting_shielded=True)])
+NOTICE = CallPlan("Hello.", recording=RecordingPlan("This is recorded."))
+PLANS = st.sampled_from([CallPlan(), NOTICE])
 JUMPS_MS = st.sampled_from([0, 0, 0, 0, -5, 5, -20, -40, -1_000, 20, 35, 900, -20_000, 30_000])
 """How far a timestamp is from the expected one: duplicates, jitter, gaps, another clock."""
 
@@ -28,6 +29,7 @@ class Line:
     def __init__(self, folder: str, plan: CallPlan) -> None:
         self.recorder = Recorder(Path(folder) / "call.jsonl", plan)
         self.machine = self.recorder.machine
+        self.opening = "notice" if plan.recording else "greeting"
         self.now_ms = 0
         self.timestamp_ms = 0
         self.heard: list[c.Command] = []
@@ -89,14 +91,14 @@ def others() -> st.SearchStrategy[Step]:
 
 
 def greet(line: Line) -> None:
-    """The model says its greeting, which may be shielded."""
-    line.happens(started("R", "greeting"))
+    """The model says its first words, which may be shielded."""
+    line.happens(started("R", line.opening))
     line.happens(speech(40))
     line.happens(e.ResponseDone("R", "completed"))
 
 
 def hear(line: Line) -> None:
-    """A mark comes back: the last of a shielded greeting lifts the shield."""
+    """A mark comes back: the last of an announcement lifts the shield."""
     if line.marks:
         line.happens(e.MarkReturned(line.marks.pop(0)))
 
@@ -161,7 +163,7 @@ def test_a_frame_that_comes_twice_between_runs_is_logged_between_them(tmp_path: 
 
 def test_a_frame_that_is_heard_although_it_was_not_is_reported(tmp_path: Path) -> None:
     """What a run of frames led to is compared like everything else."""
-    line = Line(str(tmp_path), CallPlan("Hello.", greeting_shielded=True))
+    line = Line(str(tmp_path), NOTICE)
     greet(line)
     line.frames(0, 5)
     hear(line)
