@@ -225,6 +225,9 @@ A line of code about ... belongs in ...
                                                      `app/http/outbound.py`,
                                                      `app/http/picked_up.py`
     … in the words of call-center-ai                 `app/http/call_center_ai.py`
+    … as tools of other programs' models, by MCP     `app/http/mcp_calls.py`,
+                                                     `app/http/mcp_protocol.py`,
+                                                     `app/http/mcp.py`
     live calls: who enters, how each one ends        `app/runtime/book.py`
     … what a call meets, which agent answers it      `app/runtime/line.py`,
                                                      `app/runtime/roster.py`,

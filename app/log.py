@@ -24,7 +24,7 @@ _SECRET = re.compile(
 )
 _QUIET = (
     *("picows", "twilio", "aiohttp", "urllib3", "uvicorn.access", "uvicorn.error"),
-    *("alembic", "sqlalchemy", "psycopg"),
+    *("alembic", "sqlalchemy", "psycopg", "mcp"),
 )
 
 

@@ -26,6 +26,7 @@ from app.http import (
     commands,
     context,
     costs,
+    mcp,
     messages,
     numbers,
     pages,
@@ -41,6 +42,7 @@ from app.http.guard import TwilioGuard, operator
 from app.http.home import Home
 from app.http.link_page import routes as link_routes
 from app.http.lobby import routes as lobby_routes
+from app.http.mcp_calls import Calls as CallsForModels
 from app.http.media import MediaDoor
 from app.http.outbound import Desk
 from app.http.outbound import routes as ordering_routes
@@ -53,7 +55,7 @@ from app.jobs.client import DurableJobs
 from app.jobs.destinations import TEXTED, DestinationPolicy
 from app.jobs.hours import CallingHours, zones_of
 from app.jobs.port import Jobs
-from app.lifetime import Beside, Spawner, Standing, at_once, lifespan
+from app.lifetime import Beside, Spawner, Standing, Work, at_once, lifespan
 from app.protocol.dialect import DIALECTS
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twilio_signature import Secrets
@@ -276,10 +278,11 @@ def switchboard(
         put_elsewhere=commanding.put,
         unrecord=tapes.erase,
     )
+    orders = Once(commanding, book, archive)
     _include_calls(
         app,
         known,
-        Once(commanding, book, archive),
+        orders,
         tapes,
         links=links,
         settings=settings,
@@ -294,11 +297,22 @@ def switchboard(
         tapes=tapes,
         guard=TwilioGuard(origin, signing),
     )
-    _include_ordering(app, dialling, archive, settings, operator(key))
+    _include_ordering(
+        app,
+        dialling,
+        archive,
+        settings,
+        for_models=partial(CallsForModels, known, orders, analysed=agent.analysis is not None),
+        stand=standing.begin,
+        check=operator(key),
+    )
     _include_programs(app, jobs or durable, approvals, operator(key))
-    app.include_router(costs.routes(spending.days, _most_a_day(settings), operator(key)))
-    app.include_router(context.routes(known, archive.keys.context, key))
-    app.include_router(numbers.routes(line_numbers.listing(settings, agent), operator(key)))
+    for further in (
+        costs.routes(spending.days, _most_a_day(settings), operator(key)),
+        context.routes(known, archive.keys.context, key),
+        numbers.routes(line_numbers.listing(settings, agent), operator(key)),
+    ):
+        app.include_router(further)
     _include_telephone(app, book, phone, settings.host, local=(operators or settings).local_line)
     door = MediaDoor(origin, signing, routing, CallerLine)
     return Switchboard(app, book, door, key, is_new, instance)
@@ -460,9 +474,12 @@ def _include_ordering(
     dialling: Outbound,
     archive: Archive,
     settings: Settings,
+    *,
+    for_models: Callable[[Desk], CallsForModels],
+    stand: Callable[[Work, str], None],
     check: Callable[..., Awaitable[None]],
 ) -> None:
-    """The routes that place calls, in our words and in those of call-center-ai."""
+    """The routes that place calls: in our words, in those of call-center-ai, and by MCP."""
     desk = Desk(
         dialling,
         archive.get,
@@ -471,6 +488,14 @@ def _include_ordering(
     )
     app.include_router(ordering_routes(desk, check))
     app.include_router(seed_routes(desk, archive.get, archive.calls_with, check))
+    app.include_router(
+        mcp.routes(
+            for_models(desk) if settings.mcp_server else None,
+            check,
+            origin=_origin(settings),
+            stand=stand,
+        )
+    )
 
 
 def _include_telephone(

@@ -58,6 +58,7 @@ _SHAPES = {
     "RETENTION_DAYS": "a whole number of days from 1 to 36500, or empty",
     "CALLS_PER_SECOND": "a number from 0.01 to 100",
     "MAX_OUTBOUND_CALLS": "a whole number from 1 to 10000",
+    "MCP_SERVER": "true or false",
     "WEBHOOK_LOOPBACK": "true or false",
     "JOBS": "child or none",
     "LOG_FORMAT": '"console" or "json"',
@@ -113,6 +114,8 @@ class Settings(BaseSettings):
     """SQLite or PostgreSQL; ``python -m app migrate`` makes its tables."""
     api_key: Secret = None
     """Absent: one is generated and printed at the first start."""
+    mcp_server: bool = False
+    """The telephone is a tool of other programs' models, who have the key: ``/mcp``."""
 
     dial_countries: Countries = ()
     """Where the agent may call; empty: nowhere."""

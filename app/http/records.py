@@ -55,7 +55,7 @@ def _reading(router: APIRouter, records: Records) -> None:
             raise HTTPException(
                 400, "the parameter cursor is none that a page ended with: ask without it"
             ) from None
-        calls = [_summary(row) for row in page.calls]
+        calls = [summary(row) for row in page.calls]
         return _json({"calls": calls, "cursor": page.cursor})
 
     @router.get(
@@ -188,7 +188,8 @@ async def _found(records: Records, call_id: str) -> CallRow:
     return row
 
 
-def _summary(row: CallRow) -> dict[str, Any]:
+def summary(row: CallRow) -> dict[str, Any]:
+    """A call in a list."""
     return {
         "call_id": row.call_id,
         "call_sid": row.call_sid,
