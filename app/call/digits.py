@@ -1,6 +1,8 @@
 """Keys the caller pressed, as one turn: a number is one thing to say, not ten.
 
-A pause or ``#`` ends the turn. The model reads it as a labelled user message.
+A pause or ``#`` ends the turn. The model reads it as a labelled user message. Where the response in
+progress may yet ask for keys, they wait for its end: what was keyed in ahead of a collection is
+that collection's, and nothing that the model must not know is told to it before.
 """
 
 from app.call.alarms import Alarm, Alarms
@@ -27,13 +29,18 @@ class Digits:
         self._alarms = alarms
         self._pressed = ""
 
-    def press(self, digit: str, now_ms: int) -> str | None:
-        """One key. All keys of the turn if this one ended it, else None."""
+    def press(self, digit: str, now_ms: int, *, wanted: bool = False) -> str | None:
+        """One key. All keys of the turn if this one ended it, else None. ``wanted``: somebody may
+        be about to ask for them."""
         self._pressed += digit
-        if digit == "#" or len(self._pressed) >= MOST_DIGITS:
+        if (digit == "#" and not wanted) or len(self._pressed) >= MOST_DIGITS:
             return self.paused()
-        self._alarms.set(Alarm.DIGITS, now_ms + PAUSE_MS)
+        self.wait(now_ms)
         return None
+
+    def wait(self, now_ms: int) -> None:
+        """They are no turn yet."""
+        self._alarms.set(Alarm.DIGITS, now_ms + PAUSE_MS)
 
     def paused(self) -> str | None:
         """The caller pressed no further key: the turn's keys, None if there are none."""

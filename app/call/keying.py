@@ -51,7 +51,13 @@ class Keying:
         if parts.keypad.collecting:
             parts.responses.withdraw(AGAIN)
             return out + self._collects(parts.keypad.press(event.digit, now_ms), now_ms)
-        return out + self._turn(parts.digits.press(event.digit, now_ms), now_ms)
+        keys = parts.digits.press(event.digit, now_ms, wanted=self._wanted_soon)
+        return out + self._turn(keys, now_ms)
+
+    @property
+    def _wanted_soon(self) -> bool:
+        """The response in progress may end with asking for keys: one that was cut, too."""
+        return bool(self._parts.plan.presets) and self._parts.responses.active is not None
 
     def _spoken_to(self, now_ms: int) -> bool:
         """Something is being played that keys do not cut."""
@@ -60,6 +66,9 @@ class Keying:
 
     def turn_due(self, now_ms: int) -> list[c.Command]:
         """No further key was pressed."""
+        if self._wanted_soon:
+            self._parts.digits.wait(now_ms)
+            return []
         return self._turn(self._parts.digits.paused(), now_ms)
 
     def _turn(self, keys: str | None, now_ms: int) -> list[c.Command]:

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from app.call.digits import PAUSE_MS
 from app.call.hearing import STALL_MS, Hidden
 from app.call.key_tones import HELD_FRAMES
 from app.call.keying import AGAIN, NO_KEYPAD
@@ -357,6 +358,7 @@ def test_an_unknown_preset_is_answered_with_those_there_are(arguments: str) -> N
 
     assert output["reason"] == "unknown_preset"
     assert "number" in output["note"]
+    machine.handle(done(), 50)
     assert press(machine, "1#", 100)[-1] == c.AddMessage("user", "[keypad] The caller pressed: 1 #")
 
 
@@ -454,6 +456,74 @@ def test_whether_a_key_may_be_written_down_is_known_when_it_is_over() -> None:
 
     assert (undecided, typed_ahead, typed) == ((None, None), True, True)
     assert machine.private_key is False
+
+
+def cut_short(preset: DigitsPreset) -> CallMachine:
+    """A machine whose question is being heard when its first key is pressed, at 300 ms."""
+    machine = on_the_phone(CallPlan(presets={"number": preset}))
+    machine.handle(started(), 0)
+    say(machine, 2_000, 0)
+    assert c.ClearPlayback() in machine.handle(e.CallerDigit("4"), 300)
+    return machine
+
+
+def test_keys_into_the_question_belong_to_the_collection_it_announces() -> None:
+    """W49: its tool call was on its way when the first key cut the question."""
+    machine = cut_short(DigitsPreset(num_digits=3))
+    press(machine, "1", 500)
+    machine.handle(collect(), 600)
+
+    out = press(machine, "5", 700) + machine.handle(done(status="cancelled"), 800)
+
+    assert outputs(out) == [{"ok": True, "digits": "415"}]
+    assert not [x for x in out if isinstance(x, c.AddMessage)]
+
+
+def test_the_finishing_key_does_not_end_a_turn_that_may_be_a_collection() -> None:
+    """W49: who knows the question has typed all of it before it is asked for."""
+    machine = cut_short(DigitsPreset(finish_on_key="#"))
+
+    assert press(machine, "15#", 400) == []
+    assert outputs(machine.handle(collect(), 850)) == [{"ok": True, "digits": "415"}]
+    machine.handle(done(status="cancelled"), 900)
+    assert machine.wake(900 + PAUSE_MS) == []
+
+
+def test_keys_wait_as_long_as_the_response_may_ask_for_them() -> None:
+    """W49: a secret that is typed ahead is in nobody's turn, however slow the tool call comes."""
+    machine = cut_short(PIN)
+    press(machine, "123", 400)
+
+    assert machine.wake(800 + PAUSE_MS) == []
+    out = machine.handle(collect(), 3_000) + press(machine, "45", 3_100)
+    assert outputs(out) == [
+        {"ok": True, "length": 6, "digits": "{{dtmf.number}}"},
+    ]
+    assert "41234" not in repr([x for x in out if not isinstance(x, c.KeepDigits)])
+
+
+def test_keys_that_nobody_asked_for_are_a_turn_when_the_response_is_over() -> None:
+    """W49: what the question would have led to was cut off with it."""
+    machine = cut_short(DigitsPreset(num_digits=3))
+    press(machine, "15", 400)
+    machine.handle(done(status="cancelled"), 650)
+
+    out = machine.wake(600 + PAUSE_MS)
+
+    assert out[0] == c.AddMessage("user", "[keypad] The caller pressed: 4 1 5")
+
+
+def test_keys_that_were_told_are_in_no_collection() -> None:
+    """W49: they answered something else, and of a secret they would have told too much."""
+    machine = on_the_phone(CallPlan(presets={"number": PIN}))
+    assert press(machine, "12#")[0] == c.AddMessage("user", "[keypad] The caller pressed: 1 2 #")
+    machine.handle(started("R2", "digits"), 700)
+    machine.handle(collect(response_id="R2"), 700)
+    machine.handle(done("R2"), 750)
+
+    assert outputs(press(machine, "345678", 1_000)) == [
+        {"ok": True, "length": 6, "digits": "{{dtmf.number}}"},
+    ]
 
 
 def test_keys_of_a_turn_may_be_written_down_once_they_are_told() -> None:
