@@ -373,6 +373,8 @@ def _application(living: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         redirect_slashes=False,  # the redirect would be built from Host, and lose the signature
         docs_url=None,
         redoc_url=None,
+        # What a generated client calls its functions.
+        generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)
     return app

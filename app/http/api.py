@@ -18,7 +18,6 @@ from app.runtime.book import Book
 
 TAGS = [
     {"name": "operator", "description": "For programs of the operator's: bearer key API_KEY."},
-    {"name": "phone", "description": "The local line's telephone: a page for a browser."},
     {"name": "page", "description": "A call's page: its address is the key."},
     {"name": "setup", "description": "The first page's: to this machine, or with the key API_KEY."},
     {"name": "operations", "description": "For load balancers: no key. For scrapers: API_KEY."},

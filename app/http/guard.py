@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 from fastapi import Depends, HTTPException, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import ClientDisconnect
 
 from app.protocol.twilio_signature import Secrets, verify_request
@@ -21,6 +21,12 @@ from app.runtime.metrics import SIGNATURE_FAILURES
 
 MAX_BODY_BYTES = 64 * 1024
 MOST_FIELDS = 1_000
+_signed = APIKeyHeader(
+    name="X-Twilio-Signature",
+    scheme_name="TwilioSignature",
+    description="Twilio's, over PUBLIC_URL, this path and the parameters.",
+    auto_error=False,
+)
 _FORM = "application/x-www-form-urlencoded"
 
 FormPairs = list[tuple[str, str]]
@@ -34,7 +40,9 @@ class TwilioGuard:
         self._origin = origin
         self._signing = signing
 
-    async def __call__(self, request: Request) -> FormPairs:
+    async def __call__(
+        self, request: Request, signature: Annotated[str | None, Depends(_signed)]
+    ) -> FormPairs:
         """The parameters of a signed request. Raises 400, 403, 413 or, unconfigured, 503."""
         if self._signing is None:
             raise HTTPException(503, "Twilio is not configured: set TWILIO_ACCOUNT_SID in .env")
@@ -49,7 +57,7 @@ class TwilioGuard:
             url=self._origin + target.decode("latin-1"),
             form=pairs if is_form else None,
             body=body,
-            signature=request.headers.get("x-twilio-signature"),
+            signature=signature,
             settings_header=request.headers.get("x-twilio-webhooks-signature-settings"),
         )
         if not verdict.accepted:

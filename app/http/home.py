@@ -145,6 +145,7 @@ class Home:
 
         @router.get(
             "/checks",
+            operation_id="check_setup",
             response_model=list[SetupStep],
             summary="How far the setup is, asked of the others now",
             dependencies=only,
@@ -161,6 +162,7 @@ class Home:
 
         @router.get(
             "/calls",
+            operation_id="count_calls",
             response_model=CallCount,
             summary="Calls that came in",
             dependencies=only,
@@ -171,7 +173,12 @@ class Home:
             response.headers.update(PLAIN | {"Cache-Control": "no-store"})
             return checklist.calls()
 
-        @router.get("/assets/{name}", response_class=Response, responses=described(404))
+        @router.get(
+            "/assets/{name}",
+            operation_id="setup_asset",
+            response_class=Response,
+            responses=described(404),
+        )
         async def asset(name: str, request: Request) -> Response:
             """A script or style of the page."""
             found = assets.get(name)

@@ -21,6 +21,13 @@ from app.runtime.outbound import Outbound
 
 LONGEST_WAIT_S = 60
 LONGEST_AHEAD_S = 365 * 86_400
+EXAMPLE: dict[str, Any] = {
+    "to": "+12125550100",
+    "task": "Ask whether they can come on Monday at nine.",
+    "variables": {"customer": "Alex Doe"},
+    "machine": {"message": "This is Contoso. Please call us back."},
+    "retry": {"busy": {"times": 2, "after_s": 600}},
+}
 _E164 = r"^\+[1-9]\d{6,14}$"
 Record = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 """The record of a call by its id, wherever it lives; None where there is none."""
@@ -50,6 +57,8 @@ class MachineRule(_Asked):
 
 class NewCall(_Asked):
     """A call to be placed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     to: Number
     """E.164."""

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from app.http.problems import described
+
 STATIC = Path(__file__).parent / "static"
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ANYWHERE = frozenset({"", "0.0.0.0", "::"})
@@ -72,7 +74,7 @@ def routes(setup: Callable[[], PhoneSetup | None], host: str = "") -> APIRouter:
 
     ``host`` is what the server listens on.
     """
-    router = APIRouter(prefix="/phone", tags=["phone"])
+    router = APIRouter(prefix="/phone", tags=["phone"], responses=described(403, 404, 422))
     page = (STATIC / "phone.html").read_bytes()
     assets = {file.name: Asset(file) for file in STATIC.iterdir() if file.suffix != ".html"}
 

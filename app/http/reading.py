@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.call.captions import Captions
+from app.http.problems import described
 from app.runtime.book import Book
 from app.runtime.capacity import Capacity
 from app.runtime.live_call import LiveCall
@@ -37,7 +38,12 @@ class TypedLine(BaseModel):
 
 def routes(book: Book, local: Local) -> APIRouter:
     """``/phone/events`` and ``/phone/text``."""
-    router = APIRouter(prefix="/phone", tags=["phone"], dependencies=[Depends(local)])
+    router = APIRouter(
+        prefix="/phone",
+        tags=["phone"],
+        dependencies=[Depends(local)],
+        responses=described(403, 404, 409, 422, 503),
+    )
 
     def found(call_sid: str) -> LiveCall:
         call = book.call(call_sid)
