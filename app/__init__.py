@@ -58,6 +58,8 @@ A line of code about ... belongs in ...
     what must not be said: which rules, what follows `app/call/guardrails.py`,
                                                      `app/call/guarding.py`
     … a list of words                                `app/call/blocklist.py`
+    … as the operator writes it; who is asked        `app/agents/guardrails.py`, `app/judging.py`,
+                                                     `app/call/verdicts.py`
     … whether it may be; what only seems one         `app/call/attempts.py`,
                                                      `app/audio/presence.py`
     how much was heard; echoes of cleared marks      `app/call/playout.py`

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from app import built_ins
+from app import built_ins, judging
 from app.agents.document import Agent, Voice
 from app.agents.dtmf import DtmfPreset, DtmfSend
 from app.agents.load import AgentDocument, Role
@@ -17,7 +17,7 @@ from app.agents.numbers import GOODBYE as ENDS
 from app.agents.numbers import Instead as Wanted
 from app.agents.targets import Target
 from app.agents.timeouts import Silence
-from app.agents.tooling import McpTool
+from app.agents.tooling import HttpTool, McpTool
 from app.audio.mixing import Sound
 from app.call.notices import asked_for
 from app.call.plan import (
@@ -106,7 +106,8 @@ def plan(
         greeting_verbatim=greeting is None or greeting.mode == "verbatim",
         tools={
             name: ToolPlan(
-                random.choice(tool.say_while_running) if tool.say_while_running else None
+                random.choice(tool.say_while_running) if tool.say_while_running else None,
+                only_reads=isinstance(tool, HttpTool) and tool.method == "GET",
             )
             for name, tool in agent.tools.items()
             if not isinstance(tool, McpTool)
@@ -138,6 +139,7 @@ def plan(
         give_up_ms=agent.timeouts.thinking.give_up_after_ms,
         max_call_ms=agent.timeouts.max_call_ms or None,
         bill=_bill(agent),
+        guard=judging.plan(agent),
     )
 
 

@@ -20,10 +20,11 @@ from app.call.filling import filled
 from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
 from app.protocol.realtime_client_events import SessionConfig
+from app.runtime.effects import nobody_judges
 from app.runtime.forms import briefed
 from app.runtime.line import Line
 from app.runtime.live_call import LiveCall
-from app.runtime.ports import Feed, ModelLine
+from app.runtime.ports import Feed, Judge, ModelLine
 from app.runtime.reception import country_of
 from app.runtime.roster import Edition
 from app.runtime.values import Lore
@@ -54,6 +55,8 @@ class Editor:
     local_line: bool = False
     zones: Callable[[str], Sequence[ZoneInfo]] = lambda _number: ()
     """Where a number may be."""
+    judge: Callable[[Agent], Judge] = lambda _agent: nobody_judges
+    """Who says whether something is against a rule of an agent."""
     stand: Stand = lambda _work, _name: None
     """Has a coroutine run until the application ends, or it does."""
     _new: list[Registry] = field(default_factory=list, init=False, repr=False)
@@ -88,6 +91,7 @@ class Editor:
             listed=partial(assembly.listed, agent, tools),
             run_tool=partial(_run_tool, tools, self.carried_out(agent)),
             approval=tools.approval_ms,
+            judge=self.judge(agent),
             sounds=role.sounds,
             texts=_texts(agent),
             lore=self._lore(agent, role.number),

@@ -13,7 +13,7 @@ import structlog
 from fastapi import FastAPI
 from phonenumbers import SUPPORTED_REGIONS
 
-from app import assembly, line_numbers, recordings
+from app import assembly, judging, line_numbers, recordings
 from app.agents.load import AgentDocument, load_document
 from app.before_call import asker
 from app.built_ins import Means, carried_out
@@ -224,6 +224,7 @@ def switchboard(
         dials=dials,
         local_line=settings.local_line,
         zones=zones_of,
+        judge=judging.judge(settings),
         stand=standing.begin,
     )
     reloading = _watched(document, roster, editor, settings)

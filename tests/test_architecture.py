@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "agents": {
         "agents",
         "call.analysis",
+        "call.blocklist",
         "call.built_in",
         "call.templates",
         "call.notices",
@@ -58,8 +59,13 @@ MAY_IMPORT = {
     "emulators": {"emulators", "audio", "protocol.units"},
     "local": {"local", "emulators", "audio", "protocol.units"},
     "built_ins": {"agents", "runtime", "jobs.port", "errors", *EVERYTHING_BELOW_RUNTIME},
+    "judging": {
+        *("agents", "call.blocklist", "call.plan", "call.verdicts", "errors", "runtime.ports"),
+        *("services.analyst", "settings"),
+    },
     "assembly": {
         "built_ins",
+        "judging",
         "tool_kinds",
         "agents",
         "runtime",
@@ -81,6 +87,7 @@ MAY_IMPORT = {
         "before_call",
         "built_ins",
         "editions",
+        "judging",
         "line_numbers",
         "reloading",
         "lifetime",

@@ -167,6 +167,7 @@ def test_every_field_of_the_agent_document_is_documented() -> None:
         ("webhook field", ["webhooks", 0]),
         ("analysis field", ["analysis"]),
         ("call-back field", ["callbacks"]),
+        ("guardrails field", ["guardrails"]),
         ("preset field", ["dtmf", "presets", "pin"]),
         ("text field", ["sms"]),
         ("code field", ["verification"]),
@@ -184,6 +185,7 @@ def test_every_field_of_a_table_is_documented_with_its_default(
     kinds |= {
         "analysis": "Analysis",
         "callbacks": "Callbacks",
+        "guardrails": "Guardrails",
         "pin": "DtmfPreset",
         "sms": "Sms",
         "verification": "Verification",

@@ -15,6 +15,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from app.agents.dtmf import Dtmf, DtmfPreset
 from app.agents.forms import FieldName, Form
+from app.agents.guardrails import Guardrails
+from app.agents.guardrails import check as check_guardrails
 from app.agents.limits import Limits
 from app.agents.limits import check as check_limits
 from app.agents.numbers import LONGEST_SAY_CHARS, Hours, LineNumber, Number, check
@@ -308,6 +310,8 @@ class Agent(Part):
         default=(), validate_default=True
     )
     """Programs of yours that are told what happens."""
+    guardrails: Guardrails | None = Field(default=None, validate_default=True)
+    """What must not be said, and what callers must not ask for; null: nobody looks."""
     recording: Recording | None = Field(default=None, validate_default=True)
     """Whether calls are recorded; null: they are not."""
     hours: Annotated[Mapping[FieldName, Hours], empty_if_none] = Field(
@@ -320,6 +324,19 @@ class Agent(Part):
     numbers: Mapping[LineNumber, Number] | None = None
     """Which of your numbers the agent answers, and when; "*" is every other one. Calls to a
     number that is not here are rejected. Left out: it answers all of them, always."""
+
+    @field_validator("guardrails")
+    @classmethod
+    def _can_be_looked_at(cls, value: Guardrails | None, info: ValidationInfo) -> Guardrails | None:
+        if (
+            value is None
+            or not {"transfer_targets", "transfer_to", "transcription"} <= info.data.keys()
+        ):
+            return value
+        people = [HUMAN] if info.data["transfer_to"] else []
+        transcribed = info.data["transcription"] is not None
+        check_guardrails(value, [*info.data["transfer_targets"], *people], transcribed=transcribed)
+        return value
 
     @field_validator("recording")
     @classmethod

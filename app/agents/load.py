@@ -10,9 +10,17 @@ from hashlib import sha256
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from app.agents import templating
 from app.agents.document import Agent
+from app.agents.guardrails import (
+    AnyRule,
+    BlocklistRule,
+    Guardrails,
+    phrases_of,
+    refuse_own_words,
+)
 from app.agents.layers import Misplaced, Written, agents_of, near
 from app.agents.numbers import Number
 from app.agents.problems import AgentFault, Problem, problems_of, written
@@ -108,7 +116,7 @@ class _Reading:
             raise AgentFault([Problem(self._file, fault.line, "", fault.sentence)]) from None
         self._digest.update(content)
         found = self._validated()
-        roles = [self._with_instructions(one, agent) for one, agent in found]
+        roles = [self._with_files(one, agent) for one, agent in found]
         self._check(zip((one for one, _ in found), roles, strict=True))
         if sounds:
             roles = self._sounding([one for one, _ in found], roles)
@@ -170,14 +178,47 @@ class _Reading:
         if problems:
             raise AgentFault(_in_order(problems))
 
-    def _with_instructions(self, one: Written, agent: Agent) -> Role:
+    def _with_files(self, one: Written, agent: Agent) -> Role:
+        if agent.guardrails is not None:
+            agent = agent.model_copy(update={"guardrails": self._with_words(one, agent.guardrails)})
         if agent.instructions_file is not None:
             text = self._instructions(one, agent.instructions_file)
             agent = agent.model_copy(update={"instructions": text.strip()})
         return Role(one.name, agent, one.number)
 
+    def _with_words(self, one: Written, guardrails: Guardrails) -> Guardrails:
+        """With the phrases of the files that its blocklists name."""
+        sides: dict[str, tuple[AnyRule, ...]] = {
+            "input": guardrails.input,
+            "output": guardrails.output,
+        }
+        for side, rules in sides.items():
+            listed = enumerate(rules)
+            sides[side] = tuple(self._listed(one, (side, n), rule) for n, rule in listed)
+        guardrails = guardrails.model_copy(update=sides)
+        try:
+            refuse_own_words(guardrails)
+        except PydanticCustomError as fault:
+            where = one.place(("guardrails",), self._source)
+            raise AgentFault([self._problem(where, fault.message())]) from None
+        return guardrails
+
+    def _listed(self, one: Written, place: Where, rule: AnyRule) -> AnyRule:
+        if not isinstance(rule, BlocklistRule) or rule.file is None:
+            return rule
+        where: Where = ("guardrails", *place, "file")
+        try:
+            phrases = phrases_of(self._beside(one, where, rule.file))
+        except ValueError as fault:
+            problem = self._problem(one.place(where, self._source), f'"{rule.file}": {fault}')
+            raise AgentFault([problem]) from None
+        return rule.model_copy(update={"words": (*rule.words, *phrases)})
+
     def _instructions(self, one: Written, name: str) -> str:
-        """The text of the instructions file, whose name is relative to the document's folder."""
+        return self._beside(one, ("instructions_file",), name)
+
+    def _beside(self, one: Written, where: Where, name: str) -> str:
+        """The text of a file, whose name is relative to the document's folder."""
         if name in self._texts:
             return self._texts[name]
         file = self._path.parent / name
@@ -187,8 +228,8 @@ class _Reading:
         except Unreadable as unreadable:
             fault = unreadable.sentence
         if fault:
-            where = one.place(("instructions_file",), self._source)
-            raise AgentFault([self._problem(where, f'"{name}": {fault}')])
+            there = one.place(where, self._source)
+            raise AgentFault([self._problem(there, f'"{name}": {fault}')])
         self._digest.update(text.encode())
         self._files.append(file)
         self._texts[name] = text

@@ -19,7 +19,7 @@ from app.agents.source import Source, Where
 _LATER = re.compile(
     r"""
     analysis | approval | callbacks | connect_message | drain_grace | form | forms |
-    guardrails | headers | history | hooks | hours | knowledge | languages | max_tool_rounds |
+    headers | history | hooks | hours | knowledge | languages | max_tool_rounds |
     min_interruption | model_fallback | outbound | parameters | privacy | recording |
     result_limit | resume_grace | retries | save | session | timeouts | webhooks
     """,
@@ -104,7 +104,8 @@ def _problem(error: Mapping[str, Any], file: str, source: Source, one: Written) 
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
         path = (*path, "type")
     if facts.get("at"):
-        path = (*path, *facts["at"].split("."))
+        below = facts["at"].split(".")
+        path = (*path, *(int(step) if step.isdecimal() else step for step in below))
     path = one.place(path, source)
     sentence, meant = _worded(error, facts, path)
     return Problem(file, source.line_of(path), written(path), sentence, meant)

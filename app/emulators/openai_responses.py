@@ -1,4 +1,5 @@
-"""A local OpenAI for what is asked about calls: ``POST /v1/responses`` with a strict schema.
+"""A local OpenAI for what is asked about calls: ``POST /v1/responses`` with a strict schema,
+and ``POST /v1/moderations``.
 
 It knows nothing of the server that asks: it checks the request as the API's reference describes
 it, refuses what strict mode refuses, and answers what it was told to: a text, a refusal, a
@@ -38,10 +39,13 @@ class ResponsesDesk:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
+    harmful: str = ""
+    """What is flagged where it is in a text; empty: nothing is."""
 
     async def __aenter__(self) -> "ResponsesDesk":
         application = web.Application()
         application.router.add_post("/v1/responses", self._respond)
+        application.router.add_post("/v1/moderations", self._moderate)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -67,6 +71,17 @@ class ResponsesDesk:
         self.asked.append(body)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return await self._answered(request, body, answer)
+
+    async def _moderate(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("authorization") != f"Bearer {self.key}":
+            return _error(401, "invalid_api_key", "Incorrect API key provided.")
+        body = json.loads(await request.text())
+        if set(body) != {"model", "input"} or not isinstance(body["input"], str):
+            self.faults.append("moderation")
+            return _error(400, "invalid_request_error", "Invalid value: 'input'.")
+        flagged = bool(self.harmful) and self.harmful in body["input"]
+        result = {"flagged": flagged, "categories": {"hate": flagged}, "category_scores": {}}
+        return web.json_response({"id": "modr-1", "model": body["model"], "results": [result]})
 
     async def _answered(
         self, request: web.Request, body: Mapping[str, Any], answer: Any

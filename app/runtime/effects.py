@@ -15,7 +15,7 @@ import structlog
 
 from app.call import built_in
 from app.call.keypad import KEPT
-from app.errors import CarrierFault, OurFault
+from app.errors import CarrierFault, ModelFault, OurFault
 from app.protocol.commands import (
     AskJudge,
     AskRecording,
@@ -84,7 +84,7 @@ async def anything(_run: RunTool) -> str | None:
 
 async def nobody_judges(_rule: str, _text: str) -> bool:
     """Nothing can be found out."""
-    raise OurFault("not_configured")
+    raise ModelFault("not_configured")
 
 
 class Effects:
@@ -265,7 +265,10 @@ class Effects:
         return HangUpDone(accepted=True)
 
     async def _judged(self, wish: AskJudge) -> Event:
-        return Judged(wish.question, await self._judge(wish.rule, wish.text))
+        try:
+            return Judged(wish.question, await self._judge(wish.rule, wish.text))
+        except ModelFault as fault:
+            return Judged(wish.question, tripped=False, failed=fault.reason)
 
     async def _verify(self) -> Event:
         try:

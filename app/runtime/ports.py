@@ -68,7 +68,7 @@ was not carried out. Raises nothing but for cancellation."""
 
 Judge = Callable[[str, str], Awaitable[bool]]
 """``(rule, text)``: whether a text is against a rule of the document. Bounded in time; raises
-``OurFault`` where nobody can say."""
+``ModelFault`` where nobody can say."""
 
 
 class Carrier(Protocol):

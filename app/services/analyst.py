@@ -1,4 +1,5 @@
-"""Asking a text model about a call: what it came to, and what to write to whoever called.
+"""Asking a text model about a call: what it came to, and what to write to whoever called; and
+whether a text is harmful.
 
 One request to the Responses API, answered in a strict JSON schema. Tries again are the caller's:
 the library's own would wait in here, and count nothing. The answer is read by us and not by the
@@ -8,13 +9,14 @@ answer, and in no log and no exception.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import openai
 
-from app.call import correspondence
+from app.call import correspondence, verdicts
 from app.call.analysis import (
     NoAnswer,
     Wish,
@@ -26,12 +28,16 @@ from app.call.analysis import (
     transcript,
 )
 from app.call.correspondence import Correspondent
+from app.errors import ModelFault
 
 PATIENCE_S = 90.0
 """For one answer, whole."""
 _TOKENS = 4_000
 """Of an answer; four times as many where one was cut off. Thinking counts, too."""
 _MOST_BYTES = 2_000_000
+MOST_TOGETHER = 32
+"""Questions about what is being said, of all calls of a process."""
+_VERDICT_TOKENS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +67,46 @@ class ResponsesApi:
         """The text of the answer. Raises NoAnswer."""
         form = {"type": "json_schema", "strict": True, "name": question.form}
         shape: Any = {"format": {**form, "schema": question.schema}}
+        answer = await self._answered(
+            lambda client: client.responses.with_streaming_response.create(
+                model=question.model,
+                instructions=question.instructions,
+                input=question.input,
+                store=False,
+                max_output_tokens=question.tokens,
+                text=shape,
+            ),
+            _text_of,
+        )
+        return str(answer)
+
+    async def flagged(self, text: str, model: str) -> bool:
+        """Whether the moderation endpoint flags a text. Raises NoAnswer."""
+        answer = await self._answered(
+            lambda client: client.moderations.with_streaming_response.create(
+                model=model, input=text
+            ),
+            _flag_of,
+        )
+        return bool(answer)
+
+    async def _answered(
+        self,
+        request: Callable[[openai.AsyncOpenAI], AbstractAsyncContextManager[Any]],
+        read: Callable[[Any], object],
+    ) -> object:
         try:
             async with (
                 asyncio.timeout(self.patience_s),
                 self._opened() as client,
-                client.responses.with_streaming_response.create(
-                    model=question.model,
-                    instructions=question.instructions,
-                    input=question.input,
-                    store=False,
-                    max_output_tokens=question.tokens,
-                    text=shape,
-                ) as response,
+                request(client) as response,
             ):
-                return _text_of(json.loads(await _read(response.iter_bytes())))
+                return read(json.loads(await _read(response.iter_bytes())))
         except TimeoutError:
             raise NoAnswer("timed_out") from None
         except openai.APIError as exc:
             raise NoAnswer(_reason(exc)) from None
-        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError):
             # Not what the API answers: a page, a list, nothing.
             raise NoAnswer("server_error") from None
 
@@ -143,6 +170,49 @@ class Penman:
         return correspondence.judged(await self._api.ask(question), self._who)
 
 
+class Judges:
+    """Say whether what is being said is against a rule: in its time, or why not.
+
+    Those of one process, so that it asks only so much at once, whatever its calls say.
+    Constructing it connects to nothing.
+    """
+
+    def __init__(self, *, api_key: str, base_url: str) -> None:
+        """``base_url`` ends before ``/responses`` and ``/moderations``."""
+        self._api = ResponsesApi(api_key, base_url)
+        self._places = asyncio.Semaphore(MOST_TOGETHER)
+
+    async def classified(
+        self, description: str, text: str, *, side: str, model: str, timeout_ms: int
+    ) -> bool:
+        """Whether a description fits what was said. Raises ModelFault."""
+        question = Question(
+            model=model,
+            instructions=verdicts.instructions(description, side),
+            input=verdicts.shown(text),
+            form="verdict",
+            schema=verdicts.SCHEMA,
+            tokens=_VERDICT_TOKENS,
+        )
+        return await self._in_time(lambda: self._verdict(question), timeout_ms)
+
+    async def _verdict(self, question: Question) -> bool:
+        return verdicts.violates(await self._api.ask(question))
+
+    async def moderated(self, text: str, *, model: str, timeout_ms: int) -> bool:
+        """Whether OpenAI's moderation flags what was said. Raises ModelFault."""
+        return await self._in_time(lambda: self._api.flagged(text, model), timeout_ms)
+
+    async def _in_time(self, ask: Callable[[], Awaitable[bool]], timeout_ms: int) -> bool:
+        try:
+            async with asyncio.timeout(timeout_ms / 1000), self._places:
+                return await ask()
+        except TimeoutError:
+            raise ModelFault("timed_out") from None
+        except NoAnswer as fault:
+            raise ModelFault(fault.reason) from None
+
+
 async def _read(chunks: AsyncIterator[bytes]) -> bytes:
     """No more than an answer can have. Raises NoAnswer."""
     body = bytearray()
@@ -168,6 +238,15 @@ def _text_of(answer: Mapping[str, Any]) -> str:
     if not text:
         raise NoAnswer("invalid")
     return text
+
+
+def _flag_of(answer: Mapping[str, Any]) -> bool:
+    """Whether anything was found in the one text. Raises NoAnswer, and what a stranger's page
+    raises."""
+    flagged = answer["results"][0]["flagged"]
+    if not isinstance(flagged, bool):
+        raise NoAnswer("invalid")
+    return flagged
 
 
 def _reason(exc: openai.APIError) -> str:

@@ -1,0 +1,87 @@
+"""From the guardrails of a document to a call's plan, and to who is asked. Used by ``assembly``
+and ``main``.
+"""
+
+from collections.abc import Callable
+
+from app.agents.document import Agent
+from app.agents.guardrails import (
+    AnyRule,
+    BlocklistRule,
+    ClassifierRule,
+    Guardrails,
+    ModerationRule,
+    consequence,
+)
+from app.call.blocklist import blocklist
+from app.call.plan import GuardPlan, RulePlan
+from app.call.verdicts import JAILBREAK
+from app.errors import ModelFault
+from app.runtime.ports import Judge
+from app.services.analyst import Judges
+from app.settings import Settings
+
+
+def plan(agent: Agent) -> GuardPlan | None:
+    """What is looked at in a call with this agent; None where nobody looks."""
+    written = agent.guardrails
+    rules = () if written is None else tuple(_rules(written, agent))
+    if written is None or not rules:
+        return None
+    asked = [rule.timeout_ms for rule in written.input if not isinstance(rule, BlocklistRule)]
+    for rule in rules:
+        blocklist(rule.words)  # Made now, and not when somebody is on the telephone.
+    return GuardPlan(
+        rules,
+        debounce_chars=written.debounce_text_length,
+        words_ms=max(asked, default=GuardPlan(()).words_ms),
+        most=written.limit.trips,
+        then=consequence(written.limit.then, agent.targets),
+    )
+
+
+def _rules(written: Guardrails, agent: Agent) -> list[RulePlan]:
+    return [
+        RulePlan(
+            name,
+            rule.type,
+            side,
+            consequence(rule.then or ("cancel" if side == "output" else "refuse"), agent.targets),
+            rule.say or written.say,
+            words=rule.words if isinstance(rule, BlocklistRule) else (),
+            closed=not isinstance(rule, BlocklistRule) and rule.on_error == "closed",
+        )
+        for name, side, _, rule in written.named()
+    ]
+
+
+def judge(settings: Settings) -> Callable[[Agent], Judge]:
+    """Who is asked about the rules of an agent: one set of places for all calls."""
+    key = settings.openai_api_key
+    judges = Judges(
+        api_key=key.get_secret_value() if key else "", base_url=settings.openai_base_url
+    )
+
+    def of(agent: Agent) -> Judge:
+        named = () if agent.guardrails is None else agent.guardrails.named()
+        rules = {name: (side, rule) for name, side, _, rule in named}
+
+        async def ask(name: str, text: str) -> bool:
+            if key is None or name not in rules:
+                raise ModelFault("not_configured")
+            return await _asked(judges, *rules[name], text)
+
+        return ask
+
+    return of
+
+
+async def _asked(judges: Judges, side: str, rule: AnyRule, text: str) -> bool:
+    if isinstance(rule, BlocklistRule):
+        raise ModelFault("not_configured")
+    if isinstance(rule, ModerationRule):
+        return await judges.moderated(text, model=rule.model, timeout_ms=rule.timeout_ms)
+    description = rule.description if isinstance(rule, ClassifierRule) else JAILBREAK
+    return await judges.classified(
+        description, text, side=side, model=rule.model, timeout_ms=rule.timeout_ms
+    )
