@@ -135,6 +135,7 @@ class Answering:
         # What the machine plays and records is not for the model to answer.
         parts.hearing.shield()
         out = parts.barge_in.interrupt(now_ms, by_voice=False)
+        parts.responses.forget()
         parts.responses.caller_drowned()
         words = CreateResponse(VOICEMAIL, verbatim(parts.plan.message or ""), tools=False)
         return out + parts.responses.ask(words, now_ms)

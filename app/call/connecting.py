@@ -179,7 +179,7 @@ class Connecting:
 
     def tone(self, now_ms: int) -> list[c.Command]:
         """The caller hears that the line lives, unless they hear something that tells so."""
-        if self._parts.background.tells_of_life:
+        if self._parts.background.tells_of_life or self._parts.presses.sounding:
             return []
         self._parts.background.beside(len(COMFORT_TONE), now_ms)
         return [c.PlayComfort()]

@@ -7,6 +7,7 @@ or a person is.
 
     NOBODY ──hold──▶ UNHOLD ──unhold──▶ NOBODY
       ├──hold, with a turn of the agent's──▶ WORDS ──its first sound, unhold──▶ NOBODY
+      │                                        └──a person is asked──▶ PERSON
       ├──the carrier is asked──▶ REFUSAL ──not put through──▶ NOBODY
       └──a person is asked──▶ PERSON ──not put through──▶ NOBODY
 """
@@ -64,14 +65,17 @@ class Hold:
         response_id: str | None = None,
     ) -> list[Command]:
         """Let the caller hear ``sound``. ``by`` is whose wish it is: operator, agent or transfer;
-        ``response_id`` is the response in progress, whose words do not end it."""
-        if self.on:
+        ``response_id`` is the response in progress, whose words do not end it. Of a caller on hold
+        only a person makes another hold: no words of the agent's end that."""
+        longer = self._until is Until.WORDS and until is Until.PERSON
+        if self.on and not longer:
             return []
+        held: list[Command] = [] if self.on else [CallerHeld(by)]
         self._until = until
         self._response_id = response_id
         if self.silences:
             self._hearing.hide(Hidden.HOLD)
-        return [CallerHeld(by), *self._background.play(Layer.HOLD, sound, now_ms)]
+        return [*held, *self._background.play(Layer.HOLD, sound, now_ms)]
 
     def putting_through(self, target: str, now_ms: int) -> list[Command]:
         """The carrier is asked for a target that has music of its own."""

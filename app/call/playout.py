@@ -66,6 +66,7 @@ class Playout:
         self._generation = 0
         self._marks_sent = 0
         self._sent = self._sent_before = 0
+        self._beside = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -96,8 +97,8 @@ class Playout:
 
     @property
     def ever_sent(self) -> int:
-        """Bytes sent since the beginning, also those that were cleared."""
-        return self._sent_before + self._sent
+        """Bytes of speech sent since the beginning, also those that were cleared."""
+        return self._sent_before + self._sent - self._beside
 
     @property
     def responses(self) -> set[str]:
@@ -167,6 +168,7 @@ class Playout:
         if self._heard(now_ms) >= self._sent:
             self._anchor, self._anchor_at_ms = self._sent, now_ms
         self._sent += length_bytes
+        self._beside += length_bytes
         return self.fence()
 
     def returned(self, name: str, now_ms: int) -> bool:

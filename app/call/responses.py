@@ -193,6 +193,10 @@ class Responses:
             self._asked = _NOBODYS
         self._waiting = deque(w for w in self._waiting if w.purpose != purpose)
 
+    def forget(self) -> None:
+        """Nobody wants to hear any more what waits to be asked for."""
+        self._waiting.clear()
+
     def caller_started(self) -> None:
         """Until the caller's turn is over, nobody else may ask the model to speak."""
         self._caller_speaking = True
@@ -208,8 +212,13 @@ class Responses:
     @property
     def _released(self) -> bool:
         """Somebody waits, and nothing is in their way."""
-        free = self._gate is Gate.IDLE and not self._turn_open and not self._caller_speaking
+        free = self._gate is Gate.IDLE and not self._server_owes and not self._caller_speaking
         return free and bool(self._waiting)
+
+    @property
+    def _server_owes(self) -> bool:
+        """The server answers a turn by itself; where it does not, our request waits."""
+        return self._turn_open and self._server_takes_turns
 
     def caller_drowned(self) -> None:
         """What seemed the caller's sentence is noise: who waits may speak, but for a first word
@@ -275,8 +284,7 @@ class Responses:
         nothing of its own to answer then.
         """
         self._echoes = self._echoes or event.purpose is not None
-        theirs = self._turn_open and self._server_takes_turns
-        forgotten = self._gate is Gate.ASKED and not theirs and not self._echoes
+        forgotten = self._gate is Gate.ASKED and not self._server_owes and not self._echoes
         if event.purpose is None and forgotten and self._asked is not None:
             return self._asked.purpose
         return event.purpose
@@ -399,7 +407,7 @@ class Responses:
         if self._gate is Gate.ACTIVE and now_ms < lost_at_ms:
             self._alarms.set(Alarm.OWED, lost_at_ms)
             return Owed.NOTHING
-        if self._gate is Gate.IDLE and not self._turn_open:
+        if self._gate is Gate.IDLE and not self._server_owes:
             return Owed.ASK_AGAIN if self._released else Owed.NOTHING
         self._strikes += 1
         if self._strikes > 1 or self._gate is Gate.ACTIVE:

@@ -120,6 +120,17 @@ def test_what_was_being_said_to_the_machine_is_taken_back() -> None:
     assert asked(machine.handle(e.ResponseDone("resp_1", "cancelled"), 1200)) == ["voicemail"]
 
 
+def test_nothing_that_waited_to_be_said_comes_before_the_message() -> None:
+    """A machine records what it hears, and the answer to a turn was meant for a person."""
+    machine = placed()
+    machine.handle(e.ResponseStarted("resp_1", None), 500)
+    machine.handle(e.SpeechStarted("item_1"), 600)
+    machine.handle(e.CallerTyped("Hello?"), 700)
+
+    assert asked(machine.handle(e.ResponseDone("resp_1", "cancelled"), 800)) == []
+    assert asked(machine.handle(MACHINE, 1_000)) == ["voicemail"]
+
+
 def test_an_answer_of_the_servers_own_to_the_machine_is_not_heard() -> None:
     """It takes the end of the greeting for a turn."""
     machine = placed()

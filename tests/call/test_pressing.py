@@ -1,5 +1,7 @@
 """Keys that we press: in the audio or by the carrier, for the model or the operator."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -351,3 +353,25 @@ def test_the_record_tells_of_keys() -> None:
 
     assert report.pressed_away is None
     assert report.warnings["keys_not_pressed:http_400"] == 1
+
+
+def test_keys_are_no_words_to_who_waits_for_a_line() -> None:
+    """They counted as something heard: the tone stopped, and nobody waited for a line any more."""
+    machine = on_the_phone(PLAN)
+    machine.handle(e.ModelLineLost(1006, "abnormal"), 100)
+    (name,) = marks(machine.handle(ORDER, 200))
+    machine.handle(e.MarkReturned(name), 1_400)
+
+    out = [one for at_ms in range(1_500, 20_000, 500) for one in machine.wake(at_ms)]
+    assert out.count(c.PlayComfort()) > 1
+    assert c.FailOver() in out
+
+
+def test_nobody_who_hears_keys_is_told_that_the_line_lives() -> None:
+    """The tone would come behind them, and the words that wait for them behind the tone."""
+    machine = on_the_phone(replace(PLAN, filler_after_ms=1_000))
+    machine.handle(e.SpeechStarted("U"), 0)
+    machine.handle(e.CallerTurnCommitted("U"), 500)
+    machine.handle(ORDER, 600)
+
+    assert machine.wake(1_600) == [c.LatencyHigh()]

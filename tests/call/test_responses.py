@@ -8,7 +8,15 @@ from app.call.patience import Patience
 from app.call.plan import CallPlan, ToolPlan
 from app.call.playout import Playout
 from app.call.prompts import TRY_AGAIN
-from app.call.responses import OWED_MS, QUIET_MS, STALLED_MS, UNCOMMITTED_MS, Owed, Responses
+from app.call.responses import (
+    OWED_MS,
+    QUIET_MS,
+    STALLED_MS,
+    TURN,
+    UNCOMMITTED_MS,
+    Owed,
+    Responses,
+)
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, kinds, on_the_phone, speech, started, tool_call
@@ -629,6 +637,20 @@ def test_a_caller_whose_turn_is_not_answered_is_told_what_they_spoke_over() -> N
 
     assert responses.overdue(500 + OWED_MS) is Owed.ASK_AGAIN
     assert responses.again(TRY_AGAIN, 500 + OWED_MS) == [RESULT]
+
+
+def test_a_turn_that_proves_one_during_the_next_sentence_is_answered_after_it() -> None:
+    """Nobody else would ask: this server leaves turns to us."""
+    alarms = Alarms()
+    responses = gate(alarms)
+    responses.taken_by(server=False)
+    responses.caller_started()
+    assert responses.answer_owed(0) == []
+    responses.caller_stopped(300)
+
+    assert alarms.due(300 + UNCOMMITTED_MS) == [Alarm.OWED]
+    assert responses.overdue(300 + UNCOMMITTED_MS) is Owed.ASK_AGAIN
+    assert responses.again(TRY_AGAIN, 300 + UNCOMMITTED_MS) == [TURN]
 
 
 def test_the_announcement_of_a_transfer_does_not_yield() -> None:

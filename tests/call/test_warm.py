@@ -8,7 +8,16 @@ from app.call.plan import CallPlan, SoundPlan, WarmPlan
 from app.call.warm import DECIDES_MS, MESSAGE, PLACED_MS
 from app.protocol import commands as c
 from app.protocol import events as e
-from tests.call.words import done, frame, kinds, on_the_phone, say, started, tool_call
+from tests.call.words import (
+    done,
+    frame,
+    kinds,
+    on_the_phone,
+    say,
+    speech,
+    started,
+    tool_call,
+)
 
 RING_MS = 20_000
 MUSIC = {"hold": SoundPlan(8_000), "target:desk": SoundPlan(4_000)}
@@ -239,3 +248,28 @@ def test_a_model_that_is_lost_for_good_does_not_take_the_person_away() -> None:
 
     assert "FailOver" not in kinds(machine.wake(30_000))
     assert c.FailOver() in machine.handle(over("busy"), 30_100)
+
+
+def test_a_line_that_was_lost_during_the_music_is_not_waited_for_without_an_end() -> None:
+    """Nobody counted while the person was asked; then nobody was reached, and nobody spoke."""
+    machine = asked()
+    machine.handle(e.ModelLineLost(1006, "abnormal"), 1_200)
+    machine.wake(10_000)
+    machine.handle(over("busy"), 15_000)
+
+    out = [one for at_ms in range(15_500, 30_000, 500) for one in machine.wake(at_ms)]
+    assert c.FailOver() in out
+
+
+def test_no_word_of_the_agents_ends_the_music_of_who_waits_for_a_person() -> None:
+    """The caller was on hold until the agent speaks; now a person is asked, and it must not."""
+    machine = on_the_phone(plan())
+    machine.handle(e.HoldOrdered("H", "Look it up."), 0)
+    out = machine.handle(e.TransferOrdered("T", "desk", at_once=True), 100)
+    assert c.SetSound("target:desk") in out
+    assert c.CallerHeld("transfer") not in out
+    machine.handle(started("R", "no_input"), 200)
+
+    assert "CallerReleased" not in kinds(machine.handle(speech(200), 300))
+    assert [type(x) for x in machine.handle(frame(0), 400)] == [c.AppendSilence]
+    assert c.CallerReleased() in machine.handle(over("busy"), 1_500)

@@ -14,6 +14,8 @@ from app.protocol import events as e
 from tests.call.words import of_bytes
 
 NEXT_LINES = (e.ModelReady, e.SpareReady)
+USAGE = e.Usage(input_text=1_000, output_audio=1_000)
+"""What each response is billed."""
 COLLISION = "conversation_already_has_active_response"
 
 
@@ -95,7 +97,7 @@ class StrictServer:
 
     def _end(self, status: str, reason: str | None = None) -> None:
         if self.active is not None:
-            self.pending.append(e.ResponseDone(self.active, status, reason))
+            self.pending.append(e.ResponseDone(self.active, status, reason, USAGE))
             self.active = None
 
     def refuse(self) -> None:
@@ -122,6 +124,7 @@ class StrictServer:
             arguments = {
                 "transfer_call": '{"target":"billing"}',
                 "collect_dtmf": '{"preset":"pin"}',
+                "send_dtmf": '{"digits":"1w2#"}',
             }.get(name, "{}")
             self.pending.append(
                 e.ToolCalled(self.active, f"{self.active}.f{n}", f"T{n}", name, arguments)

@@ -4,20 +4,31 @@ Two drivers: plausible calls, in which a strict server and a carrier that plays 
 answer the machine; and plain nonsense, any event in any phase.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.audio.tones import COMFORT_TONE
 from app.call.attempts import LEAST_MS
 from app.call.background import LEAD_MS, PIECE_MS
 from app.call.machine import CallMachine
 from app.call.noise import AT_FIRST_MS
 from app.call.patience import ANSWER_MS, PATIENCE_MS
-from app.call.plan import CallPlan, DigitsPreset, SoundPlan, ToolPlan
+from app.call.plan import (
+    BillPlan,
+    CallPlan,
+    DigitsPreset,
+    MenuPlan,
+    PressPlan,
+    RecordingPlan,
+    SilencePlan,
+    SoundPlan,
+    ToolPlan,
+    WarmPlan,
+)
+from app.call.prices import PRICES
 from app.call.pulse import PROBE_AFTER_MS, PROBE_ANSWER_MS
 from app.call.responses import STALLED_MS
 from app.protocol import commands as c
@@ -26,14 +37,18 @@ from app.protocol.units import bytes_of_ms
 from tests.call.test_machine import EVERYTHING
 from tests.call.words import frame
 from tests.properties.strict_server import StrictServer
+from tests.properties.telephone import Telephone, may_answer
 
 QUICK = settings(
     max_examples=400,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-TO_CALLER = (c.PlayAudio, c.SendMark, c.ClearPlayback, c.SetSound, c.PlaySound)
-TOOLS = ("look_up", "slow", "nobody_knows", "hold", "end_call", "transfer_call", "collect_dtmf")
+TO_CALLER = (c.PlayAudio, c.SendMark, c.ClearPlayback, c.SetSound, c.PlaySound, c.PlayKeys)
+TOOLS = (
+    *("look_up", "slow", "nobody_knows", "hold", "end_call", "transfer_call"),
+    *("collect_dtmf", "send_dtmf"),
+)
 PIN = DigitsPreset(
     num_digits=3, finish_on_key="#", retries=1, sensitive=True, ignore_speech=True, stop_after=True
 )
@@ -43,6 +58,11 @@ SOUNDS: list[dict[str, SoundPlan]] = [
     {**MUSIC, "target:billing": SoundPlan(3_000, loop=False)},
     {**MUSIC, "ambience": SoundPlan(80_000)},
 ]
+
+BILLS = [BillPlan(PRICES["gpt-realtime"], "test", most) for most in (None, 300_000)]
+SILENCES = [SilencePlan(6_000, times=1), SilencePlan(6_000, times=1, then="billing")]
+WARM = [{"billing": WarmPlan(ring_ms=5_000, then=then)} for then in ("resume", "end_call")]
+RECORDINGS = [RecordingPlan(), RecordingPlan("This call is recorded.")]
 
 PLANS = st.builds(
     CallPlan,
@@ -57,48 +77,19 @@ PLANS = st.builds(
     sounds=st.sampled_from(SOUNDS),
     may_hold=st.booleans(),
     server_interrupts=st.booleans(),
+    warm=st.sampled_from([{}, {}, *WARM]),
+    may_press=st.booleans(),
+    presses=st.sampled_from([PressPlan(), PressPlan(), PressPlan(by_carrier=True)]),
+    max_call_ms=st.sampled_from([None, None, 40_000]),
+    bill=st.sampled_from([None, None, *BILLS]),
+    silence=st.sampled_from([None, None, *SILENCES]),
+    menus=st.sampled_from([None, None, None, MenuPlan()]),
+    recording=st.sampled_from([None, None, *RECORDINGS]),
+    returning=st.sampled_from([None, None, None, "transfer to billing failed: busy"]),
+    speaks_after_ms=st.sampled_from([None, None, None, 2_000]),
+    message=st.sampled_from([None, "Please call back."]),
+    filler_after_ms=st.sampled_from([None, 1_500]),
 )
-
-
-class Telephone:
-    """Twilio: plays what it is sent at 8 bytes a millisecond and returns marks."""
-
-    def __init__(self) -> None:
-        self.queue: deque[tuple[int, str | None]] = deque()
-        """Speech, and sound alone as less than nothing; marks by their names."""
-        self.played_bytes = 0
-        """Of speech."""
-
-    def take(self, command: c.Command) -> list[e.Event]:
-        match command:
-            case c.PlayAudio():
-                self.queue.append((command.length_bytes, None))
-            case c.PlaySound():
-                self.queue.append((-command.length_bytes, None))
-            case c.PlayComfort():
-                self.queue.append((-len(COMFORT_TONE), None))
-            case c.SendMark():
-                self.queue.append((0, command.name))
-            case c.ClearPlayback():
-                flushed = [name for _, name in self.queue if name is not None]
-                self.queue.clear()
-                return [e.MarkReturned(name) for name in flushed]
-        return []
-
-    def play(self, elapsed_ms: int) -> list[e.Event]:
-        budget, back = elapsed_ms * 8, list[e.Event]()
-        while self.queue:
-            length, name = self.queue.popleft()
-            if name is not None:
-                back.append(e.MarkReturned(name))
-                continue
-            speech, played = length > 0, min(abs(length), budget)
-            budget -= played
-            self.played_bytes += played if speech else 0
-            if played < abs(length):
-                self.queue.appendleft((length - played if speech else length + played, None))
-                break
-        return back
 
 
 class Call:
@@ -127,6 +118,10 @@ class Call:
         self.spoken_over: set[str] = set()
         """Responses that had begun when the caller last spoke."""
         self.wished = {"end_call": False, "transfer_call": False}
+        self.entitled = {"end_call": _ends(plan), "transfer_call": bool(plan.silence)}
+        """What nobody has to wish for: the operator, or the plan, does."""
+        self.taken_over = self.recorded = False
+        """Somebody took the call from the agent in mid-sentence; a machine has picked up."""
         self.obey(self.machine.begin(0))
 
     def feed(self, event: e.Event) -> None:
@@ -134,17 +129,20 @@ class Call:
             self.streaming = True
         elif isinstance(event, e.SpeechStarted | e.SpeechStopped):
             # Speaking over what announces a transfer interrupts nothing, refused or not.
-            heard = self.streaming and not self.machine._parts.transfer.under_way
+            heard = self.streaming and not self.machine._parts.leaving_soon
             self.speaking = heard and isinstance(event, e.SpeechStarted)
             self.since_ms = self.now_ms
-        if isinstance(event, e.ConfigureOrdered):
-            self.ordered.add(event.interruptible)
+        self._told(event)
         self._listen(event)
         parts = self.machine._parts
         over, trying, may_cut = parts.leaving_soon, parts.attempts.trying, self._may_cut(event)
+        pressing = parts.presses.sounding
         commands = self.machine.handle(event, self.now_ms)
         may_cut = may_cut or any(self._cuts(command) for command in commands)
-        assert may_cut or not self._truncations(commands), "truncated for no interruption"
+        cut = self._truncations(commands)
+        assert may_cut or not cut, "truncated for no interruption"
+        unsaid = pressing and not any(one.audio_end_ms for one in cut)
+        assert unsaid or c.ClearPlayback() in commands or not cut
         spoke = isinstance(event, e.SpeechStarted) or (
             isinstance(event, e.VoiceMeasured) and trying
         )
@@ -152,9 +150,25 @@ class Call:
             self.spoken_over |= self.begun
             self.wished["end_call"] = False
         if isinstance(event, e.SpeechAudio) and self.speaking:
-            heard_on = parts.transfer.under_way or parts.attempts.withheld
+            heard_on = parts.leaving_soon or parts.attempts.withheld
             assert heard_on or not commands, "something is said into the caller's sentence"
         self.obey(commands)
+
+    def _told(self, event: e.Event) -> None:
+        """Keep what others than the model and the caller wish."""
+        match event:
+            case e.ConfigureOrdered() | e.SayOrdered():
+                self.ordered.add(event.interruptible)
+            case e.HangUpOrdered():
+                self.entitled["end_call"] = True
+            case e.TransferOrdered():
+                self.entitled["transfer_call"] = True
+                self.taken_over |= event.at_once
+            case e.PickedUp():
+                self.recorded = True
+                self.entitled["end_call"] = True
+            case _:
+                pass
 
     def _may_cut(self, event: e.Event) -> bool:
         """Whether something may be truncated in answer to this event, by what the plan says."""
@@ -163,6 +177,10 @@ class Call:
         by_voice, by_keys = choices & {"any", "speech"}, choices & {"any", "dtmf"}
         least_ms = max(LEAST_MS, plan.min_interruption_ms)
         match event:
+            case _ if self.recorded:
+                return True
+            case e.TransferOrdered(at_once=True):
+                return True
             case e.SpeechStarted():
                 return bool(by_voice) and not (plan.min_interruption_ms or plan.echo_guard)
             case e.VoiceMeasured():
@@ -173,8 +191,10 @@ class Call:
 
     def _cuts(self, command: c.Command) -> bool:
         """Whether this tells of an order that interrupts whatever the plan says: a mute, which
-        may have waited for the order before it."""
-        return isinstance(command, c.OrderDone) and command.command_id == "M"
+        may have waited for the order before it, or somebody who takes over."""
+        if isinstance(command, c.Transfer | c.PlaceSideCall):
+            return self.taken_over
+        return isinstance(command, c.OrderDone) and command.command_id in {"M"}
 
     def _listen(self, event: e.Event) -> None:
         """Keep the model's wishes to let the caller go, as the caller lets them stand."""
@@ -201,14 +221,13 @@ class Call:
 
     def obey(self, commands: list[c.Command]) -> None:
         assert not (commands and self.ends), "a command after the end"
-        assert c.ClearPlayback() in commands or not self._truncations(commands)
         for command in commands:
             if isinstance(command, TO_CALLER):
                 assert self.streaming, "something for a caller who is not there"
             if isinstance(command, c.OpenModel | c.CloseModel | c.SwitchModel):
                 self.outputs.clear()
                 self.speaking = False
-            self._check(command)
+            self._do(command)
             for echo in self.telephone.take(command):
                 self.rest.append(echo)
             self.server.take(command, self.now_ms)
@@ -216,12 +235,25 @@ class Call:
     def _truncations(self, commands: list[c.Command]) -> list[c.TruncateItem]:
         return [x for x in commands if isinstance(x, c.TruncateItem)]
 
-    def _check(self, command: c.Command) -> None:
+    def _do(self, command: c.Command) -> None:
         match command:
             case c.EndStream():
                 self.ends += 1
+            case c.MeasureVoice():
+                self.measured += 1
+                voice_ms, echo_ms = (0, 60, 120, 260, 400)[self.measured % 5], self.measured % 2
+                self.rest.append(e.VoiceMeasured(voice_ms, 100 * echo_ms))
+            case c.RunTool():
+                self.running.append(command.tool_call_id)
+            case _:
+                self._check(command)
+                self.rest += may_answer(command)
+
+    def _check(self, command: c.Command) -> None:
+        match command:
             case c.CreateResponse():
                 noise = self.now_ms - self.since_ms >= AT_FIRST_MS
+                noise |= command.purpose == "voicemail"  # It is a machine that speaks.
                 assert noise or not self.speaking, "a request into the caller's sentence"
                 self.speaking = False
             case c.TruncateItem():
@@ -230,25 +262,21 @@ class Call:
             case c.AddToolOutput():
                 self.outputs[command.tool_call_id] += 1
                 assert self.outputs[command.tool_call_id] == 1, "a second output for a call"
-            case c.MeasureVoice():
-                self.measured += 1
-                voice_ms, echo_ms = (0, 60, 120, 260, 400)[self.measured % 5], self.measured % 2
-                self.rest.append(e.VoiceMeasured(voice_ms, 100 * echo_ms))
-            case c.RunTool():
-                self.running.append(command.tool_call_id)
-            case c.Transfer():
-                assert self.wished["transfer_call"], "put through without an open wish"
-                self.wished["transfer_call"] = False
-                self.rest += [e.TransferAccepted(), e.TransferRefused("busy")]
-                self.rest.append(e.TransferUnclear("timed_out"))
+            case c.Transfer() | c.PlaceSideCall():
+                wish = "transfer_call"
+                assert self.wished[wish] or self.entitled[wish], "put through without an open wish"
+                self.wished[wish] = False
             case c.HangUp():
-                assert self.wished["end_call"], "let go after speaking over the goodbye"
-                self.rest += [e.HangUpDone(accepted=True), e.HangUpDone(accepted=False)]
-            case c.FailOver():
-                self.rest += [e.FailoverDone(accepted=True), e.FailoverDone(accepted=False)]
-                self.rest.append(e.FailoverDone(accepted=False, unclear=True))
+                may = self.wished["end_call"] or self.entitled["end_call"]
+                assert may, "let go after speaking over the goodbye"
             case _:
                 pass
+
+
+def _ends(plan: CallPlan) -> bool:
+    """Whether such a call may come to its end although nobody wishes for that."""
+    warm = any(one.then == "end_call" for one in plan.warm.values())
+    return bool(plan.max_call_ms or plan.bill or plan.silence or plan.menus or warm)
 
 
 Step = Callable[[Call], None]
@@ -312,7 +340,7 @@ def what_happens(luck: Random) -> Step:
     n, yes = luck.randrange(4), luck.random() < 0.85
     length = luck.choice([1, 7, 160, 800, 1_600, 3_200, 8_000, 100_000])
     status = luck.choices(["completed", "failed", "incomplete"], [10, 1, 1])[0]
-    tool = luck.choices(TOOLS, [6, 3, 1, 1, 1, 1, 3])[0]
+    tool = luck.choices(TOOLS, [6, 3, 1, 1, 1, 1, 3, 3])[0]
     leave = luck.choice(["end_call", "transfer_call"])
     cuts = luck.choice(["none", "dtmf", "speech", "any"])
     gap_ms, digit = luck.choice([0, 0, 5, 400]), luck.choice("12#")
@@ -342,6 +370,17 @@ def what_happens(luck: Random) -> Step:
         (1, lambda call: call.feed(e.UnholdOrdered("U"))),
         (0.2, lose_spare),
         (0.2, refuse_spare),
+        (1, lambda call: call.feed(e.SayOrdered("S", "A moment.", interruptible=cuts))),
+        (0.5, lambda call: call.feed(e.MessageOrdered("E", "system", "A patient.", after="S"))),
+        (0.2, lambda call: call.feed(e.TransferOrdered("T", "billing", at_once=yes))),
+        (0.05, lambda call: call.feed(e.HangUpOrdered("operator_ended", "H"))),
+        (1, lambda call: call.feed(e.KeysOrdered("D", "1w2#"))),
+        (0.7, lambda call: call.feed(e.CallerTyped("Hello?"))),
+        (0.7, lambda call: call.feed(e.TextReceived("Here it is.", as_caller=yes))),
+        (0.3, lambda call: call.feed(e.TextFailed("caller", "undelivered", "It is a landline."))),
+        (0.1, lambda call: call.feed(e.PickedUp("machine", records=yes))),
+        (0.02, lambda call: call.feed(e.StreamReportedOver())),
+        (0.02, lambda call: call.feed(e.FailoverOrdered("server_shutdown"))),
     ]
     return luck.choices([step for _, step in likely], [weight for weight, _ in likely])[0]
 
@@ -414,8 +453,7 @@ def test_the_ledger_and_the_telephone_agree(plan: CallPlan, script: list[Step]) 
     for step in script:
         step(call)
         if playout._generation != generation:
-            generation, played_before = playout._generation, call.telephone.played_bytes
-            continue
+            generation, played_before = playout._generation, call.telephone.cleared_at
         played_ms = (call.telephone.played_bytes - played_before) // 8
         assert playout.heard_ms(call.now_ms) <= played_ms + 1
 
@@ -430,7 +468,7 @@ def test_a_sound_never_lies_far_ahead_and_never_breaks_off(script: list[Step]) -
 
     for step in script:
         step(call)
-        alone = sum(-length for length, _ in call.telephone.queue if length < 0)
+        alone = sum(length for length, what in call.telephone.queue if what == "sound")
         assert alone <= bytes_of_ms(LEAD_MS + 2 * PIECE_MS)
         if background.sounding and call.ends == 0:
             assert call.telephone.queue, "silence where a sound should be"
@@ -494,17 +532,19 @@ def test_a_mute_model_leaves_nobody_in_silence(plan: CallPlan, script: list[Step
     deliver(call, 1_000)
     parts = call.machine._parts
     there = parts.live and not parts.hold.silences  # Who is on hold waits for somebody else.
-    owed = there and parts.responses.owes and not call.speaking
+    busy = call.speaking or parts.responses.caller_speaking or parts.presses.sounding
+    owed = there and parts.responses.owes and not busy and not parts.leaving_message
     call.server.dumb = True
     call.server.pending.clear()
     call.rest.clear()
 
     call.wait(parts.playout.unheard_ms(call.now_ms) + ANSWER_MS + STALLED_MS)
 
-    assert not owed or not parts.live
+    assert not owed or not parts.live or parts.hold.silences
     call.wait(parts.playout.unheard_ms(call.now_ms) + PROBE_AFTER_MS + PROBE_ANSWER_MS)
     call.wait(PATIENCE_MS)
-    assert not there or not parts.live
+    # An operator may have put them on hold since; the end of the call's time takes them back.
+    assert not there or not parts.live or parts.hold.silences or parts.farewell.firm
 
 
 @QUICK

@@ -31,6 +31,7 @@ ORDERS: list[e.Event] = [
     e.RespondOrdered(""),
     e.MuteOrdered("", "agent"),
     e.UnmuteOrdered("", "agent"),
+    e.ConfigureOrdered("", interruptible="none"),
     e.TransferOrdered("", "billing", at_once=True),
     e.DigitsOrdered("", "pin"),
     e.KeysOrdered("", "1w2#"),
