@@ -291,6 +291,7 @@ A line of code about ... belongs in ...
                                                      `app/emulators/demo.py`
     … killed in its middle; what it is judged by     `app/emulators/demo_kill.py`,
                                                      `app/emulators/demo_verdict.py`
+    … in scenarios: what has to be heard, by ear     `app/emulators/scenarios`
     … what it records, and how that is fetched       `app/emulators/twilio_tape.py`,
                                                      `app/emulators/twilio_recordings.py`
     a call from the terminal, what is said in it     `app/emulators/terminal_call.py`,

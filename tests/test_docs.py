@@ -21,6 +21,7 @@ from app.call import built_in
 from app.call.notices import NOTICES
 from app.call.report import END_REASONS
 from app.emulators.__main__ import cli as emulators_cli
+from app.emulators.scenarios.given import PLAYS
 from app.main import switchboard
 from app.runtime import metrics
 from app.runtime.scripts import MEDIA_PATH
@@ -222,6 +223,15 @@ def test_every_command_is_documented_and_no_other() -> None:
     documented = {re.sub(r" [A-Z]+$", "", name) for name in names("command")}
 
     assert documented == scripts | built
+
+
+def test_every_scenario_is_documented_and_no_other() -> None:
+    """Names are what one types; `--list` says what happens in them."""
+    section = README.partition("### Scenarios")[2].partition("###")[0]
+
+    told = re.findall(r"`([a-z]+(?:-[a-z]+)*)`", section.partition(":")[2].partition(". Every")[0])
+
+    assert told == [play.name for play in PLAYS]
 
 
 @pytest.mark.parametrize("command", ["./scripts/start", "./scripts/test", "./scripts/demo"])

@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -25,6 +25,7 @@ from app.emulators.demo_voice import VoiceFault
 from app.emulators.manned import answer_calls
 from app.emulators.one_call import CallOptions, place
 from app.emulators.preflight import NotReady
+from app.emulators.scenarios import given as scenarios
 from app.emulators.terminal_command import phone
 from app.emulators.terminal_steps import InOrder
 
@@ -210,6 +211,17 @@ def demo(
     database_url: Annotated[
         str, typer.Option(envvar="DATABASE_URL", hidden=True, help="For --kill.")
     ] = "",
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Instead of the call: this scenario, or `all`; may be repeated. Servers of their"
+            " own, and a table of what was heard.",
+            metavar="<name>",
+        ),
+    ] = None,
+    listing: Annotated[
+        bool, typer.Option("--list", help="Name the scenarios and give none.")
+    ] = False,
 ) -> None:
     """One scripted call, shown as it happens; fails unless all of it goes as scripted.
 
@@ -217,6 +229,11 @@ def demo(
     printed when it is not. Ends with 0 if all went as scripted, 1 if not, 2 if no call could
     be placed.
     """
+    if listing:
+        scenarios.listed(Screen(sys.stdout))
+        raise typer.Exit(0)
+    if scenario:
+        _give(scenario, out, alone=server is None and not kill)
     shared = database_url if database_url.startswith("postgres") else None
     options = Options(out, kill=kill, database_url=shared if kill else None)
     if server is not None and kill:
@@ -232,6 +249,18 @@ def demo(
         return await demonstrate(options, Screen(sys.stdout))
 
     raise typer.Exit(0 if _until_done(run()) else 1)
+
+
+def _give(names: list[str], out: Path, *, alone: bool) -> NoReturn:
+    """The scenarios of these names, and the end."""
+    if not alone:
+        raise typer.BadParameter("--scenario has servers of its own; leave --server and --kill out")
+    try:
+        plays = scenarios.chosen(names)
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault)) from None
+    preflight.claim_folder(out)
+    raise typer.Exit(0 if _until_done(scenarios.give(plays, out, Screen(sys.stdout))) else 1)
 
 
 async def _check_running(server: Server, openai_port: int, twilio_port: int) -> None:

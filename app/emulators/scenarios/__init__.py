@@ -1,0 +1,1 @@
+"""Scenarios of the demonstration: what a call has to sound like, one small function each."""
