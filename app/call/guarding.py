@@ -180,7 +180,7 @@ class Guarding:
         what = ("end_call" if then == "end_call" else "transfer") if drastic else then
         out = [_tripped(rule, what), *cut, *self._note(note, rule, now_ms)]
         if self._parts.leaving_soon and self._parts.phase is not Phase.WAITING:
-            return out
+            return out + self._departure.if_line_idle(now_ms)
         return out + (self._parted(then, now_ms) if drastic else self._say(rule, now_ms))
 
     def _too_late(self, rule: RulePlan, note: str, now_ms: int) -> list[c.Command]:

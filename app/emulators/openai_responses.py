@@ -34,6 +34,8 @@ class ResponsesDesk:
     answers: list[str | int | Mapping[str, Any]]
     asked: list[dict[str, Any]] = field(default_factory=list)
     """The bodies of requests, in their order."""
+    answered_at_s: list[float] = field(default_factory=list)
+    """When their answers were given, by the loop's time."""
     faults: list[str] = field(default_factory=list)
     """What was wrong with requests."""
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -87,6 +89,7 @@ class ResponsesDesk:
         self, request: web.Request, body: Mapping[str, Any], answer: Any
     ) -> web.StreamResponse:
         self.arrived.set()
+        self.answered_at_s.append(asyncio.get_running_loop().time())
         match answer:
             case "HANG":
                 await self.release.wait()

@@ -331,6 +331,20 @@ def test_too_often_ends_the_call() -> None:
     assert machine.handle(e.StreamStopped(), 420)[-1] == c.EndStream(ENDED)
 
 
+def test_a_goodbye_that_breaks_a_rule_is_the_last_word() -> None:
+    """It is cut, and what it announced is done; nobody apologises for ever."""
+    machine = answering(RIVALS, most=1)
+    machine.handle(words("Acme "), 100)
+    machine.handle(done("R", "cancelled"), 120)
+    machine.handle(started("S", "goodbye"), 130)
+    say(machine, 400, 140, item_id="B", response_id="S")
+    machine.handle(e.SpeechText("S", "B", 0, "Bye, and ask Acme"), 145)
+    out = machine.handle(done("S"), 150)
+
+    assert trips(out) == [("rivals", "end_call")]
+    assert kinds(out)[-1] == "HangUp"
+
+
 def test_too_often_puts_the_caller_through() -> None:
     """… where a target is named; announced like any other transfer."""
     machine = answering(RIVALS, most=1, then="desk")
