@@ -89,6 +89,7 @@ class Editor:
             role.name,
             open_model=partial(self._open_model, agent, partial(_now, session, tools)),
             listed=partial(assembly.listed, agent, tools),
+            servers=tools.listed,
             run_tool=partial(_run_tool, tools, self.carried_out(agent)),
             approval=tools.approval_ms,
             judge=self.judge(agent),
@@ -154,6 +155,8 @@ async def _run_tool(
         ok=outcome.ok,
         background=outcome.background,
         elapsed_ms=outcome.elapsed_ms,
+        source=outcome.source,
+        error=outcome.error,
     )
 
 

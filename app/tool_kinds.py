@@ -119,6 +119,7 @@ def _http_tool(name: str, written: HttpTool, house: House, threads: ToolThreads)
         description=written.description,
         function=http_tools.HttpCall(request, threads).ask,
         parameters=schemas.SchemaArguments(schema),
+        source="http",
     )
 
 

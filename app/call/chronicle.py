@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from app.call.facts import TIMED_OUT
 from app.call.orders import Order
 from app.call.playout import MARK_EVERY_MS
 from app.call.transcript import Entry, Transcript
@@ -87,6 +88,8 @@ class Chronicle:
         """Whom the caller is being joined with, after they accepted."""
         self._spare_id = ""
         """The session of a spare line."""
+        self._called: dict[str, str] = {}
+        """Names of the tools that run, by the ids of their calls."""
         self._playing: dict[str, int] = {}
         """Items under way: how much of each was last told to be heard, in ms."""
 
@@ -111,12 +114,11 @@ class Chronicle:
             case e.ResponseDone():
                 self._responded(now_ms, event, commands)
             case e.ToolCalled():
+                self._called[event.tool_call_id] = event.name
                 told = {"tool_call_id": event.tool_call_id, "name": event.name}
                 self._tell(now_ms, "tool.started", told)
             case e.ToolDone():
-                told_ms: dict[str, Any] = {"tool_call_id": event.tool_call_id}
-                told_ms |= {"ms": event.elapsed_ms}
-                self._tell(now_ms, "tool.completed" if event.ok else "tool.failed", told_ms)
+                self._tool_done(now_ms, event)
             case e.ModelError():
                 self._warn(now_ms, f"model_error:{event.code}")
             case (
@@ -136,6 +138,19 @@ class Chronicle:
                 self._saw_order(now_ms, event)
             case _:
                 self._saw_line(now_ms, event)
+
+    def _tool_done(self, now_ms: int, done: e.ToolDone) -> None:
+        told: dict[str, Any] = {
+            "tool_call_id": done.tool_call_id,
+            "name": self._called.pop(done.tool_call_id, None),
+            "source": done.source,
+            "ms": done.elapsed_ms,
+        }
+        if done.ok:
+            self._tell(now_ms, "tool.completed", told)
+            return
+        kind = "tool.timed_out" if done.error == TIMED_OUT else "tool.failed"
+        self._tell(now_ms, kind, {**told, "error": done.error or None})
 
     def _warn(self, now_ms: int, what: str) -> None:
         self._tell(now_ms, "warning", {"id": what, "count": 1})

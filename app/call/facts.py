@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+TIMED_OUT = "timed_out"
+"""Why a tool failed that took too long."""
+
 
 class Weight(Enum):
     """What may be let go of when facts come faster than they can be written."""
@@ -71,6 +74,9 @@ FACTS: dict[str, Weight] = {
     "tool.started": Weight.KEPT,
     "tool.completed": Weight.KEPT,
     "tool.failed": Weight.KEPT,
+    "tool.timed_out": Weight.KEPT,
+    "mcp.tools_listed": Weight.KEPT,
+    "mcp.failed": Weight.KEPT,
     "hold.started": Weight.KEPT,
     "hold.ended": Weight.KEPT,
     "transfer.started": Weight.KEPT,

@@ -39,8 +39,11 @@ NOTICES: dict[str, str] = {
     ),
     "tool.approval_answered": "it does no longer: `approval_id`, `state`, `reason`",
     "tool.started": "`tool_call_id`, `name`",
-    "tool.completed": "`tool_call_id`, `ms`",
-    "tool.failed": "`tool_call_id`, `ms`",
+    "tool.completed": "`tool_call_id`, `name`, `source` builtin, python, http or mcp, `ms`",
+    "tool.failed": "`tool_call_id`, `name`, `source`, `ms`, `error`",
+    "tool.timed_out": "it took too long: the same",
+    "mcp.tools_listed": "what a server offers this call: `server_label`, `tools`",
+    "mcp.failed": "a server had told of no tools when the call came: `server_label`",
     "guardrail.tripped": "something was said that a rule forbids: `name` of the rule, `direction`, "
     "`type`, `action`; never the words",
     "hold.started": "the caller hears music: `by` operator, agent or transfer",

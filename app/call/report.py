@@ -273,6 +273,7 @@ class Report:
             "tool.approval_answered": self._approved,
             "tool.completed": lambda _, x: self.tool_ms.append(x["ms"]),
             "tool.failed": self._tool_failed,
+            "tool.timed_out": self._tool_failed,
             "dtmf.sent": self._keys_sent,
             "guardrail.tripped": lambda _, x: self.tripped.update((x["direction"],)),
             "transfer.started": self._transferring,

@@ -296,6 +296,10 @@ class ToolDone:
     background: bool = False
     """True: give the output to the model without asking it to speak."""
     elapsed_ms: int = 0
+    source: str = "builtin"
+    """Whose tool it is: builtin, python, http or mcp."""
+    error: str = ""
+    """What went wrong, short and stable; never anything that was said or found."""
 
 
 @dataclass(frozen=True, slots=True)

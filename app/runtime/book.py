@@ -331,6 +331,8 @@ class Book:
             guard=_counted_on(call.met.plan.guard, call.report),
             **call.outset,
         )
+        if not call.streams:
+            _tell_servers(call)
         call.streams += 1
         call.returning = returning
         call.cut_off = False
@@ -485,6 +487,14 @@ class Book:
         """This process has ended: the calls that go on without it have their records closed."""
         for call in list(self._calls.values()):
             self.end(call, "server_shutdown")
+
+
+def _tell_servers(call: LiveCall) -> None:
+    """What servers of tools offer this call; one that was never reached offers nothing."""
+    for label, names in call.met.servers().items():
+        kind = "mcp.tools_listed" if names else "mcp.failed"
+        told = {"server_label": label, **({"tools": list(names)} if names else {})}
+        call.tell(call.now_ms(), kind, told)
 
 
 def _taken_on(bill: BillPlan | None, report: Report) -> BillPlan | None:

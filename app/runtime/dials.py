@@ -42,9 +42,7 @@ class Dials:
     def __len__(self) -> int:
         return len(self._open)
 
-    def draw(
-        self, call: LiveCall, target: str, room: str = "", way: Way | None = None
-    ) -> Dial:
+    def draw(self, call: LiveCall, target: str, room: str = "", way: Way | None = None) -> Dial:
         """The call is being put through to ``target``; a transfer before that one is over.
 
         ``room``: where the person waits, if they do. ``way``: where the target is for this call.

@@ -202,10 +202,10 @@ class Effects:
         """A tool, once nobody has anything against it; who is asked sees no secret digits."""
         refusal = await self._allowed(effect)
         if refusal is not None:
-            return ToolDone(effect.tool_call_id, refusal, ok=False)
+            return ToolDone(effect.tool_call_id, refusal, ok=False, error="not_approved")
         run = self._filled(effect)
         if run is None:
-            return ToolDone(effect.tool_call_id, FORGOTTEN, ok=False)
+            return ToolDone(effect.tool_call_id, FORGOTTEN, ok=False, error="forgotten")
         return await self._run_tool(run)
 
     async def _asked(self, wish: PlaceSideCall) -> Event:
@@ -295,4 +295,4 @@ async def contained(work: Awaitable[T], otherwise: T) -> T:
 
 
 def _failed(effect: RunTool, reason: str) -> ToolDone:
-    return ToolDone(effect.tool_call_id, f"the tool failed: {reason}", ok=False)
+    return ToolDone(effect.tool_call_id, f"the tool failed: {reason}", ok=False, error=reason)

@@ -4,7 +4,7 @@ Made once for all calls that meet it, and shared by them. Rule: a call keeps the
 came in on, whatever the operator writes meanwhile.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,8 @@ class Line:
     """``(call, wish)``."""
     listed: Callable[[], Mapping[str, ToolPlan]] = dict
     """The tools that servers offer now, besides those of the plan."""
+    servers: Callable[[], Mapping[str, Collection[str]]] = dict
+    """The names of those tools by the names of the servers, those that offer none included."""
     approval: Callable[[str], int | None] = _nobody_asked
     """How long a person is waited for who must approve of the tool of that name; None: nobody
     must."""

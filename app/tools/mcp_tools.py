@@ -209,6 +209,7 @@ class McpServer:
             timeout_ms=self.offer.timeout_ms,
             background=self.offer.background,
             approval_ms=self.offer.approval_ms,
+            source="mcp",
         )
 
     async def _call(self, name: str, arguments: Mapping[str, Any]) -> object:

@@ -25,6 +25,7 @@ import structlog
 from pydantic import BaseModel
 
 from app.call import built_in
+from app.call.facts import TIMED_OUT
 from app.errors import ToolFault
 from app.tools.foreign import Attempt, ThreadsBusy, ToolThreads, place_of
 from app.tools.parameters import BadArguments, CallFacts, parameters_of, unsupported
@@ -89,6 +90,9 @@ class ToolOutcome:
     elapsed_ms: int = 0
     variables: Mapping[str, str] = field(default_factory=dict)
     """What the call is to know of it, by name."""
+    source: str = "python"
+    error: str = ""
+    """Where ``ok`` is false: what it was, short and stable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ class Tool:
     """What to say while the caller waits; one of several is chosen."""
     approval_ms: int | None = None
     """How long a person is waited for who must approve each time; None: nobody must."""
+    source: str = "python"
+    """What kind it is: python, http or mcp."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -138,13 +144,14 @@ class Tool:
         """
         begun = time.monotonic()
         outcome = await self._outcome(arguments, facts, threads)
-        return replace(outcome, elapsed_ms=round((time.monotonic() - begun) * 1000))
+        elapsed_ms = round((time.monotonic() - begun) * 1000)
+        return replace(outcome, elapsed_ms=elapsed_ms, source=self.source)
 
     async def _outcome(self, arguments: str, facts: CallFacts, threads: ToolThreads) -> ToolOutcome:
         with Attempt() as reading:
             values = self.parameters.read(arguments)
         if isinstance(reading.fault, BadArguments):
-            return _problem(str(reading.fault))
+            return _problem(str(reading.fault), "bad_arguments")
         if reading.fault is not None:
             return self._failed(reading.fault)
         if self.parameters.facts_name is not None:
@@ -156,7 +163,7 @@ class Tool:
             return self._overdue(threads)
         except ThreadsBusy:
             _log.warning("tool.busy", tool=self.name, threads=threads.running)
-            return _problem("The tool is busy at the moment. Try again later.")
+            return _problem("The tool is busy at the moment. Try again later.", "busy")
         except asyncio.CancelledError as fault:
             # Nobody cancelled us: the tool cancelled itself, which must not look like a hang-up.
             if _being_cancelled():
@@ -191,17 +198,17 @@ class Tool:
     def _failed(self, fault: BaseException) -> ToolOutcome:
         if isinstance(fault, ToolProblem):
             _log.warning("tool.refused", tool=self.name, reason=fault.reason)
-            return _problem(str(fault))
+            return _problem(str(fault), fault.reason)
         error = type(fault).__name__
         _log.warning("tool.failed", tool=self.name, error=error, place=place_of(fault))
         # The trace holds the frames, the frames hold the fault: not for the collector to find.
         fault.__traceback__ = None
-        return _problem(f"The tool failed: {error}.")
+        return _problem(f"The tool failed: {error}.", error)
 
     def _overdue(self, threads: ToolThreads) -> ToolOutcome:
         seconds = f"{self.timeout_ms / 1000:g}"
         _log.warning("tool.overdue", tool=self.name, after_s=seconds, threads=threads.running)
-        return _problem(f"The tool did not finish within {seconds} seconds.")
+        return _problem(f"The tool did not finish within {seconds} seconds.", TIMED_OUT)
 
 
 @overload
@@ -351,7 +358,8 @@ class Registry:
         """Carry out a tool call of the model; see ``Tool.run``. An unknown name is an outcome."""
         entry = self._found(name)
         if entry is None:
-            return _problem(f"There is no such tool. There are: {', '.join(self.names) or 'none'}.")
+            known = ", ".join(self.names) or "none"
+            return _problem(f"There is no such tool. There are: {known}.", "unknown_tool")
         return await entry.run(arguments, facts=facts, threads=self._threads)
 
     def close(self) -> None:
@@ -401,8 +409,8 @@ def _capped(text: str) -> str:
     return kept + note
 
 
-def _problem(text: str) -> ToolOutcome:
-    return ToolOutcome(_capped(text), ok=False)
+def _problem(text: str, error: str) -> ToolOutcome:
+    return ToolOutcome(_capped(text), ok=False, error=error)
 
 
 def _sentences(said: str | Sequence[str]) -> tuple[str, ...]:

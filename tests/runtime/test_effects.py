@@ -76,7 +76,7 @@ async def test_digits_that_are_not_known_any_more_are_asked_for_again() -> None:
 
     done = await effects(tools, {}).perform(RunTool("T1", "check_pin", '{"pin":"{{dtmf.pin}}"}'))
 
-    assert done == ToolDone("T1", FORGOTTEN, ok=False)
+    assert done == ToolDone("T1", FORGOTTEN, ok=False, error="forgotten")
     assert tools.ran == []
 
 
@@ -91,7 +91,7 @@ async def test_what_somebody_has_something_against_is_not_run() -> None:
     made = effects(tools, {"pin": "4711"}, refuses)
     done = await made.perform(RunTool("T1", "refund", '{"pin":"{{dtmf.pin}}"}'))
 
-    assert done == ToolDone("T1", "No.", ok=False)
+    assert done == ToolDone("T1", "No.", ok=False, error="not_approved")
     assert (tools.ran, shown) == ([], ['{"pin":"{{dtmf.pin}}"}'])
 
 

@@ -1,6 +1,10 @@
 """An MCP server's tool, called in a call."""
 
+import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Expect, Reply, Scenario, ToolUse
@@ -34,7 +38,18 @@ async def test_the_model_is_offered_a_servers_tools_and_told_their_answers(tmp_p
 
             setup = s.session.client_events.of("session.update")[0]["session"]
             offered = [tool["name"] for tool in setup["tools"] if tool["type"] == "function"]
+    story = _story(tmp_path)
     assert "search" in offered
     assert "hangs" not in offered
+    assert story["mcp.tools_listed"] == {"server_label": "docs", "tools": ["search"]}
+    done = story["tool.completed"]
+    assert (done["name"], done["source"]) == ("search", "mcp")
     tools = [r for t in record["turns"] for r in t["responses"] if r["type"] == "tool"]
     assert [tool["name"] for tool in tools] == ["search"]
+
+
+def _story(folder: Path) -> dict[str, dict[str, Any]]:
+    """The last fact of each kind."""
+    with closing(sqlite3.connect(folder / "data" / "patchline.db")) as database:
+        rows = database.execute("SELECT type, data FROM call_facts ORDER BY seq").fetchall()
+    return {kind: json.loads(data) for kind, data in rows}
