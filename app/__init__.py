@@ -162,6 +162,7 @@ A line of code about ... belongs in ...
     … as the operator writes it                      `app/agents/numbers.py`
     … a program that is asked who calls              `app/call/lookup.py`, `app/before_call.py`,
     … before anything is opened                      `app/runtime/reception.py`
+    a menu for callers, before anybody answers       `app/call/line_menu.py`
     callers who wait for a place, where it is full   `app/call/lobby.py`, `app/runtime/lobby.py`,
                                                      `app/http/lobby.py`
     … what a receiver can check                      `app/jobs/signing.py`

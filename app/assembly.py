@@ -12,13 +12,14 @@ from app import built_ins, judging
 from app.agents.document import Agent, Voice
 from app.agents.dtmf import DtmfPreset, DtmfSend
 from app.agents.load import AgentDocument, Role
-from app.agents.numbers import ANY, QUEUE, TAKE_MESSAGE, Full, Number
+from app.agents.numbers import ANY, QUEUE, TAKE_MESSAGE, Full, Menu, Number
 from app.agents.numbers import GOODBYE as ENDS
 from app.agents.numbers import Instead as Wanted
 from app.agents.targets import Target
 from app.agents.timeouts import Silence
 from app.agents.tooling import HttpTool, McpTool
 from app.audio.mixing import Sound
+from app.call.line_menu import Choice, LineMenu
 from app.call.notices import asked_for
 from app.call.plan import (
     BillPlan,
@@ -317,11 +318,19 @@ def _line(agent: Agent, number: Number) -> LinePlan:
         max_concurrent=number.max_concurrent,
         when_full=_instead(number.when_full) if number.when_full else None,
         lobby=_lobby(number.when_full) if number.when_full else None,
+        menu=_menu(number.menu) if number.menu else None,
         before_call=Lookup(asked.url, asked.timeout_ms, asked.then == "continue")
         if asked
         else None,
     )
     return replace(plan, when_closed=_instead(number.when_closed)) if number.when_closed else plan
+
+
+def _menu(menu: Menu) -> LineMenu:
+    choices = {
+        key: Choice(one.say, one.language, one.agent or "") for key, one in menu.choices.items()
+    }
+    return LineMenu(choices, menu.timeout_ms // 1000)
 
 
 def _lobby(full: Full) -> Lobby | None:

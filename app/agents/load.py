@@ -4,7 +4,7 @@ No code of the operator's is imported here: that a tool's handler exists is foun
 whoever imports it (``app.agents.document.handlers`` lists them).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -173,6 +173,10 @@ class _Reading:
                 elif names[other].handoff_description is None:
                     sentence = f'"{other}" has no handoff_description: say what it is for'
                     problems.append(self._problem(where, sentence))
+            for path, other in _offered(role):
+                if other not in names:
+                    where, meant = one.place(path, self._source), near(other, names)
+                    problems.append(self._problem(where, f'unknown agent "{other}"', meant))
             for path, sentence, meant in templating.check(role.agent):
                 problems.append(self._problem(one.place(path, self._source), sentence, meant))
         if problems:
@@ -261,3 +265,12 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
         raise Unreadable(line, "is not UTF-8 text: save it as UTF-8") from None
+
+
+def _offered(role: Role) -> Iterator[tuple[Where, str]]:
+    """The agents that the menus of its numbers offer, and where that is written."""
+    numbers = {} if role.number else role.agent.numbers or {}
+    for number, one in numbers.items():
+        for key, choice in one.menu.choices.items() if one.menu is not None else ():
+            if choice.agent is not None:
+                yield ("numbers", number, "menu", "choices", key, "agent"), choice.agent

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from app.agents.part import Part
 from app.agents.values import (
     DURATION_SCHEMA,
+    Language,
     Text,
     WebhookUrl,
     between,
@@ -87,6 +88,14 @@ _SPAN_SCHEMA = WithJsonSchema({"type": "string", "examples": ["Mo-Fr 09:00-17:00
 _DAY_SCHEMA = WithJsonSchema({"type": "string", "format": "date"})
 _COUNTRY_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$", "examples": ["US"]})
 
+
+def _key(value: object) -> str:
+    if not (isinstance(value, str) and len(value) == 1 and value in "0123456789"):
+        refuse('must be a key in quotes, "0" to "9"')
+    return value
+
+
+Key = Annotated[str, BeforeValidator(_key)]
 LineNumber = Annotated[str, BeforeValidator(_line)]
 Spoken = Annotated[Text, BeforeValidator(_spoken)]
 
@@ -145,6 +154,28 @@ class Full(Instead):
     """What a caller gets who has waited that long, or finds so many waiting."""
 
 
+class Choice(Part):
+    """What a key stands for."""
+
+    say: Spoken
+    """How it is offered, such as "Pour le français, tapez 2."."""
+    language: Language
+    """In which it is offered, and the caller is spoken to."""
+    agent: Text | None = None
+    """Which agent answers. Left out: who answers the number."""
+
+
+class Menu(Part):
+    """What callers choose from before anybody answers them, and before a model costs anything."""
+
+    choices: Annotated[Mapping[Key, Choice], Field(min_length=1, max_length=10)]
+    """By key, 0 to 9."""
+    timeout_ms: Annotated[int, between("1s", "30s"), DURATION_SCHEMA] = Field(
+        default=5_000, alias="timeout", json_schema_extra={"default": "5s"}
+    )
+    """So long a key is waited for; then the number is answered as without a menu."""
+
+
 class Number(Part):
     """A number of yours, and whom the agent answers there. What is written here of the agent
     itself holds for calls to this number, under what the agent says."""
@@ -173,6 +204,8 @@ class Number(Part):
     """Where callers may call from, by their number; withheld numbers are from nowhere. Left out:
     from anywhere. Calls by SIP are not asked."""
     before_call: Annotated[BeforeCall, or_just("url", BeforeCall)] | None = None
+    menu: Menu | None = None
+    """Which language, and which agent: asked by keys."""
 
 
 def check(numbers: Mapping[str, Number], hours: Collection[str], targets: Collection[str]) -> None:

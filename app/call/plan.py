@@ -189,6 +189,8 @@ class CallPlan:
     """One call's policies and beginnings."""
 
     greeting: str | None = None
+    language: str = ""
+    """What the caller has chosen to be spoken to in; empty: nothing."""
     greeting_verbatim: bool = True
     """False: the text tells the model how to greet instead of what to say."""
     tools: Mapping[str, ToolPlan] = field(default_factory=dict)

@@ -11,6 +11,7 @@ RESUMED = CreateResponse(
     "the caller waits for an answer, go on from where the caller stopped hearing you. Do not "
     "greet again and do not mention technology.",
 )
+IN_LANGUAGE = " Speak {language}: what is written in another language you translate."
 MOST_QUOTED = 200
 """Characters of a sentence that broke off; its end is what counts."""
 
@@ -43,6 +44,8 @@ def greeting(plan: CallPlan) -> CreateResponse | None:
     if not plan.greeting:
         return None
     words = verbatim(plan.greeting) if plan.greeting_verbatim else plan.greeting
+    if plan.language:
+        words += IN_LANGUAGE.format(language=plan.language)
     return CreateResponse(GREETING, words, tools=False)
 
 

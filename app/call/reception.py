@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.call.line_menu import LineMenu
+
 LEAVE = "Nobody can take your call now. Please leave a message after the tone."
 NOBODY = "Nobody could take your call. Please call again later."
 CLOSED = "We are closed at the moment. Please call again later."
@@ -67,6 +69,8 @@ class LinePlan:
     lobby: Lobby | None = None
     """How callers wait where it is full; None: they do not."""
     before_call: Lookup | None = None
+    menu: LineMenu | None = None
+    """What callers choose from before they are answered; None: nothing."""
     agent: str = ""
     """Who answers, as the roster calls it; empty: whoever does where nothing else is said."""
 

@@ -45,6 +45,7 @@ def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:
         "to": {"number": party.to_number},
         "answered_by": report.answered_by,
         "agents": _agents(report, utc),
+        "language": party.language or None,
         "config": {"version": party.config_version},
         "timestamps": {
             "created_at": utc(0),

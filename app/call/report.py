@@ -161,6 +161,8 @@ class Party:
     config_version: str = ""
     agent: str = ""
     """Who answered, by name."""
+    language: str = ""
+    """What the caller chose by a key; empty: nothing."""
     concurrency: int = 0
     conversation_id: str | None = None
     resumed_from: str | None = None

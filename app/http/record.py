@@ -295,6 +295,8 @@ class CallRecord(_Part):
     to: Party
     answered_by: str | None
     """Of a call that was placed: human, machine, fax or unknown."""
+    language: str | None
+    """What the caller chose in the menu of the number."""
     agents: list[Conversing] | None
     """Which agents of the document had the conversation; null where none had."""
     config: Configuration

@@ -20,6 +20,9 @@ from app.runtime.scripts import INCOMING_PATH
 
 log = structlog.get_logger("voice")
 T = TypeVar("T")
+Pressed = Annotated[
+    str | None, Query(pattern="^[0-9]?$", description="The key pressed in the number's menu.")
+]
 Guard = Callable[..., Awaitable[FormPairs]]
 
 
@@ -43,24 +46,10 @@ def routes(routing: Routing, outbound: Outbound, guard: Guard) -> APIRouter:
     async def incoming_call(
         form: Form,
         elsewhere: Annotated[int, Query(ge=0, le=99, description="Sent here so often.")] = 0,
+        pressed: Pressed = None,
     ) -> Response:
         """Somebody calls: TwiML that brings them to the media socket."""
-        call = read(forms.parse_incoming_call, form)
-        return Twiml(
-            await routing.admit(
-                CallFacts(
-                    call.call_sid,
-                    call.account_sid,
-                    call.from_,
-                    call.to,
-                    call.direction,
-                    call.caller_name or "",
-                    call.sip_call_id or "",
-                    dict(call.sip_headers),
-                ),
-                elsewhere,
-            )
-        )
+        return Twiml(await routing.admit(facts_of(form, pressed), elsewhere))
 
     @router.post("/twilio/stream-ended")
     async def stream_ended(
@@ -125,6 +114,22 @@ def routes(routing: Routing, outbound: Outbound, guard: Guard) -> APIRouter:
         return Twiml(routing.failure())
 
     return router
+
+
+def facts_of(form: FormPairs, pressed: str | None = None) -> CallFacts:
+    """Whose call it is. ``pressed``: in the menu of the number."""
+    call = read(forms.parse_incoming_call, form)
+    return CallFacts(
+        call.call_sid,
+        call.account_sid,
+        call.from_,
+        call.to,
+        call.direction,
+        call.caller_name or "",
+        call.sip_call_id or "",
+        dict(call.sip_headers),
+        pressed,
+    )
 
 
 def read(parse: Callable[[FormPairs], T], form: FormPairs) -> T:

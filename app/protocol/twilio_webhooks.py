@@ -37,6 +37,7 @@ __all__ = [
     "parse_call_status",
     "parse_dial_result",
     "parse_incoming_call",
+    "parse_pressed",
     "parse_queue_news",
     "parse_stream_ended",
     "parse_stream_status",
@@ -57,6 +58,7 @@ _SIDS = {
         "StreamSid": "MZ",
     }.items()
 }
+_KEY = re.compile(r"[0-9]")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _SIP_PREFIX = "SipHeader_"
 _SIP_NAME = re.compile(_SIP_PREFIX + r"[A-Za-z0-9_.-]{1,64}")
@@ -284,6 +286,12 @@ def parse_queue_news(form: FormPairs) -> QueueNews:
         waited_s=_count(fields, "QueueTime"),
         result=fields.get("QueueResult", ""),
     )
+
+
+def parse_pressed(form: FormPairs) -> str:
+    """The one key that ``<Gather>`` tells; empty where it was none, or anything else."""
+    pressed = _fields(form).get("Digits", "")
+    return pressed if _KEY.fullmatch(pressed) else ""
 
 
 def _count(fields: Mapping[str, str], name: str) -> int:

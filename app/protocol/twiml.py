@@ -10,6 +10,7 @@ https://www.twilio.com/docs/voice/twiml
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -226,6 +227,25 @@ def whisper(*, say: str, key: str, action_url: str) -> str:
         keys.say(f"Press {_SPOKEN_KEYS.get(key, key)} to take the call.")
         response.append(keys)
     response.hangup()
+    return str(response)
+
+
+def menu(offers: Iterable[tuple[str, str]], *, timeout_s: int, action_url: str) -> str:
+    """Offer choices, each a sentence and its BCP 47 language; one key is told to ``action_url``
+    as ``Digits``, and an empty one where none was pressed in time."""
+    response = _builders.VoiceResponse()
+    keys = _builders.Gather(
+        input="dtmf",
+        num_digits=1,
+        finish_on_key="",  # Else # would be no key but the end of none.
+        timeout=timeout_s,
+        action=_absolute(action_url),
+        method="POST",
+        action_on_empty_result=True,
+    )
+    for sentence, language in offers:
+        keys.say(_text(sentence), language=language)
+    response.append(keys)
     return str(response)
 
 

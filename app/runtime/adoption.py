@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from app.call import line_menu
 from app.call.conversation import remember
 from app.call.facts import Fact
 from app.call.lookup import known_of
@@ -53,7 +54,9 @@ def adopted(
         ),
         keep=keep,
         report=report,
-        memories=(order.memories() if order else known_of(party.variables)) + remembered(report),
+        memories=line_menu.memories(party.language)
+        + (order.memories() if order else known_of(party.variables))
+        + remembered(report),
         outset=order.outset() if order else {},
         streams=report.last_stream,
         created_at=created_at,

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from app.call import line_menu
 from app.call.conversation import remember
 from app.call.filling import filled
 from app.call.lookup import NOTHING_KNOWN, Guest
@@ -226,7 +227,9 @@ class Book:
         self.ended.add(facts.call_sid, call.call_id, reason, answer)
 
     def _unheard(self, facts: CallFacts, earlier: Earlier | None = None) -> LiveCall:
-        line = self.roster.edition.answering(facts.to_number)
+        edition = self.roster.edition
+        line = edition.answering(facts.to_number, facts.pressed)
+        choice = edition.choice(facts.to_number, facts.pressed)
         call = LiveCall(f"call_{secrets.token_hex(12)}", facts, self._store.append, line)
         told = {
             **asdict(facts),
@@ -236,12 +239,14 @@ class Book:
             "resumed_from": earlier.call_id if earlier else None,
             "config_version": call.met.version,
             "agent": call.met.agent,
+            "language": choice.language if choice is not None else "",
             "concurrency": self.live + 1,
         }
         self._store.opened(self._row(call, told))
         call.tell(0, "call.created", told)
+        call.memories = line_menu.memories(told["language"])
         if earlier is not None:
-            call.memories = earlier.memories
+            call.memories += earlier.memories
             call.tell(0, "call.resumed", {"resumed_from": earlier.call_id, "gap_s": earlier.gap_s})
             if earlier.form.form:
                 call.tell(0, CONTINUED, continued(earlier.form))
@@ -321,6 +326,7 @@ class Book:
             tools={**call.met.plan.tools, **call.met.listed()},
             memories=call.memories,
             returning=returning,
+            language=call.report.party.language,
             returns_to_listen=pressed is not None,
             has_keys=call.has_keys,
             menus=call.met.plan.menus if call.facts.direction.startswith("outbound") else None,

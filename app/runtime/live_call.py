@@ -47,6 +47,8 @@ class CallFacts:
     """Of a caller who came by SIP."""
     sip_headers: Mapping[str, str] = field(default_factory=dict)
     """Those that Twilio passed on, by name; bounded where they come in."""
+    pressed: str | None = None
+    """The key pressed in the menu of the number, empty: none; None: there was no menu yet."""
 
 
 @dataclass(slots=True)

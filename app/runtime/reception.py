@@ -91,7 +91,8 @@ class Reception:
         if found is not None:
             return found
         assert line is not None
-        if line.before_call is None or not self._has_room():
+        asks_first = line.menu is not None and facts.pressed is None
+        if line.before_call is None or asks_first or not self._has_room():
             return Welcome(line)
         said = await self._looked_up(facts, line.before_call)
         return said if isinstance(said, Refusal) else Welcome(line, said)

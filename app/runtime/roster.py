@@ -7,6 +7,7 @@ from then on. What was asked about a number (``Lines``) and who answers it come 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.call.line_menu import Choice, chosen
 from app.call.reception import ALL_LINES, Lines
 from app.runtime.line import Line
 
@@ -38,8 +39,16 @@ class Edition:
         names = (name for line in self.lines.values() for name in line.scripts.destinations)
         return tuple(dict.fromkeys(names))
 
-    def answering(self, number: str) -> Line:
-        """Who answers a number of the operator's."""
+    def choice(self, number: str, pressed: str | None) -> Choice | None:
+        """What a caller has chosen in the menu of a number."""
+        plan = self.numbers.of(number)
+        return chosen(plan.menu, pressed) if plan is not None else None
+
+    def answering(self, number: str, pressed: str | None = None) -> Line:
+        """Who answers a number of the operator's, after that key in its menu."""
+        choice = self.choice(number, pressed)
+        if choice is not None and choice.agent:
+            return self.line(choice.agent, number)
         plan = self.numbers.of(number)
         return self.lines.get(plan.agent, self.first) if plan is not None else self.first
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from app.call.filling import filled, varies
+from app.call.line_menu import LineMenu
 from app.call.reception import LEAVE, Lobby, Opening, Refusal
 from app.call.templates import Template, Values
 from app.call.ways import QUEUE, WEBHOOK, WORKFLOW, Attribute, Route, Way
@@ -24,6 +25,7 @@ MESSAGE_PATH = "/twilio/message-recorded"
 MESSAGE_LEFT_PATH = "/twilio/message-left"
 MEDIA_PATH = "/media-stream"
 INCOMING_PATH = "/incoming-call"
+MENU_PATH = "/twilio/menu"
 QUEUE_PATH = "/twilio/queue"
 QUEUE_LEFT_PATH = "/twilio/queue-left"
 SOMEBODY_WAITS = "A caller is waiting for you."
@@ -230,15 +232,23 @@ class Scripts:
             )
         )
 
-    def lobby(self, number: str, lobby: Lobby, say: str | None) -> str:
-        """Let a caller of ``number`` wait for a place.
+    def menu(self, menu: LineMenu) -> str:
+        """Ask a caller which language they speak. Any process may be told."""
+        return twiml.menu(
+            [(filled(one.say, self._values), one.language) for one in menu.choices.values()],
+            timeout_s=menu.timeout_s,
+            action_url=f"{self._origin}{MENU_PATH}",
+        )
+
+    def lobby(self, number: str, lobby: Lobby, say: str | None, pressed: str | None = None) -> str:
+        """Let a caller of ``number`` wait for a place. ``pressed``: as in ``CallFacts``.
 
         Any process may be asked about them: the one that has a place is not known yet.
         """
         return twiml.lobby(
             f"full-{sha256(number.encode()).hexdigest()[:32]}",
             wait_url=f"{self._origin}{QUEUE_PATH}",
-            action_url=f"{self._origin}{QUEUE_LEFT_PATH}",
+            action_url=f"{self._origin}{QUEUE_LEFT_PATH}{_asked('?', pressed)}",
             most=lobby.most,
             say=say,
         )
@@ -251,13 +261,14 @@ class Scripts:
         """A waiting caller goes where Twilio is told next."""
         return twiml.leave()
 
-    def elsewhere(self, attempt: int) -> str:
+    def elsewhere(self, attempt: int, pressed: str | None = None) -> str:
         """The call is for another process behind our address; which attempt it is, from 1.
+        ``pressed``: as in ``CallFacts``.
 
         The first is made at once. A proxy may need a moment to learn that we drain: the others
         wait for it.
         """
-        url = f"{self._origin}{INCOMING_PATH}?elsewhere={attempt}"
+        url = f"{self._origin}{INCOMING_PATH}?elsewhere={attempt}{_asked('&', pressed)}"
         return twiml.elsewhere(url, pause_s=0 if attempt == 1 else PROXY_LEARNS_S)
 
     def ask_again(self, attempt: int, drawn_ms: int = 0) -> str:
@@ -269,6 +280,11 @@ class Scripts:
     def hang_up(self, say: str | None = None) -> str:
         """End the call, with a sentence before it if there is one."""
         return twiml.say_and_hangup(say) if say else twiml.hangup()
+
+
+def _asked(mark: str, pressed: str | None) -> str:
+    """What the caller pressed in the menu, for whoever is asked next."""
+    return "" if pressed is None else f"{mark}pressed={pressed}"
 
 
 def _queued(way: Way, destination: Destination, action_url: str, say: str | None) -> str:

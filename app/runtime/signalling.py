@@ -86,18 +86,22 @@ class Signalling:
         if why is not None and goes_on:
             attempt = sent_before + 1
             log.info("call_sent_elsewhere", why=why, attempt=attempt, call_sid=facts.call_sid)
-            return self._scripts.elsewhere(sent_before + 1)
+            return self._scripts.elsewhere(sent_before + 1, facts.pressed)
         if call is not None and why is None:
             return self._book.invite(call, returning=self._why_again(call))
         if why is None and self._unspeakable(facts, welcome):
             failure = self._scripts_at(facts.to_number, facts.from_number).failure()
             return self._turn_away(facts, "variables", failure)
         why = why or self._line_full(facts, welcome)
-        if why is not None and call is None and welcome.line.lobby is not None:
+        queues = why is not None and call is None and welcome.line.lobby is not None
+        menu = welcome.line.menu
+        if menu is not None and facts.pressed is None and (why is None or queues):
+            return self._scripts_at(facts.to_number, facts.from_number).menu(menu)
+        if queues and welcome.line.lobby is not None:
             say = welcome.line.when_full.say if welcome.line.when_full is not None else None
             log.info("call_waits", why=why, call_sid=facts.call_sid)
             scripts = self._scripts_at(facts.to_number, facts.from_number)
-            return scripts.lobby(facts.to_number, welcome.line.lobby, say)
+            return scripts.lobby(facts.to_number, welcome.line.lobby, say, facts.pressed)
         if why is not None:
             return self._turn_away(facts, why, self._full(facts, why, welcome))
         call = self._book.enter(facts, earlier, welcome.guest)
@@ -134,7 +138,7 @@ class Signalling:
 
     def _unspeakable(self, facts: CallFacts, welcome: Welcome) -> bool:
         """A variable without which the agent's texts have a hole is not known."""
-        lore = self._book.roster.edition.answering(facts.to_number).lore
+        lore = self._book.roster.edition.answering(facts.to_number, facts.pressed).lore
         missing = lore.missing(welcome.guest.variables)
         if missing:
             log.warning("variables_missing", names=", ".join(missing), call_sid=facts.call_sid)

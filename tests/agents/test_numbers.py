@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from app.agents.load import check_file, load_document
+from app.agents.problems import AgentFault
 from app.assembly import lines
+from app.call.line_menu import Choice, LineMenu
 from app.call.reception import CLOSED, Instead, LinePlan, Lobby, Lookup
 
 FULL = """\
@@ -173,3 +175,49 @@ def test_callers_may_wait_where_it_is_full(tmp_path: Path) -> None:
     assert others is not None
     assert others.lobby == Lobby(3, 120, Instead("Sorry."))
     assert others.when_full == Instead("All busy.")
+
+
+MENU = """
+agents:
+  desk: {instructions: You are the desk.}
+  accueil: {instructions: Vous répondez.}
+numbers:
+  "*":
+    agent: desk
+    menu:
+      choices:
+        "1": {say: Press 1., language: en-US}
+        "2": {say: Tapez 2., language: fr-FR, agent: AGENT}
+"""
+
+
+def test_a_number_may_have_a_menu(tmp_path: Path) -> None:
+    """C12: a language for each key, and who answers."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(MENU.replace("AGENT", "accueil"), encoding="utf-8")
+
+    others = lines(load_document(file)).others
+
+    assert others is not None
+    assert others.menu == LineMenu(
+        {"1": Choice("Press 1.", "en-US"), "2": Choice("Tapez 2.", "fr-FR", "accueil")}, 5
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (MENU.replace("AGENT", "acceuil"), ':11 numbers["*"].menu.choices.2.agent: unknown agent'),
+        (MENU.replace('"2"', '"#"'), "must be a key in quotes"),
+        (MENU.replace("fr-FR", "French"), "must be a language code"),
+    ],
+)
+def test_a_menu_that_leads_nowhere_does_not_load(tmp_path: Path, text: str, problem: str) -> None:
+    """C12: no caller finds out first."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(text, encoding="utf-8")
+
+    with pytest.raises(AgentFault) as found:
+        load_document(file)
+
+    assert problem in str(found.value)

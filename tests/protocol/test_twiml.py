@@ -215,6 +215,19 @@ def test_callers_wait_in_a_queue_of_ours() -> None:
         twiml.lobby("x" * 65, wait_url="https://h/q", action_url="https://h/l", most=1)
 
 
+def test_a_menu_is_offered_in_each_language() -> None:
+    """C12: one key, # is a key like others, and none is told too."""
+    made = twiml.menu(
+        [("One.", "en-US"), ("Deux.", "fr-FR")], timeout_s=5, action_url="https://h/m"
+    )
+
+    assert made == (
+        f'{HEAD}<Response><Gather action="https://h/m" actionOnEmptyResult="true" finishOnKey="" '
+        'input="dtmf" method="POST" numDigits="1" timeout="5"><Say language="en-US">One.</Say>'
+        '<Say language="fr-FR">Deux.</Say></Gather></Response>'
+    )
+
+
 def test_hostile_text_stays_text() -> None:
     """The sentence or the token must never become a verb: toll fraud starts there."""
     document = connect(token=HOSTILE, say=HOSTILE, fallback=Fallback(say=HOSTILE))

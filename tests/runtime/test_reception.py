@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from app.call.line_menu import Choice, LineMenu
 from app.call.lookup import Guest
-from app.call.reception import LinePlan, Lines, Lookup, Refusal
+from app.call.reception import LinePlan, Lines, Lobby, Lookup, Refusal
+from app.protocol.twiml import Fallback
 from app.runtime.live_call import CallFacts
 from app.runtime.reception import Ask, Reception, Unanswered, Welcome, country_of
+from app.runtime.scripts import Scripts
 
+MENU = LineMenu({"2": Choice("Tapez 2.", "fr-FR")})
 CALL = CallFacts("CA" + "1" * 32, "AC" + "1" * 32, "+33612345678", "+15005550006")
 
 
@@ -43,6 +48,27 @@ async def test_nobody_is_asked_about_a_call_that_there_is_no_room_for() -> None:
     found = await desk(never, opens=False, has_room=lambda: False).receive(CALL)
 
     assert isinstance(found, Welcome)
+
+
+@pytest.mark.parametrize(("pressed", "asked"), [(None, False), ("", True), ("2", True)])
+async def test_nobody_is_asked_before_the_menu_was(pressed: str | None, asked: bool) -> None:
+    """C12: once is enough, and who hangs up in the menu is nobody's guest."""
+    plan = LinePlan(before_call=Lookup("https://crm.example/x"), menu=MENU)
+    reception = Reception(lambda: Lines({}, plan), ask=broken)
+
+    found = await reception.receive(replace(CALL, pressed=pressed))
+
+    assert found == Welcome(plan, Guest(fault="tls") if asked else Guest())
+
+
+def test_what_was_pressed_is_not_asked_again_elsewhere() -> None:
+    """C12: at another process, or behind the queue; a key that is none was asked for, too."""
+    scripts = Scripts("https://x.test", Fallback("Sorry."), {})
+
+    for pressed, told in (("2", "pressed=2"), ("", "pressed=")):
+        assert f"?elsewhere=1&amp;{told}<" in scripts.elsewhere(1, pressed)
+        assert f'queue-left?{told}"' in scripts.lobby("+1", Lobby(), None, pressed)
+    assert "pressed" not in scripts.elsewhere(1) + scripts.lobby("+1", Lobby(), None)
 
 
 async def test_calls_we_placed_are_not_turned_away() -> None:
