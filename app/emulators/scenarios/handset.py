@@ -36,6 +36,8 @@ class Handset:
         """How often somebody called it."""
         self.used = False
         """Whether there was a call on it."""
+        self.pressed_at_ms = 0.0
+        """When the carrier told of the newest key."""
         self.left_by: str | None = None
         """Who ended its newest call."""
         self._began_at_ms = monotonic_ms()
@@ -74,6 +76,11 @@ class Handset:
     def spoken(self) -> bytes:
         """Mu-law of all that was said so far, its silences kept."""
         return bytes(self._spoken)
+
+    def heard_at_ms(self, frequency_hz: float) -> float:
+        """When the tone was heard first, on the clock of everybody here; 0: never."""
+        at = ear.begins(self.heard, frequency_hz)
+        return 0.0 if at is None else self._began_at_ms + at / BYTES_PER_MS
 
     async def hears(self, frequency_hz: float, length_ms: int, limit_s: float = 20) -> None:
         """Return when so much of a tone was heard. Raises TimeoutError, which names it."""
@@ -178,6 +185,7 @@ class Handset:
             if self._leg is not None and self._ringing is None:
                 await self._leg.take_frame(frame)
                 for digit in self._mouth.told():
+                    self.pressed_at_ms = monotonic_ms()
                     await self._leg.press(digit)
             self._own.advance(monotonic_ms())
             self._look()

@@ -15,11 +15,14 @@ from app.emulators.scenarios.stage import (
     halves,
     script,
 )
+from app.emulators.twilio_words import Pace, monotonic_ms
 
 _HELLO_HZ, _ASKS_HZ, _NOTICE_HZ, _DONE_HZ = 440, 660, 550, 1800
 _SECRET_HZ, _LATER_HZ = 2600, 2300
 """What is said over the PIN, and after it."""
 _PIN, _MENU = "4217", "1w2#"
+_KEY_MS = 200
+"""Of each, where Twilio presses them."""
 _MENU_HZ = 3000
 """The voice of the menu."""
 _RECORDED = (
@@ -73,8 +76,10 @@ def _through(streams: int) -> Callable[[Stage], Awaitable[None]]:
         await s.caller.rings()
         s.caller.answer()
         await s.caller.say(tone(_MENU_HZ, 500))
+        await s.caller.until(lambda: ear.keys(s.caller.heard) != "", "the first key")
+        first_ms = monotonic_ms()
         await s.caller.until(lambda: ear.keys(s.caller.heard) == "12#", "the menu to get its keys")
-        await call.stream_started(streams)
+        stream = await call.stream_started(streams)
         await s.caller.until(lambda: call.stream.live, "the agent to be back")
         await s.caller.say(SAYS)
         await s.caller.hears(_DONE_HZ, 400)
@@ -82,6 +87,9 @@ def _through(streams: int) -> Callable[[Stage], Awaitable[None]]:
         record = await s.ended(call, call_id)
 
         s.keys("the menu heard the keys", s.caller.heard, "12#")
+        if streams > 1:
+            over_ms = first_ms + len(_MENU) * _KEY_MS
+            s.took("back after the keys", over_ms, stream.started_at_ms or over_ms)
         s.hears("the agent behind it", s.caller.heard, _DONE_HZ, 400)
         s.equal("streams", len(record["carrier"]["stream_sids"]), streams)
         s.equal("end", record["end_reason"], "caller_hangup")
@@ -129,5 +137,6 @@ PLAYS = (
         script(_PRESSES, _TALKS),
         _through(2),
         settings=_OUT,
+        pace=Pace(key_ms=_KEY_MS),
     ),
 )

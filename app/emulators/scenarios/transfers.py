@@ -19,7 +19,7 @@ from app.emulators.scenarios.stage import (
     since,
 )
 from app.emulators.twilio_call import EmulatedCall
-from app.emulators.twilio_words import DialOutcome, PickUp
+from app.emulators.twilio_words import DialOutcome, PickUp, monotonic_ms
 
 _HELLO_HZ, _ASKS_HZ, _BACK_HZ = 440, 660, 1500
 _HELLO = Reply("Hello.", 400, _HELLO_HZ)
@@ -89,13 +89,13 @@ def _outcomes(record: dict[str, object]) -> list[tuple[str, str]]:
 
 
 def _failed(
-    outcome: str, answer: Callable[[Stage], Awaitable[None]]
-) -> Callable[..., Awaitable[None]]:
+    outcome: str, answer: Callable[[Stage], Awaitable[float]]
+) -> Callable[[Stage], Awaitable[None]]:
     """The person does something that is no yes: the caller is back with the agent."""
 
     async def act(s: Stage) -> None:
         call = await _asked(s)
-        await answer(s)
+        known_ms = await answer(s)
         await s.caller.hears(_BACK_HZ, 800)
         await s.caller.hang_up()
         record = await s.ended(call)
@@ -103,6 +103,7 @@ def _failed(
         caller = s.caller.heard
         s.hears("music", caller, MUSIC_HZ, _MUSIC_MS)
         s.hears("the agent again", caller, _BACK_HZ, 800)
+        s.took("after the verdict", known_ms, s.caller.heard_at_ms(_BACK_HZ))
         s.hears_no("music under the agent", since(caller, _BACK_HZ), MUSIC_HZ)
         s.hears_no("the person, by the caller", caller, PERSON_HZ)
         s.hears_no("the agent, by the person", s.person.heard, _ASKS_HZ)
@@ -111,15 +112,18 @@ def _failed(
     return act
 
 
-async def _declines(s: Stage) -> None:
+async def _declines(s: Stage) -> float:
     s.person.answer()
     await s.person.hears(CARRIER_HZ, 300)
     await s.person.press("2")
+    return s.person.pressed_at_ms
 
 
-async def _is_a_machine(s: Stage) -> None:
+async def _is_a_machine(s: Stage) -> float:
+    machine = await s.call_to(PERSON)
     s.person.answer()
-    await s.person.say(tone(PERSON_HZ, 200))
+    await machine.until(lambda: machine.answered_by is not None)
+    return monotonic_ms()
 
 
 async def _caller_leaves(s: Stage) -> None:
