@@ -187,6 +187,12 @@ A line of code about ... belongs in ...
     a caller who phones again                        `app/runtime/continuing.py`
     what a call is to find out, and what fits it     `app/call/forms.py`
     … what is noted of it while they talk            `app/call/noted.py`, `app/runtime/forms.py`
+    documents that the agent looks things up in      `app/runtime/knowledge.py`,
+    … as the operator names them                     `app/agents/knowledge.py`
+    … read into passages; quoted                     `app/tools/documents.py`,
+                                                     `app/tools/knowledge.py`
+    … searched: which words, which answer best       `app/services/store/knowledge.py`,
+                                                     `app/call/wording.py`
     a reminder that the agent notes                  `app/runtime/reminders.py`
     a text message: sent, watched, received          `app/runtime/texting.py`,
                                                      `app/tools/texts.py`,

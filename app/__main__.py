@@ -12,7 +12,7 @@ import typer
 from app import log
 from app.agents.load import load_document
 from app.agents.problems import AgentFault
-from app.assembly import registry
+from app.assembly import registry, unreadable
 from app.companions import CompanionFault
 from app.errors import ToolFault
 from app.settings import SettingsFault, load_settings, named_secret
@@ -131,6 +131,7 @@ def check(file: Annotated[Path, typer.Argument(help="An agent document.")]) -> N
         document = load_document(file)
         for agent in document.agents.values():
             registry(document, _house(), agent=agent).close()
+            problems += [f"{file}: {one}" for one in unreadable(agent)]
     except AgentFault as fault:
         problems = [str(problem) for problem in fault.problems]
     except ToolFault as fault:

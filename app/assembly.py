@@ -6,6 +6,7 @@ The document is read once at start; calls read plain values made here.
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from app import built_ins, judging
@@ -44,6 +45,7 @@ from app.protocol.twiml import Fallback
 from app.runtime.scripts import Destination, Scripts, message
 from app.tool_kinds import House, made, server
 from app.tools.builtin import CODE_PRESET
+from app.tools.documents import problems
 from app.tools.registry import Registry
 
 MESSAGE_COMES_MS = 60_000
@@ -85,6 +87,12 @@ def registry(
             where = f"{document.path.name} tools.{name}"
             raise ToolFault(fault.reason, f"{where}: {fault}") from fault
     return tools
+
+
+def unreadable(agent: Agent) -> list[str]:
+    """What is wrong with the documents of an agent, each in a sentence. Reads all of them."""
+    paths = agent.knowledge.paths if agent.knowledge else ()
+    return [f"knowledge: {sentence}" for sentence in problems(map(Path, paths))]
 
 
 def listed(agent: Agent, tools: Registry) -> dict[str, ToolPlan]:

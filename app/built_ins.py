@@ -24,6 +24,7 @@ from app.protocol.events import ToolDone
 from app.runtime.callbacks import Callbacks as CallingBack
 from app.runtime.callbacks import Callees
 from app.runtime.forms import Forms
+from app.runtime.knowledge import Libraries
 from app.runtime.links import Links
 from app.runtime.live_call import LiveCall
 from app.runtime.outbound import Outbound
@@ -52,6 +53,7 @@ class Means:
     zones: Callable[[str], Sequence[ZoneInfo]]
     """Where a number may be."""
     spawn: Spawn
+    libraries: Libraries
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,12 @@ def _noting(agent: Agent, _means: Means) -> Run:
     return Forms(form_of(agent) or Form("", ())).run
 
 
+def _looking_up(agent: Agent, means: Means) -> Run:
+    known = agent.knowledge
+    paths, most = (known.paths, known.top_k) if known else ((), 1)
+    return partial(means.libraries.of(paths).run, most=most)
+
+
 def _linking(agent: Agent, means: Means) -> Run:
     given = agent.send_link or SendLink()
     return partial(means.links.run, text=given.text, good_for_ms=given.ttl_ms)
@@ -232,5 +240,10 @@ ALL = (
         _linking,
     ),
     BuiltIn(names.UPDATE_FORM, _form, _noting),
+    BuiltIn(
+        names.SEARCH_KNOWLEDGE,
+        lambda agent: schemas.search_knowledge() if agent.knowledge else None,
+        _looking_up,
+    ),
 )
 """In the order in which the model reads them."""

@@ -71,6 +71,7 @@ class Beside:
     servers: Work
     """Keeps in touch with the servers of tools."""
     close_bus: Work
+    knowledge: Work
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -84,6 +85,7 @@ class Beside:
                 group.create_task(self.retention(), name="retention"),
                 group.create_task(self.servers(), name="servers"),
                 group.create_task(self.reloading(), name="reloading"),
+                group.create_task(self.knowledge(), name="knowledge"),
             )
             try:
                 yield

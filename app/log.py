@@ -70,6 +70,8 @@ def _configure_libraries(level: str, shared: list[Any], *, as_json: bool) -> Non
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Of a file that is not what it should be it says so object by object; we say so once.
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 
 def _console() -> structlog.dev.ConsoleRenderer:

@@ -69,6 +69,7 @@ from app.runtime.custody import Custody
 from app.runtime.deadline import READ_S, Patience
 from app.runtime.effects import Effects, contained
 from app.runtime.flight_log import FlightLog, Hangar
+from app.runtime.knowledge import Libraries
 from app.runtime.links import Links
 from app.runtime.live_call import LiveCall
 from app.runtime.lobby import Waiting
@@ -258,6 +259,7 @@ def switchboard(
         reloading=reloading.run,
         servers=standing.run,
         close_bus=bus.close,
+        knowledge=means.libraries.run,
     )
     living = lifespan(
         book,
@@ -598,7 +600,8 @@ def _means(
         CallingHours.read(settings.calling_hours).opens_at_ms,
         archive.unwanted,
     )
-    return Means(dialling, archive, jobs, texting, links, callees, zones_of, spawn)
+    libraries = Libraries(archive)
+    return Means(dialling, archive, jobs, texting, links, callees, zones_of, spawn, libraries)
 
 
 def _texted(settings: Settings) -> Callable[[str], str | None]:

@@ -19,6 +19,7 @@ EVERYTHING = Agent.model_validate(
         "send_link": {},
         "forms": {"claim": {"fields": [{"name": "policy", "type": "text", "confirm": True}]}},
         "form": "claim",
+        "knowledge": "docs",
     }
 )
 """An agent that may do all there is."""

@@ -52,3 +52,23 @@ def test_migrate_says_what_to_check_and_no_password(monkeypatch: pytest.MonkeyPa
         "DATABASE_URL cannot be used (OperationalError): check that the server runs, that the"
         " database exists, and that its user may make tables there.\n"
     )
+
+
+def test_check_names_documents_that_cannot_be_read(tmp_path: Path) -> None:
+    """C16: the server would answer without them, and nobody would know."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.pdf").write_bytes(b"no")
+    (tmp_path / "docs" / "b.md").write_text("Open from nine to six.")
+    document = tmp_path / "agent.yaml"
+    document.write_text("instructions: x\nknowledge: docs\n")
+
+    broken = CliRunner().invoke(cli, ["check", str(document)])
+    (tmp_path / "docs" / "a.pdf").unlink()
+    good = CliRunner().invoke(cli, ["check", str(document)])
+
+    assert broken.exit_code == 1
+    assert broken.stderr.startswith(
+        f'{document}: knowledge: "docs/a.pdf" is no PDF that can be read'
+    )
+    assert len(broken.stderr.splitlines()) == 1
+    assert good.exit_code == 0

@@ -171,6 +171,7 @@ def test_every_field_of_the_agent_document_is_documented() -> None:
         ("guardrails field", ["guardrails"]),
         ("preset field", ["dtmf", "presets", "pin"]),
         ("text field", ["sms"]),
+        ("knowledge field", ["knowledge"]),
         ("code field", ["verification"]),
         ("number field", ["numbers", "line"]),
         ("hours field", ["hours", "office"]),
@@ -189,6 +190,7 @@ def test_every_field_of_a_table_is_documented_with_its_default(
         "guardrails": "Guardrails",
         "pin": "DtmfPreset",
         "sms": "Sms",
+        "knowledge": "Knowledge",
         "verification": "Verification",
     }
     kinds |= {"line": "Number", "office": "Hours", "before_call": "BeforeCall"}

@@ -17,6 +17,7 @@ from app.agents.dtmf import Dtmf, DtmfPreset
 from app.agents.forms import FieldName, Form
 from app.agents.guardrails import Guardrails
 from app.agents.guardrails import check as check_guardrails
+from app.agents.knowledge import Knowledge
 from app.agents.limits import Limits
 from app.agents.limits import check as check_limits
 from app.agents.numbers import LONGEST_SAY_CHARS, Hours, LineNumber, Number, check
@@ -299,6 +300,8 @@ class Agent(Part):
     form: Text | None = Field(default=None, validate_default=True)
     """Which of the forms the agent fills, by the tool update_form; analysis checks it when the
     call is over."""
+    knowledge: Annotated[Knowledge, or_just("paths", Knowledge)] | None = None
+    """What the agent may look things up in, by the tool search_knowledge; null: nothing."""
     sms: Annotated[Sms, or_just("from", Sms)] | None = Field(default=None, validate_default=True)
     """Whether the agent may send text messages, by the tool send_sms; null: it may not."""
     verification: Verification | None = Field(default=None, validate_default=True)

@@ -22,7 +22,7 @@ OWN = frozenset({"agents", "defaults", "version"})
 _TOGETHER = frozenset({"numbers", "webhooks", "analysis"})
 """What holds for all agents of a document alike."""
 LATER = frozenset(
-    {"send_dtmf", "switch_language", "set_speech_rate", "search_knowledge"}
+    {"send_dtmf", "switch_language", "set_speech_rate"}
     | {"take_message", "leave_voicemail", "new_case"}
 )
 """Built-in tools of a coming release."""

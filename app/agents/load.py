@@ -5,7 +5,7 @@ whoever imports it (``app.agents.document.handlers`` lists them).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -117,6 +117,10 @@ class _Reading:
         self._digest.update(content)
         found = self._validated()
         roles = [self._with_files(one, agent) for one, agent in found]
+        roles = [
+            self._with_knowledge(one, role, must_exist=sounds)
+            for (one, _), role in zip(found, roles, strict=True)
+        ]
         self._check(zip((one for one, _ in found), roles, strict=True))
         if sounds:
             roles = self._sounding([one for one, _ in found], roles)
@@ -217,6 +221,20 @@ class _Reading:
             problem = self._problem(one.place(where, self._source), f'"{rule.file}": {fault}')
             raise AgentFault([problem]) from None
         return rule.model_copy(update={"words": (*rule.words, *phrases)})
+
+    def _with_knowledge(self, one: Written, role: Role, *, must_exist: bool) -> Role:
+        """With the paths of its documents absolute. A process that answers nobody has none."""
+        knowledge = role.agent.knowledge
+        if knowledge is None:
+            return role
+        folder = self._path.parent.absolute()
+        for index, name in enumerate(knowledge.paths):
+            if must_exist and not (folder / name).exists():
+                where = one.place(("knowledge", "paths", index), self._source)
+                raise AgentFault([self._problem(where, f'"{name}": there is no such file')])
+        paths = tuple(str(folder / name) for name in knowledge.paths)
+        absolute = knowledge.model_copy(update={"paths": paths})
+        return replace(role, agent=role.agent.model_copy(update={"knowledge": absolute}))
 
     def _instructions(self, one: Written, name: str) -> str:
         return self._beside(one, ("instructions_file",), name)

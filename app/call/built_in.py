@@ -14,9 +14,10 @@ SEND_SMS = "send_sms"
 VERIFY_CODE = "verify_code"
 SEND_LINK = "send_link"
 UPDATE_FORM = "update_form"
+SEARCH_KNOWLEDGE = "search_knowledge"
 
 NAMES = frozenset(
     {END_CALL, TRANSFER_CALL, COLLECT_DTMF, SCHEDULE_CALLBACK, SET_REMINDER, HOLD, SEND_SMS}
-    | {VERIFY_CODE, SEND_LINK, SEND_DTMF, UPDATE_FORM}
+    | {VERIFY_CODE, SEND_LINK, SEND_DTMF, UPDATE_FORM, SEARCH_KNOWLEDGE}
 )
 """No tool of the operator's may have one of them."""

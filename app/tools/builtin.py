@@ -14,6 +14,7 @@ from app.call.built_in import (
     END_CALL,
     HOLD,
     SCHEDULE_CALLBACK,
+    SEARCH_KNOWLEDGE,
     SEND_DTMF,
     SEND_LINK,
     SEND_SMS,
@@ -259,6 +260,32 @@ def send_sms(texts: Texting) -> dict[str, Any]:
             "type": "object",
             "properties": properties,
             "required": ["text"],
+            "additionalProperties": False,
+        },
+    }
+
+
+def search_knowledge() -> dict[str, Any]:
+    """Looking something up in the operator's documents."""
+    return {
+        "type": "function",
+        "name": SEARCH_KNOWLEDGE,
+        "description": (
+            "Look something up in the documents of the business, before you answer a question of"
+            " fact that your instructions do not answer. It finds passages by their words."
+        ),
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "query": {
+                    "type": "string",
+                    "description": (
+                        "The few words that the answer would hold, in the language of the"
+                        " documents: return damaged goods"
+                    ),
+                }
+            },
+            "required": ["query"],
             "additionalProperties": False,
         },
     }

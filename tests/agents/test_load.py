@@ -307,3 +307,19 @@ def test_the_fault_is_all_its_problems(tmp_path: Path) -> None:
         f'{file}:1 modle: unknown field (did you mean "model"?)',
     ]
     assert list(caught.value.problems) == check_file(file)
+
+
+def test_documents_are_found_beside_the_agent_document(tmp_path: Path) -> None:
+    """C16: wherever the process was started; a name that is wrong stops it."""
+    (tmp_path / "docs").mkdir()
+    file = tmp_path / "agent.yaml"
+    file.write_text("instructions: x\nknowledge: docs\n")
+
+    knowledge = load_document(file).agent.knowledge
+    file.write_text("instructions: x\nknowledge: {paths: [docs, dosc]}\n")
+    problems = [str(one) for one in check_file(file)]
+
+    assert knowledge is not None
+    assert (knowledge.paths, knowledge.top_k) == ((str(tmp_path / "docs"),), 4)
+    assert problems == [f'{file}:2 knowledge.paths[1]: "dosc": there is no such file']
+    assert load_document(file, sounds=False).agent.knowledge is not None

@@ -51,7 +51,9 @@ def url(request: pytest.FixtureRequest) -> str:
     chosen: str = request.getfixturevalue(f"{request.param}_url")
     if request.param == "postgres":
         with psycopg.connect(chosen, autocommit=True) as connection:
-            connection.execute("TRUNCATE calls, processes, idempotency_keys, do_not_call CASCADE")
+            connection.execute(
+                "TRUNCATE calls, processes, idempotency_keys, do_not_call, knowledge_files CASCADE"
+            )
     return chosen
 
 

@@ -1,7 +1,7 @@
 """The store of one process: brought up to date, written while it lives, emptied at its end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +20,7 @@ from app.services.store.costs import Costs
 from app.services.store.database import database_url, open_engine
 from app.services.store.instants import utc_of
 from app.services.store.keys import IdempotencyKeys
+from app.services.store.knowledge import Knowledge, Quote
 from app.services.store.leases import Leases
 from app.services.store.migrate import migrate
 from app.services.store.opt_outs import OptOuts
@@ -92,6 +93,7 @@ class Archive:
         self.keys = IdempotencyKeys(self._engine)
         self.opt_outs = OptOuts(self._engine)
         self.costs = Costs(self._engine)
+        self.knowledge = Knowledge(self._engine)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -203,6 +205,13 @@ class Archive:
         tell = partial(amended, kind=kind, data=data)
         with _reachable():
             return await self.calls.add(call_id, kind, data, at=datetime.now(UTC), tell=tell)
+
+    async def quotes(
+        self, asked: Sequence[str], digests: Collection[str], most: int
+    ) -> list[Quote]:
+        """The passages of these documents that answer best (``Knowledge.search``)."""
+        with _reachable():
+            return await self._asked(self.knowledge.search(asked, digests, most))
 
     async def approvals_asked(self) -> list[tuple[str, dict[str, Any]]]:
         """What live calls wait for a person with, as they told it, by call; those included that

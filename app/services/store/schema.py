@@ -205,3 +205,50 @@ text_opt_outs = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
 )
 """Who wants no text messages."""
+
+knowledge_files = sa.Table(
+    "knowledge_files",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("seen_at", Instant, nullable=False),
+)
+"""A document that is searched, by the digest of its bytes. ``seen_at``: when somebody used it."""
+
+knowledge_passages = sa.Table(
+    "knowledge_passages",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column(
+        "digest",
+        sa.Text,
+        sa.ForeignKey("knowledge_files.digest", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("words", sa.Text, nullable=False),
+)
+"""A piece of it: where it stands, what can be quoted, and its words as they are searched for."""
+
+KNOWLEDGE_WORDS = "knowledge_words"
+"""The index of these words. SQLite's is a table of its own, which triggers keep, PostgreSQL's a
+column; SQLAlchemy knows neither, and comparing tables passes over what has this name."""
+_WORDS_OF_SQLITE = (
+    f"CREATE VIRTUAL TABLE {KNOWLEDGE_WORDS} USING fts5"
+    "(words, content='knowledge_passages', content_rowid='id', tokenize='unicode61')",
+    f"CREATE TRIGGER {KNOWLEDGE_WORDS}_added AFTER INSERT ON knowledge_passages BEGIN"
+    f" INSERT INTO {KNOWLEDGE_WORDS}(rowid, words) VALUES (new.id, new.words); END",
+    f"CREATE TRIGGER {KNOWLEDGE_WORDS}_deleted AFTER DELETE ON knowledge_passages BEGIN"
+    f" INSERT INTO {KNOWLEDGE_WORDS}({KNOWLEDGE_WORDS}, rowid, words)"
+    " VALUES ('delete', old.id, old.words); END",
+)
+_WORDS_OF_POSTGRES = (
+    f"ALTER TABLE knowledge_passages ADD COLUMN {KNOWLEDGE_WORDS} tsvector"
+    " GENERATED ALWAYS AS (array_to_tsvector(string_to_array(words, ' '))) STORED",
+    f"CREATE INDEX {KNOWLEDGE_WORDS}_gin ON knowledge_passages USING gin ({KNOWLEDGE_WORDS})",
+)
+for _kind, _statements in (("sqlite", _WORDS_OF_SQLITE), ("postgresql", _WORDS_OF_POSTGRES)):
+    for _statement in _statements:
+        _made = sa.DDL(_statement)  # type: ignore[no-untyped-call]
+        sa.event.listen(knowledge_passages, "after_create", _made.execute_if(dialect=_kind))

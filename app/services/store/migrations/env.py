@@ -11,7 +11,7 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
 from app.services.store.database import open_blocking
-from app.services.store.schema import Instant, metadata
+from app.services.store.schema import KNOWLEDGE_WORDS, Instant, metadata
 
 
 def _rendered(kind: str, item: object, _context: AutogenContext) -> str | Literal[False]:
@@ -21,12 +21,18 @@ def _rendered(kind: str, item: object, _context: AutogenContext) -> str | Litera
     return False
 
 
+def _ours(name: str | None, _kind: str, _parents: object) -> bool:
+    """Whether SQLAlchemy knows of things of this kind."""
+    return name is None or not name.startswith(KNOWLEDGE_WORDS)
+
+
 def _run(connection: sa.Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
         render_as_batch=True,
         render_item=_rendered,
+        include_name=_ours,
         transactional_ddl=True,
     )
     with context.begin_transaction():
