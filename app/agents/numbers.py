@@ -189,7 +189,7 @@ class Number(Part):
     when_closed: Annotated[Instead, or_just("say", Instead)] | None = None
     """Outside of them."""
     max_concurrent: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """How many calls to it may be answered at once, by each process; beside
+    """How many calls to it may be answered at once, by all processes together; beside
     MAX_CONCURRENT_CALLS."""
     when_full: Annotated[Full, or_just("say", Full)] | None = None
     """What a caller too many gets. Left out: as MAX_CONCURRENT_CALLS has it."""

@@ -180,8 +180,8 @@ class Book:
         log.info("call_given_away", call_id=call.call_id)
 
     def on_line(self, number: str) -> int:
-        """Calls to this number that hold a place."""
-        return sum(
+        """Calls to this number that hold a place here, or are another process's."""
+        return self.capacity.others_on(number) + sum(
             self.capacity.holds(call.call_id)
             for call in self._calls.values()
             if call.facts.to_number == number and call.facts.direction == "inbound"

@@ -11,7 +11,7 @@ is away, this process counts alone.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.runtime.metrics import CALLS_ACTIVE
@@ -29,6 +29,8 @@ class Fleet:
     """Live calls that they hold a lease of, also of callers who are with a person."""
     room: int
     """How many more they would take, together."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """How many of those calls came in on which number of ours."""
     at_s: float = field(default_factory=time.monotonic)
     """When that was read."""
 
@@ -92,6 +94,10 @@ class Capacity:
         fleet = self.fleet
         fresh = fleet is not None and time.monotonic() - fleet.at_s <= FRESH_S
         return fleet if fresh else None
+
+    def others_on(self, number: str) -> int:
+        """How many calls to this number the other processes have, as far as is known."""
+        return self._others.lines.get(number, 0) if self._others is not None else 0
 
     @property
     def _all_full(self) -> bool:

@@ -73,7 +73,8 @@ class Custody:
     async def _round(self) -> None:
         capacity, leases = self._book.capacity, self._archive.leases
         await leases.beat(self._me, VOICE, self._book.version, room=capacity.room)
-        capacity.fleet = Fleet(*await leases.others(self._me, VOICE))
+        others, lines = await leases.others(self._me, VOICE), await leases.others_on(self._me)
+        capacity.fleet = Fleet(*others, lines)
         await self._renew()
         await self._spending.settle()
         if not self._in_touch():

@@ -102,3 +102,15 @@ def test_what_was_heard_long_ago_does_not_count() -> None:
     capacity.hold("a")
     assert capacity.refusal() == "capacity"
     assert not capacity.sends_on
+
+
+def test_what_others_have_on_a_number_counts_while_it_is_fresh() -> None:
+    """``max_concurrent`` is over all processes, and over this one where the database is away."""
+    capacity = shared()
+    assert capacity.others_on("+1") == 0
+
+    capacity.fleet = Fleet(calls=3, room=9, lines={"+1": 2})
+    assert (capacity.others_on("+1"), capacity.others_on("+2")) == (2, 0)
+    old_s = time.monotonic() - FRESH_S - 1
+    capacity.fleet = Fleet(calls=3, room=9, lines={"+1": 2}, at_s=old_s)
+    assert capacity.others_on("+1") == 0

@@ -225,6 +225,23 @@ async def test_nobody_is_invited_to_a_call_that_is_not_written(
         await Leases(engine).invite("nobody", "hash", 30)
 
 
+async def test_what_the_others_hold_is_counted_by_number(url: str, engine: AsyncEngine) -> None:
+    """``max_concurrent``: what came in there, and nothing that we called or hold ourselves."""
+    await written(
+        url,
+        engine,
+        a_call("mine", owner="me", lease_s=15, to_number="+1"),
+        a_call("a", owner="other", lease_s=15, to_number="+1"),
+        a_call("b", owner="third", lease_s=15, to_number="+1"),
+        a_call("c", owner="third", lease_s=15, to_number="+2"),
+        a_call("placed", owner="third", lease_s=15, to_number="+2", direction="outbound"),
+        a_call("over", owner="dead", lease_s=-1, to_number="+1"),
+    )
+
+    assert await Leases(engine).others_on("me") == {"+1": 2, "+2": 1}
+    assert await Leases(engine).others_on("third") == {"+1": 2}
+
+
 async def test_what_the_others_hold_and_would_take_is_counted(
     url: str, engine: AsyncEngine
 ) -> None:

@@ -205,6 +205,18 @@ class Leases:
             calls_held, would_take = (await connection.execute(wanted)).one()
         return calls_held, would_take
 
+    async def others_on(self, me: str) -> dict[str, int]:
+        """How many of the live calls that the other processes hold a lease of came in on which
+        number of ours."""
+        theirs = sa.and_(calls.c.status == "live", calls.c.lease_until > now(), calls.c.owner != me)
+        wanted = (
+            sa.select(calls.c.to_number, sa.func.count())
+            .where(theirs, calls.c.direction == "inbound", calls.c.to_number.is_not(None))
+            .group_by(calls.c.to_number)
+        )
+        async with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in await connection.execute(wanted)}
+
     async def forget(self, after_s: float) -> int:
         """Drop processes that have not beaten for that long and invitations as old; how many."""
         async with self._engine.begin() as connection:
