@@ -487,7 +487,7 @@ class Dialogue:
         if self._parts.link.state is Link.GONE:
             return self._departure.fail(now_ms)
         if self._parts.link.state is Link.OPENING:
-            self._parts.patience.begins(now_ms)  # Nobody counted while the music played.
+            self._parts.patience.line_lost(now_ms)  # Nobody counted while the music played.
         held = self._parts.hold.not_through(now_ms) + self._parts.tools.released(now_ms)
         if not self._parts.transfer.tool_call_id:
             return held + self._order_failed(reason, now_ms)

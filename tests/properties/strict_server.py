@@ -37,6 +37,8 @@ class StrictServer:
         self.spare = False
         """Another line is open beside this one."""
         self._responses = 0
+        self._saying = ""
+        """The item whose audio came last."""
         self._doubled = False
         """A request was repeated that may have been answered, or is overdue, and not all of them
         have been."""
@@ -114,7 +116,7 @@ class StrictServer:
     def speak(self, item: int, length_bytes: int) -> None:
         """The active response brings audio and words."""
         if self.active is not None:
-            name = f"{self.active}.{item}"
+            name = self._saying = f"{self.active}.{item}"
             self.pending.append(e.SpeechText(self.active, name, 0, "word "))
             self.pending.append(of_bytes(length_bytes, name, self.active))
 
@@ -131,7 +133,9 @@ class StrictServer:
             )
 
     def finish(self, status: str) -> None:
-        """The active response ends by itself."""
+        """The active response ends by itself, and before it what it was saying."""
+        if self.active is not None and self._saying.startswith(f"{self.active}."):
+            self.pending.append(e.SpeechAudioDone(self.active, self._saying, 0))
         self._end(status, "server_error" if status == "failed" else None)
 
     def hear(self, *, interrupts: bool) -> None:

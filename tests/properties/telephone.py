@@ -1,6 +1,8 @@
-"""A Twilio reduced to what it plays and what it may answer, for random calls."""
+"""A Twilio, and others, reduced to what they play and may answer, for random calls."""
 
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 from app.audio.tones import COMFORT_TONE
 from app.protocol import commands as c
@@ -53,26 +55,32 @@ class Telephone:
         return back
 
 
+_ANSWERS: dict[type, Callable[[Any], list[e.Event]]] = {
+    c.Transfer: lambda _: [
+        *(e.TransferAccepted(), e.TransferRefused("busy"), e.TransferUnclear("timed_out"))
+    ],
+    c.PlaceSideCall: lambda x: [
+        *(e.SideCallPlaced(x.attempt, "billing", "CA2"), e.SideCallAnswered(x.attempt)),
+        *(e.SideCallAccepted(x.attempt), e.SideCallOver(x.attempt, "no_answer")),
+    ],
+    c.Join: lambda _: [e.TransferAccepted(), e.TransferRefused("busy")],
+    c.HangUp: lambda _: [e.HangUpDone(accepted=True), e.HangUpDone(accepted=False)],
+    c.RedirectKeys: lambda _: [e.KeysAnswered(x) for x in ("accepted", "refused", "unclear")],
+    c.AskRecording: lambda x: [e.RecordingAnswered(x.wish, ok=ok) for ok in (True, True, False)],
+    c.AskJudge: lambda x: [
+        *(e.Judged(x.question, tripped) for tripped in (False, False, True)),
+        e.Judged(x.question, tripped=False, failed="timed_out"),
+    ],
+    c.VerifyCall: lambda _: [e.CallStillUp()],
+    c.FailOver: lambda _: [
+        *(e.FailoverDone(accepted) for accepted in (True, False)),
+        e.FailoverDone(accepted=False, unclear=True),
+    ],
+}
+
+
 def may_answer(command: c.Command) -> list[e.Event]:
-    """What may come of a request to REST: all of it, of which random calls take what they like."""
-    match command:
-        case c.Transfer():
-            unclear = e.TransferUnclear("timed_out")
-            return [e.TransferAccepted(), e.TransferRefused("busy"), unclear]
-        case c.PlaceSideCall(attempt=attempt):
-            answered = [e.SideCallAnswered(attempt), e.SideCallAccepted(attempt)]
-            placed, over = e.SideCallPlaced(attempt, "billing", "CA2"), "no_answer"
-            return [placed, *answered, e.SideCallOver(attempt, over)]
-        case c.Join():
-            return [e.TransferAccepted(), e.TransferRefused("busy")]
-        case c.HangUp():
-            return [e.HangUpDone(accepted=True), e.HangUpDone(accepted=False)]
-        case c.RedirectKeys():
-            return [e.KeysAnswered(how) for how in ("accepted", "refused", "unclear")]
-        case c.AskRecording(wish=wish):
-            return [e.RecordingAnswered(wish, ok=ok) for ok in (True, True, False)]
-        case c.FailOver():
-            unclear = e.FailoverDone(accepted=False, unclear=True)
-            return [e.FailoverDone(accepted=True), e.FailoverDone(accepted=False), unclear]
-        case _:
-            return []
+    """What may come of a request to REST, or to a judge: all of it, of which random calls take
+    what they like."""
+    answers = _ANSWERS.get(type(command))
+    return [] if answers is None else answers(command)

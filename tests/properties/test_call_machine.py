@@ -20,9 +20,11 @@ from app.call.plan import (
     BillPlan,
     CallPlan,
     DigitsPreset,
+    GuardPlan,
     MenuPlan,
     PressPlan,
     RecordingPlan,
+    RulePlan,
     SilencePlan,
     SoundPlan,
     ToolPlan,
@@ -62,6 +64,11 @@ SOUNDS: list[dict[str, SoundPlan]] = [
 BILLS = [BillPlan(PRICES["gpt-realtime"], "test", most) for most in (None, 300_000)]
 SILENCES = [SilencePlan(6_000, times=1), SilencePlan(6_000, times=1, then="billing")]
 WARM = [{"billing": WarmPlan(ring_ms=5_000, then=then)} for then in ("resume", "end_call")]
+RULES = tuple(
+    RulePlan(side, "classifier", side, then, "I cannot do that.", closed=side == "input")
+    for side, then in (("output", "cancel"), ("input", "refuse"))
+)
+GUARDS = [GuardPlan(RULES, debounce_chars=20, then=then) for then in ("end_call", "billing")]
 RECORDINGS = [RecordingPlan(), RecordingPlan("This call is recorded.")]
 
 PLANS = st.builds(
@@ -89,6 +96,7 @@ PLANS = st.builds(
     speaks_after_ms=st.sampled_from([None, None, None, 2_000]),
     message=st.sampled_from([None, "Please call back."]),
     filler_after_ms=st.sampled_from([None, 1_500]),
+    guard=st.sampled_from([None, None, *GUARDS]),
 )
 
 
@@ -118,7 +126,7 @@ class Call:
         self.spoken_over: set[str] = set()
         """Responses that had begun when the caller last spoke."""
         self.wished = {"end_call": False, "transfer_call": False}
-        self.entitled = {"end_call": _ends(plan), "transfer_call": bool(plan.silence)}
+        self.entitled = {"end_call": _ends(plan), "transfer_call": bool(plan.silence or plan.guard)}
         """What nobody has to wish for: the operator, or the plan, does."""
         self.taken_over = self.recorded = False
         """Somebody took the call from the agent in mid-sentence; a machine has picked up."""
@@ -191,9 +199,11 @@ class Call:
 
     def _cuts(self, command: c.Command) -> bool:
         """Whether this tells of an order that interrupts whatever the plan says: a mute, which
-        may have waited for the order before it, or somebody who takes over."""
+        may have waited for the order before it, somebody who takes over, a rule."""
         if isinstance(command, c.Transfer | c.PlaceSideCall):
             return self.taken_over
+        if isinstance(command, c.GuardrailTripped):
+            return True
         return isinstance(command, c.OrderDone) and command.command_id in {"M"}
 
     def _listen(self, event: e.Event) -> None:
@@ -276,7 +286,7 @@ class Call:
 def _ends(plan: CallPlan) -> bool:
     """Whether such a call may come to its end although nobody wishes for that."""
     warm = any(one.then == "end_call" for one in plan.warm.values())
-    return bool(plan.max_call_ms or plan.bill or plan.silence or plan.menus or warm)
+    return bool(plan.max_call_ms or plan.bill or plan.silence or plan.menus or plan.guard or warm)
 
 
 Step = Callable[[Call], None]
@@ -322,6 +332,14 @@ def lose_line(call: Call) -> None:
         call.feed(e.ModelLineLost(1006, "abnormal"))
 
 
+def refuse_line(call: Call) -> None:
+    coming = [x for x in call.server.pending if isinstance(x, e.ModelReady)]
+    if coming:
+        call.server.cut()
+        call.server.pending.clear()
+        call.feed(e.ModelRefused("http_503", retryable=True))
+
+
 def lose_spare(call: Call) -> None:
     if call.server.spare:
         call.server.drop_spare()
@@ -342,6 +360,7 @@ def what_happens(luck: Random) -> Step:
     status = luck.choices(["completed", "failed", "incomplete"], [10, 1, 1])[0]
     tool = luck.choices(TOOLS, [6, 3, 1, 1, 1, 1, 3, 3])[0]
     leave = luck.choice(["end_call", "transfer_call"])
+    words = luck.choice(["Yes.", "Yes.", "", "Press one for sales, two for service."])
     cuts = luck.choice(["none", "dtmf", "speech", "any"])
     gap_ms, digit = luck.choice([0, 0, 5, 400]), luck.choice("12#")
     soon_ms, late_ms = luck.randrange(1, 500), luck.randrange(500, 12_000)
@@ -361,15 +380,20 @@ def what_happens(luck: Random) -> Step:
         (3, lambda call: call.feed(e.CallerDigit(digit))),
         (0.5, lambda call: call.feed(e.DigitsOrdered("", "pin" if yes else ""))),
         (1, lambda call: call.wait(late_ms)),
+        (0.2, lambda call: call.wait(3 * late_ms)),
         (0.4, lambda call: call.server.refuse()),
         (0.3, lose_line),
         (0.5, lambda call: call.feed(e.SwapOrdered("voice"))),
         (0.3, lambda call: call.feed(e.ConfigureOrdered("C", interruptible=cuts))),
-        (2, lambda call: call.server.transcribe(n, "Yes." if yes else "")),
+        (2, lambda call: call.server.transcribe(n, words)),
         (1, lambda call: call.feed(e.HoldOrdered("H", "Look it up." if yes else ""))),
         (1, lambda call: call.feed(e.UnholdOrdered("U"))),
+        (0.2, refuse_line),
         (0.2, lose_spare),
         (0.2, refuse_spare),
+        (0.5, lambda call: call.feed(e.RespondOrdered("R"))),
+        (0.3, lambda call: call.feed(e.MuteOrdered("M", "agent" if yes else "caller"))),
+        (0.6, lambda call: call.feed(e.UnmuteOrdered("N", "agent" if yes else "caller"))),
         (1, lambda call: call.feed(e.SayOrdered("S", "A moment.", interruptible=cuts))),
         (0.5, lambda call: call.feed(e.MessageOrdered("E", "system", "A patient.", after="S"))),
         (0.2, lambda call: call.feed(e.TransferOrdered("T", "billing", at_once=yes))),
