@@ -62,6 +62,9 @@ MOST_RESUMES = 3
 
 log = structlog.get_logger("book")
 
+_BY_CARRIER = frozenset({"caller_hangup", "transferred"})
+"""What Twilio tells of a call's end, also of one that somebody here has ended."""
+
 
 class Book:
     """Every live call of this process. Not thread-safe; belongs to the loop."""
@@ -436,7 +439,8 @@ class Book:
             return
         call.cut_off = False
         self.call_over(call)
-        reason = call.ends_as or reason if reason == "caller_hangup" else reason
+        if reason in _BY_CARRIER and call.ends_as is not None:
+            reason = call.ends_as
         call.tell(call.now_ms(), "call.ended", {"reason": reason})
         self._calls.pop(call.facts.call_sid, None)
         self.capacity.release(call.call_id)

@@ -16,8 +16,9 @@ from tests.walks.stage import API_KEY, Stage, stage
 
 OPEN = {"/", "/health", "/ready"}
 """What may be asked for without a key and without a signature."""
-OF_PAGES = ("/phone", "/setup/assets")
-"""What there is only where calls do not come from Twilio, and files that have other names."""
+OF_PAGES = ("/phone", "/setup/assets", "/c/")
+"""What there is only where calls do not come from Twilio, files that have other names, and pages
+whose address is the key."""
 FROM_OUTSIDE = {"Host": "phone.contoso.test"}
 """How the world asks; some of the routes trust whoever sits at this machine."""
 SORRY = "<Say>I'm sorry, we have a technical problem.</Say><Hangup />"

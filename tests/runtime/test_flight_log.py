@@ -287,8 +287,12 @@ def test_a_disk_that_fails_costs_the_log_and_not_the_call(tmp_path: Path) -> Non
 PIN = CallPlan(presets={"pin": DigitsPreset(num_digits=4, sensitive=True)})
 
 
-def keyed(*, name: str = "pin", first: str = "12", then: str = "34") -> tuple[str, FlightLog]:
-    """The log of a call in which something is keyed in, half of it before it is asked for."""
+def keyed(
+    *, name: str = "pin", first: str = "12", then: str = "34", asks: bool = True
+) -> tuple[str, FlightLog]:
+    """The log of a call in which something is keyed in, half of it before it is asked for.
+
+    Unless the response ``asks``, it is over before the first key."""
     written: list[bytes] = []
     machine = CallMachine(PIN)
     flight = FlightLog("a-1", PIN, lambda _name, data: written.append(data))
@@ -303,6 +307,8 @@ def keyed(*, name: str = "pin", first: str = "12", then: str = "34") -> tuple[st
 
     for event in (e.ModelReady("sess_1"), e.StreamStarted("MZ1"), e.ResponseStarted("R", None)):
         feed(event, 0)
+    if not asks:
+        feed(e.ResponseDone("R", "completed"), 50)
     for digit in first:
         feed(e.CallerDigit(digit), 100)
     arguments = f'{{"preset":"{name}"}}'
@@ -327,6 +333,6 @@ def test_a_sensitive_number_is_not_in_the_log_and_replays(tmp_path: Path) -> Non
 
 def test_keys_that_are_no_secret_are_in_the_log_once_that_is_known() -> None:
     """A turn of an agent who has secrets, too; what nobody was told stays untold."""
-    told, _ = keyed(name="unknown", first="12#", then="7")
+    told, _ = keyed(name="unknown", first="12#", then="7", asks=False)
 
     assert [told.count(f'["CallerDigit","{key}"]') for key in "12#x7"] == [1, 1, 1, 1, 0]
