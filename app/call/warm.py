@@ -134,4 +134,5 @@ def shortened(summary: object) -> str:
     text = " ".join(summary.split()) if isinstance(summary, str) else ""
     if len(text) <= MOST_SUMMARY_CHARS:
         return text
-    return text[:MOST_SUMMARY_CHARS].rpartition(" ")[0] + " …"
+    beginning = text[:MOST_SUMMARY_CHARS]
+    return f"{beginning.rpartition(' ')[0] or beginning} …"

@@ -92,6 +92,12 @@ def test_what_is_no_sound_is_told_in_a_sentence(content: bytes) -> None:
         samples(content)
 
 
+def test_a_kind_of_file_that_nobody_expects_is_named() -> None:
+    """libsndfile reads more than we say; what is tried with it is what we say."""
+    with pytest.raises(NotASound, match="is a AU file: save it as WAV or MP3"):
+        samples(sine_file(kind="AU", length_s=0.1))
+
+
 def test_every_truncation_is_a_sound_or_a_sentence() -> None:
     """A file whose upload broke off must not stop the server with a traceback."""
     whole = sine_file(length_s=0.02)

@@ -5,7 +5,7 @@ import pytest
 
 from app.call.machine import CallMachine
 from app.call.plan import CallPlan, SoundPlan, WarmPlan
-from app.call.warm import DECIDES_MS, MESSAGE, PLACED_MS
+from app.call.warm import DECIDES_MS, MESSAGE, PLACED_MS, shortened
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import (
@@ -62,6 +62,19 @@ def test_the_caller_stays_and_hears_the_targets_music_while_the_person_is_called
 
     assert [type(x) for x in machine.handle(frame(0), 1_200)] == [c.AppendSilence]
     assert c.PlaySound(3_200) in machine.wake(1_300)
+
+
+@pytest.mark.parametrize(
+    ("summary", "kept"),
+    [
+        ("claim " * 400, "claim " * 50 + "…"),
+        ("x" * 2_000, "x" * 300 + " …"),
+        ("a" * 300, "a" * 300),
+    ],
+)
+def test_a_summary_of_two_kilobytes_is_told_as_far_as_one_listens(summary: str, kept: str) -> None:
+    """The person hears it before they may press a key; the cut is between words, if there are."""
+    assert shortened(summary) == kept
 
 
 def test_only_who_accepts_is_joined_with_the_caller() -> None:

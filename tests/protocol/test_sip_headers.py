@@ -71,6 +71,16 @@ def test_w43_the_longest_header_is_left_out_where_they_do_not_fit() -> None:
     assert len(encoded(fit)) < 1024
 
 
+def test_what_is_to_be_kept_is_kept_though_it_is_the_longest() -> None:
+    """Without the key nobody can ask what the call was about."""
+    headers = {"User-to-User": "k" * 600, "X-Summary": "s" * 500, "X-Conversation": "call_1"}
+
+    fit, left_out = fitting(headers, keep="User-to-User")
+
+    assert left_out == ["X-Summary"]
+    assert "User-to-User" in fit
+
+
 def test_headers_just_fit_into_1023_characters_beside_those_of_the_address() -> None:
     """The bound is Twilio's, of everything behind the question mark."""
     room = 1023 - len("X-A=")
