@@ -30,6 +30,7 @@ NOTICES: dict[str, str] = {
     "call.model_lost": "its connection ended: `close_code`, `reason`",
     "caller.interrupted": "the caller cut the agent short",
     "caller.silent": "the caller said nothing for long and is reminded: `count` in a row",
+    "caller.opted_out": "the caller wants no text messages any more: `channel`",
     "dtmf.received": "a key was pressed: `length`, never which",
     "dtmf.collected": "something was keyed in: `preset`, `length`, `digits`, `reason`",
     "dtmf.failed": "it was not, or not as wanted: `preset`, `length`, `digits`, `reason`",
@@ -58,6 +59,8 @@ NOTICES: dict[str, str] = {
     "voicemail.detected": "an answering machine picked up",
     "voicemail.left": "it was told the message",
     "callback.scheduled": "the agent promised to call back: `callback_id`, `due_at`",
+    "callback.started": "the telephone of whom it was promised rings: `callback_of` is the call",
+    "callback.exhausted": "nobody was reached: `callback_of`, `reason`",
     "reminder.created": "the agent noted or changed one: `id`, `title`, `due_at`",
     "form.updated": (
         "a field of the form was noted or changed: `form`, `field`, `value`, `confirmed`, `missing`"

@@ -317,8 +317,10 @@ class Outbound:
             return
         report = queued.call.report
         if news.status == "ringing" and run not in report.rung:
+            first = queued.order.continues if not report.rung else None
             rung = {"run": run, "call_sid": news.call_sid}
-            await self._queue.tell(queued, "call.ringing", rung)
+            if await self._queue.tell(queued, "call.ringing", rung) and first:
+                await self._queue.tell(queued, "callback.started", {"callback_of": first})
         elif news.status in FINAL_STATUSES and run not in report.attempts:
             await self._attempted(queued, run, news)
 

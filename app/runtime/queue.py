@@ -177,5 +177,8 @@ class Queue:
         if ending.why is not None and not call.report.attempts:
             told = {"run": "", "call_sid": "", "status": ending.why, "sip_response_code": None}
             call.tell(call.now_ms(), "call.attempted", told)
+        if queued.order.continues and ending.reason != "canceled":
+            failed = {"callback_of": queued.order.continues, "reason": ending.reason}
+            call.tell(call.now_ms(), "callback.exhausted", failed)
         self._book.end(call, ending.reason)
         queued.settled.set()

@@ -255,9 +255,22 @@ class Texting:
         # Twilio answers these words itself; a second answer would only cost.
         if message.opt_out == "STOP":
             await self._archive.opt_outs.add(message.from_)
+            await self._tell_opted_out(message.from_)
         elif message.opt_out == "START":
             await self._archive.opt_outs.remove(message.from_)
         log.info("text_opt_out", word=message.opt_out)
+
+    async def _tell_opted_out(self, number: str) -> None:
+        """In their live call, or in their last one; a call of another process learns it when a
+        message to them is refused."""
+        told = {"channel": "sms"}
+        here = [call for call in self._book.all_here() if ends(call)[1] == number]
+        if here:
+            here[-1].tell(here[-1].now_ms(), "caller.opted_out", told)
+            return
+        page = await self._archive.page(Filters(number=number, status="ended"), None, 1)
+        for row in page.calls:
+            await self._archive.add(row.call_id, "caller.opted_out", told)
 
     async def _joins(self, message: IncomingMessage) -> None:
         args = {"sid": message.message_sid, "text": _readable(message)}

@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from app.agents.document import Webhook
 from app.call.facts import FACTS, TIMED_OUT
 from app.call.notices import NOTICES, About, asked_for, notice
 from app.protocol.events import ToolCalled, ToolDone
@@ -36,6 +38,44 @@ def test_every_notice_is_a_fact() -> None:
     """One that is told by nobody would be waited for; a reminder comes due after its call, and
     ``transfer.requested`` is a question."""
     assert set(NOTICES) - {"reminder.due", "transfer.requested"} <= set(FACTS)
+
+
+LATER = {
+    "call.time_elapsed": "no marks in time can be configured",
+    "turn.started": "transcript.updated tells words as they come, caller.interrupted what was cut",
+    "turn.completed": "the same, and the record has the turns",
+    "language.changed": "agents speak whatever language they are spoken to",
+    "transfer.answered": "a person who is asked first accepts, or transfer.failed says why not",
+    "transfer.declined": "transfer.failed, with the reason",
+    "consent.recorded": "the record's recordings say whether they were announced",
+}
+"""Of the catalogue (callcentre 7.2), what nothing here tells, and what does instead."""
+CATALOGUE = """
+call.created call.ringing call.answered call.rejected call.resumed call.stream_started
+call.stream_stopped call.model_connected call.model_lost call.ended call.analyzed
+transcript.updated caller.interrupted caller.silent caller.opted_out tool.started tool.completed
+tool.failed tool.timed_out mcp.tools_listed mcp.failed dtmf.received dtmf.collected dtmf.failed
+dtmf.sent form.updated form.completed sms.sent sms.delivered sms.failed sms.received
+transfer.started transfer.ringing transfer.accepted transfer.connected transfer.failed
+transfer.ended voicemail.detected voicemail.left recording.started recording.paused
+recording.resumed recording.completed guardrail.tripped reminder.created reminder.due
+callback.scheduled callback.started callback.exhausted
+"""
+
+
+def test_the_catalogue_is_told() -> None:
+    """O5: what a program written for the catalogue waits for is told, or it is said what is."""
+    assert set(CATALOGUE.split()) <= set(NOTICES)
+    assert not set(LATER) & set(NOTICES)
+
+
+def test_every_notice_may_be_asked_for_in_a_document() -> None:
+    """By its name; what the agent document takes, and what is told, are one list."""
+    for kind in NOTICES:
+        one = Webhook.model_validate({"url": "https://contoso.test/hook", "events": [kind]})
+        assert asked_for(one.events, kind)
+    with pytest.raises(ValidationError):
+        Webhook.model_validate({"url": "https://contoso.test/hook", "events": ["tool.begun"]})
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """What the agent promises: call-backs, placed as calls of their own, and reminders."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+import sqlite3
+from contextlib import AbstractAsyncContextManager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.walks.test_outbound_jobs import UNWANTED, note_unwanted
 
 CALLER = "+12125551234"
 CALLS_BACK = AGENT + "callbacks: {within: 3d, attempts: 3}\n"
+PICKS_UP = DialOutcome(pick_up=PickUp())
 GREETING = Reply("Hello, this is the test line.", 200, 440)
 DONE = Reply("I will call you then.", 200, 660)
 
@@ -41,6 +43,7 @@ def promising(
     made: list[JobsHere],
     *replies: Reply,
     agent: str = CALLS_BACK,
+    reached: DialOutcome = PICKS_UP,
     **settings: Any,
 ) -> AbstractAsyncContextManager[Stage]:
     """A stage whose agent may call back, with the dialler in ``made``."""
@@ -50,7 +53,7 @@ def promising(
         return made[0]
 
     given = {"dial_countries": ("US",), "calling_hours": "Mo-Su 00:00-24:00", **settings}
-    twilio = {"answers": {CALLER: DialOutcome(pick_up=PickUp())}}
+    twilio = {"answers": {CALLER: reached}}
     openai = RealtimeEmulator(Scenario([GREETING, *replies]), pace=0)
     return stage(openai, folder, agent=agent, twilio=twilio, jobs=jobs, **given)
 
@@ -103,10 +106,46 @@ async def test_who_is_promised_a_call_gets_it_and_hears_why(tmp_path: Path) -> N
     assert (second.from_, second.to) == (first.to, CALLER)
     assert record["resumed_from"] == promised["call_id"]
     assert record["conversation_id"] == promised["conversation_id"]
+    story = facts(tmp_path, callback_id)
+    assert [kind for kind in story if kind in {"callback.started", "call.answered"}] == [
+        "callback.started",
+        "call.answered",
+    ]
+    assert story["callback.started"] == {"callback_of": promised["call_id"]}
     words = str(seeded)
     assert "this is the test line" in words
     assert "promised" in words
     assert "The repair of the boiler" in words
+
+
+def facts(folder: Path, call_id: str) -> dict[str, dict[str, Any]]:
+    """The last fact of each kind, as they came."""
+    with closing(sqlite3.connect(folder / "data" / "patchline.db")) as database:
+        asked = "SELECT type, data FROM call_facts WHERE call_id = ? ORDER BY seq"
+        return {kind: orjson.loads(data) for kind, data in database.execute(asked, (call_id,))}
+
+
+async def test_who_cannot_be_called_back_is_told_of_once(tmp_path: Path) -> None:
+    """The promise is not kept, and the operator's programs know."""
+    made: list[JobsHere] = []
+    once = AGENT + "callbacks: {within: 3d, attempts: 1}\n"
+    replies = (promise(in_minutes=30, reason="x"), DONE)
+    busy = DialOutcome("busy")
+    async with promising(tmp_path, made, *replies, agent=once, reached=busy) as s:
+        [jobs] = made
+        call = await s.twilio.call(from_=CALLER)
+        await call.heard_at_least(200)
+        await asks(s, call)
+        await call.hang_up()
+        promised = await s.record(call)
+        jobs.hurried.set()
+        [callback_id] = jobs.runs
+        await ended(s, callback_id)
+        await jobs.close()
+
+    story = facts(tmp_path, callback_id)
+    assert story["callback.exhausted"] == {"callback_of": promised["call_id"], "reason": "busy"}
+    assert "callback.exhausted" not in facts(tmp_path, promised["call_id"])
 
 
 @pytest.mark.parametrize(

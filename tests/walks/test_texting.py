@@ -1,7 +1,8 @@
 """Text messages of a live call, between the real server and the two companies."""
 
+import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,9 @@ async def test_stop_and_start_are_kept(tmp_path: Path) -> None:
         await call.hang_up()
         record = await s.record(call)
 
+    with closing(sqlite3.connect(tmp_path / "data" / "patchline.db")) as database:
+        asked = "SELECT data FROM call_facts WHERE type = 'caller.opted_out'"
+        assert database.execute(asked).fetchall() == [('{"channel":"sms"}',)]
     assert (refused["status"], sent["status"]) == ("opted_out", "sent")
     assert not [text for role, text in said if role == "user"]
     assert [one["status"] for one in record["sms"]] == ["not_sent", "sent"]
