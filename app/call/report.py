@@ -80,7 +80,8 @@ class Transferred:
     requested_at_ms: int
     outcome: str = "requested"
     """requested, ringing, accepted, joined, refused:…, unclear:… (whether Twilio took it),
-    connected, or why nobody was reached."""
+    connected, interrupted (the process that asked the person is gone), or why nobody was
+    reached."""
     talk_s: int | None = None
     token_digest: str = ""
     """What the URL of its result is known by."""

@@ -20,6 +20,8 @@ from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.orders import Order
 from app.services.store.calls import CallRow, StoredFact
 
+INTERRUPTED = "interrupted"
+"""The outcome of a transfer for which a person was still being asked."""
 UNKNOWN_OUTCOME = (
     '{"ok":null,"note":"The connection was interrupted before the result came. It may have been'
     ' done or not: find out or ask before doing it again."}'
@@ -40,7 +42,7 @@ def adopted(
     created_at = row.created_at.timestamp()
     # Two machines agree about the time within a second, or an hour; the story never goes back.
     age_ms = max(told_ms, int((time.time() - created_at) * 1000))
-    return LiveCall(
+    call = LiveCall(
         call_id=row.call_id,
         facts=CallFacts(
             row.call_sid or party.call_sid,
@@ -62,6 +64,10 @@ def adopted(
         created_at=created_at,
         began_ns=time.monotonic_ns() - age_ms * 1_000_000,
     )
+    if report.transfers and report.transfers[-1].open and not report.transfers[-1].token_digest:
+        # Nobody of the carrier's tells how that ends: who asked the person for it is gone.
+        call.transfer_ended(INTERRUPTED)
+    return call
 
 
 def remembered(report: Report) -> tuple[Memory, ...]:

@@ -71,3 +71,31 @@ def test_the_time_in_which_nobody_had_the_call_counts() -> None:
     call = adopted(row(datetime.now(UTC) - timedelta(seconds=90)), TOLD, lambda *_: None)
 
     assert call.now_ms() >= 90_000
+
+
+TRANSFER = StoredFact(3, 61_000, "transfer.started", {"target": "desk", "mode": "warm"})
+RINGS = StoredFact(4, 62_000, "transfer.ringing", {"leg_sid": "CA2"})
+DIALLED = StoredFact(5, 63_000, "transfer.dialling", {"target": "desk", "token_digest": "d"})
+
+
+def test_a_person_who_was_still_being_asked_is_not_asked_for_ever() -> None:
+    """S17: the record said ``ringing`` of a call that was over."""
+    kept: list[tuple[str, int, Fact]] = []
+    told = [*TOLD, TRANSFER, RINGS]
+
+    call = adopted(row(datetime.now(UTC)), told, lambda *one: kept.append(one))
+
+    assert [x.outcome for x in call.report.transfers] == ["interrupted"]
+    ((call_id, seq, fact),) = kept
+    assert (call_id, seq, fact.type) == ("call_1", 5, "transfer.ended")
+
+
+def test_a_transfer_whose_result_the_carrier_tells_stays_under_way() -> None:
+    """The two may be talking."""
+    kept: list[tuple[str, int, Fact]] = []
+    told = [*TOLD, TRANSFER, RINGS, DIALLED]
+
+    call = adopted(row(datetime.now(UTC)), told, lambda *one: kept.append(one))
+
+    assert call.report.transfers[-1].open
+    assert kept == []
