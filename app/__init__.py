@@ -93,6 +93,8 @@ A line of code about ... belongs in ...
     how a stream is waited for and left              `app/call/leaving.py`
     opening the model again, and giving up           `app/call/model_link.py`
     another line beside it, and when to change over  `app/call/line_swap.py`
+    … for another agent, who then goes on            `app/call/handoff.py`,
+                                                     `app/call/handing_over.py`
     … a line that fails again and again              `app/call/failing.py`
     … what is heard while nobody could speak         `app/call/comfort.py`
     how long a call may last, and what it may cost   `app/call/limits.py`,

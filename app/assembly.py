@@ -141,6 +141,7 @@ def plan(
         may_press=agent.dtmf.send is not None,
         menus=_menus(agent.dtmf.send),
         may_hold=agent.hold_audio is not None,
+        handoffs=agent.handoffs,
         max_tool_rounds=agent.max_tool_rounds,
         recording=_recording(agent),
         silence=_silence(agent.timeouts.silence),

@@ -245,5 +245,9 @@ ALL = (
         lambda agent: schemas.search_knowledge() if agent.knowledge else None,
         _looking_up,
     ),
+    BuiltIn(
+        names.HANDOFF,
+        lambda agent: schemas.handoff(agent.colleagues) if agent.colleagues else None,
+    ),
 )
 """In the order in which the model reads them."""

@@ -67,16 +67,20 @@ class Editor:
     def edition(self, document: AgentDocument) -> Edition:
         """Raises ``ToolFault``."""
         self._new.clear()  # What an edition that was refused has left.
-        lines = {assembly.called(role): self._line(document, role) for role in document.roles}
+        lines: dict[str, Line] = {}
+        numbers = assembly.lines(document, all_others=self.local_line)
+        edition = Edition(document.version, lines, numbers)
+        for role in document.roles:
+            lines[assembly.called(role)] = self._line(document, role, edition.line)
         for tools in self._new:
             for label, one in tools.servers.items():
                 self.stand(one.run, f"mcp-{label}")
         self._new.clear()
-        return Edition(
-            document.version, lines, assembly.lines(document, all_others=self.local_line)
-        )
+        return edition
 
-    def _line(self, document: AgentDocument, role: Role) -> Line:
+    def _line(
+        self, document: AgentDocument, role: Role, colleague: Callable[[str, str], Line]
+    ) -> Line:
         agent = role.agent
         tools = self.tools(document, agent=agent)
         self._made.add(tools)
@@ -96,6 +100,7 @@ class Editor:
             sounds=role.sounds,
             texts=_texts(agent),
             lore=self._lore(agent, role.number),
+            colleague=colleague,
             resume_s=agent.timeouts.resume / 1000,
         )
 

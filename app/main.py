@@ -338,10 +338,10 @@ def _runner(
     effects = Effects(
         call.facts.call_sid,
         carrier=carrier,
-        run_tool=partial(call.met.run_tool, call),
+        run_tool=lambda wish: call.met.run_tool(call, wish),
         allowed=partial(approvals.asked, call),
         put_through=partial(put_through, call),
-        failure_twiml=call.scripts.failure,
+        failure_twiml=partial(_failure, call),
         kept=call.kept,
         people=people,
         recorder=recorder,
@@ -352,13 +352,27 @@ def _runner(
         plan,
         call_id=call.call_id,
         began_ns=call.began_ns,
-        open_model=partial(call.met.open_model, call),
+        open_model=partial(_open_model, call),
+        hand_over=call.hand_over,
         effects=effects,
         tell=tell,
         stream=call.streams,
         flight=FlightLog(f"{call.call_id}-{call.streams}", plan, hangar.write),
         sounds=call.met.sounds,
     )
+
+
+def _failure(call: LiveCall) -> str:
+    """As the agent has it who has the call when it fails."""
+    return call.scripts.failure()
+
+
+def _open_model(
+    call: LiveCall, feed: Feed, timeout_ms: int, *, agent: str = ""
+) -> Awaitable[ModelLine]:
+    """A line of the agent who has the call, or of another."""
+    seen = call.of(agent) if agent else call
+    return seen.met.open_model(seen, feed, timeout_ms)
 
 
 def _most_a_day(settings: Settings) -> int | None:

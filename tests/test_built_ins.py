@@ -20,6 +20,8 @@ EVERYTHING = Agent.model_validate(
         "forms": {"claim": {"fields": [{"name": "policy", "type": "text", "confirm": True}]}},
         "form": "claim",
         "knowledge": "docs",
+        "handoffs": ["billing"],
+        "colleagues": {"billing": "Knows all bills."},
     }
 )
 """An agent that may do all there is."""

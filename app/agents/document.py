@@ -65,7 +65,7 @@ from app.agents.values import (
 )
 from app.call import notices
 from app.call.analysis import NEXT_ACTION, SATISFACTION
-from app.call.built_in import COLLECT_DTMF, TRANSFER_CALL
+from app.call.built_in import COLLECT_DTMF, HANDOFF, TRANSFER_CALL
 
 HUMAN = "human"
 """The name of the target that ``transfer_to`` is short for."""
@@ -324,6 +324,9 @@ class Agent(Part):
     built_ins: SkipJsonSchema[Mapping[str, Offer] | None] = None
     """The built-in tools that were listed; None: all that can work. Nobody writes it: it is what a
     list of tools comes to."""
+    colleagues: SkipJsonSchema[Mapping[str, str]] = Field(default={})
+    """Those of ``handoffs``, with what each is for. Nobody writes it: it is what they say of
+    themselves."""
     numbers: Mapping[LineNumber, Number] | None = None
     """Which of your numbers the agent answers, and when; "*" is every other one. Calls to a
     number that is not here are rejected. Left out: it answers all of them, always."""
@@ -525,7 +528,8 @@ class Agent(Part):
 
     def has(self, tool: str) -> bool:
         """Whether a built-in tool was chosen, or nobody chose."""
-        return self.built_ins is None or tool in self.built_ins
+        chosen = self.built_ins is None or tool in self.built_ins
+        return chosen or tool == HANDOFF  # Naming somebody to hand over to is choosing it.
 
     @cached_property
     def offered_targets(self) -> Mapping[str, Target]:

@@ -112,6 +112,8 @@ def _written(
     if numbers is not None:
         table["numbers"] = numbers
         moved[("numbers",)] = ("numbers",)
+    if "colleagues" in table:
+        raise Misplaced(places[0], "unknown field: colleagues")
     if isinstance(table.get("tools"), list):
         listed = _place_of_list(layers, places, name=name, number=number, several=several)
         defined = shared.get("tools")

@@ -96,6 +96,30 @@ def check_file(path: str | Path) -> list[Problem]:
     return []
 
 
+def _no_colleague(role: Role, other: str, agents: Mapping[str, Agent]) -> tuple[str, str]:
+    """Why an agent cannot hand over to ``other``, and who may be meant; empty where it can."""
+    if other not in agents:
+        return f'unknown agent "{other}"', near(other, agents)
+    if other == role.name:
+        return "is the agent itself", ""
+    if agents[other].handoff_description is None:
+        return f'"{other}" has no handoff_description: say what it is for', ""
+    if agents[other].guardrails != role.agent.guardrails:
+        return f'"{other}" has other guardrails: write them beside agents', ""
+    return "", ""
+
+
+def _acquainted(roles: list[Role]) -> list[Role]:
+    """The same agents, who know what those are for whom they may hand the conversation to."""
+    known = {role.name: role.agent.handoff_description or "" for role in roles}
+    return [
+        replace(role, agent=role.agent.model_copy(update={"colleagues": colleagues}))
+        if (colleagues := {name: known[name] for name in role.agent.handoffs})
+        else role
+        for role in roles
+    ]
+
+
 class _Reading:
     """One reading of a document."""
 
@@ -122,6 +146,7 @@ class _Reading:
             for (one, _), role in zip(found, roles, strict=True)
         ]
         self._check(zip((one for one, _ in found), roles, strict=True))
+        roles = _acquainted(roles)
         if sounds:
             roles = self._sounding([one for one, _ in found], roles)
         return AgentDocument(
@@ -168,15 +193,10 @@ class _Reading:
         problems = []
         for one, role in roles:
             for index, other in enumerate(role.agent.handoffs):
-                where = one.place(("handoffs", index), self._source)
-                if other not in names:
-                    meant = near(other, names)
-                    problems.append(self._problem(where, f'unknown agent "{other}"', meant))
-                elif other == role.name:
-                    problems.append(self._problem(where, "is the agent itself"))
-                elif names[other].handoff_description is None:
-                    sentence = f'"{other}" has no handoff_description: say what it is for'
-                    problems.append(self._problem(where, sentence))
+                sentence, meant = _no_colleague(role, other, names)
+                if sentence:
+                    where = one.place(("handoffs", index), self._source)
+                    problems.append(self._problem(where, sentence, meant))
             for path, other in _offered(role):
                 if other not in names:
                     where, meant = one.place(path, self._source), near(other, names)

@@ -72,14 +72,12 @@ class Attempts:
         self._menus = menus
         self._recording = recording
         self._playout = playout
-        self._plan = plan
         self._orders = orders
-        self._general = plan.interruptible
+        self.agent_is(plan)
         greets = bool(plan.greeting) and not plan.returning
         self._greeting = plan.greeting_interruptible if greets else None
         self._greeted_in = ""
         """The response that was the greeting, once all of it has come."""
-        self._least_ms = plan.min_interruption_ms
         self._server_takes_turns = plan.server_takes_turns
         self._state = Attempt.NONE
         self._voice_ms = 0
@@ -87,6 +85,12 @@ class Attempts:
         self._doubtful: list[str] = []
         self._echoes: list[str] = []
         self._cut: list[str] = []
+
+    def agent_is(self, plan: CallPlan) -> None:
+        """From the next line on it is as this agent's document has it."""
+        self._plan = plan
+        self._general = plan.interruptible
+        self._least_ms = plan.min_interruption_ms
 
     @property
     def server_takes_turns(self) -> bool:

@@ -15,9 +15,10 @@ VERIFY_CODE = "verify_code"
 SEND_LINK = "send_link"
 UPDATE_FORM = "update_form"
 SEARCH_KNOWLEDGE = "search_knowledge"
+HANDOFF = "handoff"
 
 NAMES = frozenset(
     {END_CALL, TRANSFER_CALL, COLLECT_DTMF, SCHEDULE_CALLBACK, SET_REMINDER, HOLD, SEND_SMS}
-    | {VERIFY_CODE, SEND_LINK, SEND_DTMF, UPDATE_FORM, SEARCH_KNOWLEDGE}
+    | {VERIFY_CODE, SEND_LINK, SEND_DTMF, UPDATE_FORM, SEARCH_KNOWLEDGE, HANDOFF}
 )
 """No tool of the operator's may have one of them."""

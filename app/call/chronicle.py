@@ -244,6 +244,8 @@ class Chronicle:
     def _saw_end(self, now_ms: int, command: c.Command) -> None:
         if isinstance(command, c.OrderDone):
             self._tell(now_ms, "command.ended", asdict(command))
+        elif isinstance(command, c.HandOver):
+            self._tell(now_ms, "agent.changed", asdict(command))
         elif isinstance(command, c.CallerHeld | c.CallerReleased):
             self._saw_hold(now_ms, command)
         elif isinstance(command, c.LatencyHigh):

@@ -11,6 +11,7 @@ from app.call.alarms import Alarm
 from app.call.answering import Answering
 from app.call.departure import Departure
 from app.call.failing import Remedy
+from app.call.handoff import HANDED, TAKES_OVER
 from app.call.line_swap import Quiet, Swap
 from app.call.model_link import Link
 from app.call.parts import Parts, Phase
@@ -37,6 +38,8 @@ class Connecting:
         self._sent_when_mute: int | None = None
         """What the caller had been sent when a line was last given up."""
         departure.after_notice = self._noticed
+        self._new_agent = False
+        """The caller has not heard who has the conversation now."""
         self._listens_first = False
         """The next line may have a turn of the caller's to answer."""
 
@@ -131,6 +134,8 @@ class Connecting:
         notice = self._parts.recording.announcement()
         if notice is not None:
             return notice
+        if self._parts.greeted and (first := self._first_of_agent()) is not None:
+            return first
         if self._parts.greeted:
             return resumed(self._parts.transcript.broken_off)
         self._parts.greeted = True
@@ -164,9 +169,10 @@ class Connecting:
             return out + self._departure.model_gone(now_ms)
         self._parts.patience.line_lost(now_ms)
         if spare and self._parts.live:
-            return [*out, self._switched(now_ms), *self._taken_up(now_ms)]
+            return [*out, *self._switched(now_ms), *self._taken_up(now_ms)]
         self._parts.comfort.line_lost(now_ms)
-        return [*out, *self._parts.swap.line_ends(), c.CloseModel(), *again]
+        handed = self._handed()  # The next line is theirs, where one was on its way.
+        return [*out, *handed, *self._parts.swap.line_ends(), c.CloseModel(), *again]
 
     def comfort_due(self, now_ms: int) -> list[c.Command]:
         """The caller has heard nothing since the line was lost, and nobody is there to speak."""
@@ -198,11 +204,24 @@ class Connecting:
         self._listens_first = parts.live and (in_turn or not parts.responses.owes)
         self._departure.line_gone()
 
-    def _switched(self, now_ms: int) -> c.Command:
+    def _switched(self, now_ms: int) -> list[c.Command]:
         """The spare line is the line."""
         self._parts.swap.changed_over()
         self._parts.link.changed_over(now_ms)
-        return c.SwitchModel()
+        return [*self._handed(), c.SwitchModel()]
+
+    def _handed(self) -> list[c.Command]:
+        """The next line in use is another agent's, where the conversation is to be theirs."""
+        parts, handoff = self._parts, self._parts.handoff
+        if not handoff.agent:
+            return []
+        command = c.HandOver(handoff.agent, handoff.reason)
+        parts.transcript.tool_answered(handoff.tool_call_id, HANDED.format(agent=handoff.agent))
+        parts.tools.settled(handoff.tool_call_id)
+        parts.agent_is(handoff.agent)
+        handoff.over()
+        self._new_agent = True
+        return [command]
 
     def swap_ordered(self, _event: e.SwapOrdered, now_ms: int) -> list[c.Command]:
         """Another line is wanted in place of this one."""
@@ -245,13 +264,22 @@ class Connecting:
         if parts.swap.state is not Swap.SPARE or not parts.live:
             return []
         quiet = parts.quiet
+        if quiet is Quiet.NOT and parts.handoff.agent:
+            return []  # An agent takes nobody's word; only the end of a line does.
         if not parts.swap.takes(quiet, now_ms):
             return []
         if quiet is not Quiet.NOT:
             self._departure.line_gone(planned=True)
-            return [self._switched(now_ms), *self._told(now_ms)]
+            out = [*self._switched(now_ms), *self._told(now_ms)]
+            first = self._first_of_agent()
+            return out + (parts.responses.ask(first, now_ms) if first else [])
         self._lose(now_ms)
-        return [*parts.playout.finish(), self._switched(now_ms), *self._taken_up(now_ms)]
+        return [*parts.playout.finish(), *self._switched(now_ms), *self._taken_up(now_ms)]
+
+    def _first_of_agent(self) -> c.CreateResponse | None:
+        """What an agent says who has the conversation since this line."""
+        new, self._new_agent = self._new_agent, False
+        return TAKES_OVER if new and not self._parts.hold.silences else None
 
     def mute(self, now_ms: int) -> list[c.Command]:
         """The line owes words and brings none: another one, unless that has been tried already."""

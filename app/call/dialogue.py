@@ -7,6 +7,7 @@ do.
 
 from app.call.answering import Answering
 from app.call.attempts import Attempt, Turn
+from app.call.built_in import HANDOFF
 from app.call.connecting import Connecting
 from app.call.departure import Departure
 from app.call.failing import Remedy
@@ -418,7 +419,8 @@ class Dialogue:
         """The model wants to let the caller go, which the caller may have spoken over."""
         if event.name == HOLD_TOOL and self._parts.plan.may_hold:
             return self._holding.asked(event, now_ms)
-        if event.name not in {END_CALL, TRANSFER_CALL}:
+        handoff = event.name == HANDOFF and bool(self._parts.plan.handoffs)
+        if not handoff and event.name not in {END_CALL, TRANSFER_CALL}:
             return self._answered(event, f"there is no tool {event.name!r}", ok=False)
         if self._parts.responses.muted(event.response_id):
             return self._answered(event, SPOKEN_OVER, ok=False)
@@ -430,8 +432,20 @@ class Dialogue:
             return [] if refusal is None else self._answered(event, refusal, ok=False)
         if self._parts.transfer.under_way:
             return self._answered(event, PUTTING_THROUGH, ok=False)
+        if handoff:
+            return self._hand_over(event, now_ms)
         self._parts.tools.announced(event.response_id)
         return self._answered(event, self._parts.farewell.begin(event, now_ms), ok=True)
+
+    def _hand_over(self, event: e.ToolCalled, now_ms: int) -> list[c.Command]:
+        """A colleague is to go on: their line is opened, while this agent has the word."""
+        parts = self._parts
+        refusal = parts.handoff.begin(event, parts.plan.handoffs)
+        if refusal is not None:
+            return self._answered(event, refusal, ok=False)
+        parts.farewell.yields()
+        parts.responses.withdraw("goodbye")
+        return parts.swap.hand_over(parts.handoff.agent, now_ms)
 
     def _answered(self, call: e.ToolCalled, output: str, *, ok: bool) -> list[c.Command]:
         """A call that is answered on the spot; a good answer needs no words of the model's."""
@@ -456,7 +470,7 @@ class Dialogue:
         """A tool takes its time; say so as soon as nobody is saying anything."""
         parts = self._parts
         wanted = parts.tools.filler()
-        if wanted is None or parts.leaving_soon or parts.hold.on:
+        if wanted is None or parts.leaving_soon or parts.hold.on or parts.handoff.agent:
             return []
         busy = parts.responses.active is not None and parts.responses.spoke
         if busy or not parts.playout.idle:

@@ -77,6 +77,7 @@ FACTS: dict[str, Weight] = {
     "tool.timed_out": Weight.KEPT,
     "mcp.tools_listed": Weight.KEPT,
     "mcp.failed": Weight.KEPT,
+    "agent.changed": Weight.KEPT,
     "hold.started": Weight.KEPT,
     "hold.ended": Weight.KEPT,
     "transfer.started": Weight.KEPT,

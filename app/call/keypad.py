@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from app.call.alarms import Alarm, Alarms
-from app.call.plan import DigitsPreset
+from app.call.plan import CallPlan, DigitsPreset
 
 MOST_DIGITS = 100
 """Of one collection without a limit of its own."""
@@ -77,6 +77,7 @@ class Keypad:
     def __init__(self, alarms: Alarms, presets: Mapping[str, DigitsPreset]) -> None:
         self._alarms = alarms
         self._presets = presets
+        self._keeps_secrets = any(one.sensitive for one in presets.values())
         self._keys = Keys.OPEN
         self._asker = Asker()
         self._name = ""
@@ -87,11 +88,16 @@ class Keypad:
         self._swallow = ("", 0)
         """The finishing key of a collection that needed none, and until when it is its."""
         self._discreet_until_ms = 0
-        self._keeps_secrets = any(one.sensitive for one in presets.values())
         self.private_key: bool | None = False
         """Whether the key pressed last must not be written down. None: that is not known yet."""
         self.private_turn: bool | None = False
         """What has become known of keys of which it was not known; None: nothing yet."""
+
+    def agent_is(self, plan: CallPlan) -> None:
+        """What may be asked for from now on; what was secret before stays so."""
+        self._presets = plan.presets
+        secret = any(one.sensitive for one in plan.presets.values())
+        self._keeps_secrets = self._keeps_secrets or secret
 
     @property
     def collecting(self) -> bool:

@@ -65,6 +65,8 @@ class LineSwap:
         self._last_at_ms = 0
         self._failures = 0
         self._attempting = False
+        self._line = (0, 0)
+        """When the line in use ends by itself, and how long it lasts in all, in ms."""
         self._spare_ends_at_ms = 0
         self._spare_life_ms = 0
         self.state = Swap.RESTING
@@ -77,6 +79,7 @@ class LineSwap:
     def _lasts(self, ends_at_ms: int, life_ms: int) -> None:
         self.state = Swap.RESTING
         self._failures = 0
+        self._line = (ends_at_ms, life_ms)
         self._end_by(ends_at_ms, life_ms)
         self._alarms.set(Alarm.SWAP, ends_at_ms - min(LEAD_MS, life_ms // 2))
 
@@ -104,11 +107,25 @@ class LineSwap:
             return []
         return self._open()
 
-    def _open(self) -> list[Command]:
+    def hand_over(self, agent: str, now_ms: int) -> list[Command]:
+        """Another agent is to go on, on a line of their own, at the next fair moment; a spare
+        line of this agent's is of no use to them."""
+        out = self.line_ends()
+        self._end_by(min(now_ms + ORDER_MS, self._ends_at_ms), ORDER_MS)
+        self._fair_at_ms = now_ms
+        return out + self._open(agent)
+
+    def stays(self) -> list[Command]:
+        """Nobody takes over after all: the line in use goes on to its end."""
+        out = self.line_ends()
+        self._lasts(*self._line)
+        return out
+
+    def _open(self, agent: str = "") -> list[Command]:
         self.state = Swap.OPENING
         self._attempting = True
         self._alarms.clear(Alarm.SWAP)
-        return [OpenSpare(SPARE_ATTEMPT_MS)]
+        return [OpenSpare(SPARE_ATTEMPT_MS, agent)]
 
     def spare_ready(self, life_ms: int | None, now_ms: int) -> bool:
         """A spare line is there. False where none is wanted any more."""

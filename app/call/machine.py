@@ -19,6 +19,7 @@ from app.call.connecting import Connecting
 from app.call.departure import Departure
 from app.call.dialogue import Dialogue
 from app.call.guarding import Guarding
+from app.call.handing_over import HandingOver
 from app.call.keying import Keying
 from app.call.model_link import Link
 from app.call.navigating import Navigating
@@ -68,6 +69,7 @@ class CallMachine:
         self._answering = Answering(self._parts, self._departure)
         self._connecting = Connecting(self._parts, self._departure, self._answering)
         self._dialogue = Dialogue(self._parts, self._connecting, self._departure, self._answering)
+        handing = HandingOver(self._parts, self._connecting, self._dialogue)
         self._keying = Keying(self._parts, self._dialogue)
         self._pressing = Pressing(self._parts, self._dialogue, self._departure, self._keying)
         self._obeying = Obeying(self._parts, self._departure, self._keying, self._pressing)
@@ -88,6 +90,7 @@ class CallMachine:
             **_signs(
                 self._parts.pulse, _model_handlers(self._connecting, self._dialogue, self._pressing)
             ),
+            **_swap_handlers(self._connecting, handing),
             e.ToolDone: self._dialogue.tool_done,
             e.KeysAnswered: self._pressing.answered,
             **_leaving_handlers(self._dialogue, self._departure),
@@ -121,6 +124,11 @@ class CallMachine:
     def transcript(self) -> Transcript:
         """What has been said and heard on this stream."""
         return self._parts.transcript
+
+    @property
+    def echo_guard(self) -> bool:
+        """The agent's own voice coming back must be told from the caller's."""
+        return self._parts.plan.echo_guard
 
     def hearing(self, now_ms: int) -> dict[str, int]:
         """What is being played to the caller: how many ms of each item were heard by now."""
@@ -234,7 +242,6 @@ def _model_handlers(
         e.ModelReady: connecting.ready,
         e.ModelRefused: connecting.refused,
         e.ModelLineLost: connecting.lost,
-        **_swap_handlers(connecting),
         e.ModelAlive: _nothing,
         e.SpeechAudioDone: dialogue.speech_done,
         e.SpeechStarted: dialogue.speech_started,
@@ -248,11 +255,11 @@ def _model_handlers(
     }
 
 
-def _swap_handlers(connecting: Connecting) -> dict[type, Handler]:
+def _swap_handlers(connecting: Connecting, handing: HandingOver) -> dict[type, Handler]:
     return {
         e.SpareReady: connecting.spare_ready,
-        e.SpareRefused: connecting.spare_refused,
-        e.SpareLost: connecting.spare_lost,
+        e.SpareRefused: handing.spare_refused,
+        e.SpareLost: handing.spare_lost,
         e.SwapOrdered: connecting.swap_ordered,
     }
 

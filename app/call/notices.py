@@ -47,6 +47,7 @@ NOTICES: dict[str, str] = {
     "mcp.failed": "a server had told of no tools when the call came: `server_label`",
     "guardrail.tripped": "something was said that a rule forbids: `name` of the rule, `direction`, "
     "`type`, `action`; never the words",
+    "agent.changed": "another agent has the conversation: `agent` who, `reason`",
     "hold.started": "the caller hears music: `by` operator, agent or transfer",
     "hold.ended": "they hear the agent again: `ms` is how long it was",
     "transfer.requested": "with `mode: hangup`, before the call ends: `target`, `to`, `headers`",

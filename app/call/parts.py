@@ -4,6 +4,7 @@ Each knows one subject; the three phase files (``connecting``, ``dialogue``, ``d
 and ``machine`` decide who hears of what, in which order.
 """
 
+from dataclasses import replace
 from enum import Enum, auto
 
 from app.call.alarms import Alarms
@@ -15,6 +16,7 @@ from app.call.digits import Digits
 from app.call.failing import Failing
 from app.call.farewell import Farewell, Parting
 from app.call.guardrails import Guardrails
+from app.call.handoff import Handoff
 from app.call.hearing import Hearing
 from app.call.hold import Hold
 from app.call.keypad import Keypad
@@ -41,6 +43,13 @@ from app.call.transcript import Transcript
 from app.call.transfer import Putting, TransferDesk
 from app.call.warm import SideCall
 from app.protocol.commands import Command
+
+THEIRS = (
+    *("tools", "targets", "offered", "warm", "modes", "impossible", "closed", "handoffs"),
+    *("presets", "presses", "may_press", "may_hold", "max_tool_rounds"),
+    *("interruptible", "min_interruption_ms", "echo_guard"),
+)
+"""What of a plan is the agent's; the rest is the call's, whoever has the conversation."""
 
 
 class Phase(Enum):
@@ -96,6 +105,7 @@ class Parts:
         self.meanwhile = Meanwhile(self.alarms, self.background, plan.sounds)
         self.link = ModelLink(self.alarms)
         self.swap = LineSwap(self.alarms)
+        self.handoff = Handoff()
         self.failing = Failing()
         self.comfort = Comfort(self.alarms, self.playout)
         self.noise = Noise(self.alarms)
@@ -116,6 +126,14 @@ class Parts:
         self.leaving = Leaving(self.alarms)
         self.digits = Digits(self.alarms)
         self.keypad = Keypad(self.alarms, plan.presets)
+
+    def agent_is(self, name: str) -> None:
+        """Another agent has the conversation from now on."""
+        theirs = self.plan.colleagues[name]
+        self.plan = replace(self.plan, **{field: getattr(theirs, field) for field in THEIRS})
+        for part in (self.attempts, self.keypad, self.presses, self.recording, self.transfer):
+            part.agent_is(self.plan)
+        self.tools.most_rounds = self.plan.max_tool_rounds
 
     @property
     def live(self) -> bool:

@@ -254,6 +254,10 @@ class CallPlan:
     """Why it comes back, for the model to know: ``transfer to billing failed: busy``."""
     returns_to_listen: bool = False
     """Of a call that comes back: nothing is said about it."""
+    handoffs: tuple[str, ...] = ()
+    """The agents that the conversation may be handed to, by name."""
+    colleagues: Mapping[str, "CallPlan"] = field(default_factory=dict)
+    """What holds with each agent that the conversation may come to, by name."""
     known: tuple[str, ...] = ()
     """What is known of the caller and the call, form and custom data included, as sentences:
     what every later model line is told first."""

@@ -18,7 +18,7 @@ from enum import Enum, auto
 
 from app.audio import dtmf
 from app.call.alarms import Alarm, Alarms
-from app.call.plan import PressPlan
+from app.call.plan import CallPlan, PressPlan
 from app.protocol.commands import KeysPressed
 
 MOST_SYMBOLS = 32
@@ -110,6 +110,10 @@ class Presses:
         of speech asks."""
         self.doubt = ""
         """Why it is unclear whether Twilio took the redirect."""
+
+    def agent_is(self, plan: CallPlan) -> None:
+        """How this agent presses keys, from the next sequence on."""
+        self._plan = plan.presses
 
     @property
     def by_carrier(self) -> bool:

@@ -23,8 +23,12 @@ def _agents(report: Report, utc: Utc) -> list[dict[str, Any]] | None:
     """Who had the conversation; null where nobody answered, or nobody knows."""
     if not report.party.agent or report.model_ready_at_ms is None:
         return None
-    entered_at, left_at = utc(report.model_ready_at_ms), utc(report.ended_at_ms)
-    return [{"name": report.party.agent, "entered_at": entered_at, "left_at": left_at}]
+    entered = [(report.party.agent, report.model_ready_at_ms), *report.agents]
+    left_ms = [*(at_ms for _, at_ms in report.agents), report.ended_at_ms]
+    return [
+        {"name": name, "entered_at": utc(at_ms), "left_at": utc(until_ms)}
+        for (name, at_ms), until_ms in zip(entered, left_ms, strict=True)
+    ]
 
 
 def record(call_id: str, report: Report, utc: Utc) -> dict[str, Any]:

@@ -57,6 +57,10 @@ class Recording:
         if self._tape is Tape.READY and self._plan.announcement:
             self._tape = Tape.UNTOLD
 
+    def agent_is(self, plan: CallPlan) -> None:
+        """What this agent has keyed in is not recorded either, where it is secret."""
+        self._spared |= _spared(plan, ())
+
     @property
     def owes(self) -> bool:
         """The caller has yet to hear that they are recorded."""

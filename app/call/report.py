@@ -190,6 +190,8 @@ class Report:
 
     pressed_away: str | None = None
     """Keys for which the carrier took the stream away; None once there is another one."""
+    agents: tuple[tuple[str, int], ...] = ()
+    """To whom the conversation was handed, and when."""
     form = NOTHING
     """What the agent noted of the form."""
 
@@ -287,6 +289,7 @@ class Report:
             "transfer.connected": lambda _, __: self._transfer_came_to("joined"),
             "transfer.failed": lambda _, x: self._transfer_came_to(x["reason"]),
             "transfer.ended": self._transfer_ended,
+            "agent.changed": self._changed_agent,
             "hold.started": self._held,
             "hold.ended": self._released,
             "command.received": lambda _, x: self._ordered(x["command_id"], "accepted"),
@@ -325,6 +328,14 @@ class Report:
     def _learnt(self, _at_ms: int, told: Mapping[str, Any]) -> None:
         """What a tool's answer says of the caller; the latest answer is right."""
         self.party = replace(self.party, variables={**self.party.variables, **told["variables"]})
+
+    def _changed_agent(self, at_ms: int, told: Mapping[str, Any]) -> None:
+        self.agents = (*self.agents, (told["agent"], at_ms))
+
+    @property
+    def agent(self) -> str:
+        """Who has the conversation, or had it last."""
+        return self.agents[-1][0] if self.agents else self.party.agent
 
     @property
     def queued(self) -> bool:

@@ -51,7 +51,7 @@ class Toolbook:
 
     def __init__(self, alarms: Alarms, *, most_rounds: int = MOST_ROUNDS) -> None:
         self._alarms = alarms
-        self._most_rounds = most_rounds
+        self.most_rounds = most_rounds
         self._batches: dict[str, _Batch] = {}
         self._responses: dict[str, str] = {}
         self._seen: set[str] = set()
@@ -135,7 +135,7 @@ class Toolbook:
         if not any(map(_wants_speech, finished)):
             return None
         self._rounds += 1
-        return CreateResponse("tool_result", tools=self._rounds < self._most_rounds)
+        return CreateResponse("tool_result", tools=self._rounds < self.most_rounds)
 
     def filler(self) -> CreateResponse | None:
         """The filler alarm rang: what to say while a tool takes its time."""

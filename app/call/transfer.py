@@ -51,11 +51,8 @@ class TransferDesk:
     """One transfer at a time, to targets the operator named."""
 
     def __init__(self, alarms: Alarms, plan: CallPlan, side: SideCall) -> None:
-        self._targets = plan.targets
-        self._offered = plan.targets if plan.offered is None else plan.offered
-        self._modes = plan.modes
-        self._openness = Openness(plan.impossible, plan.closed)
         self._side = side
+        self.agent_is(plan)
         self._summary = ""
         """What a person who is asked first is told."""
         self._announcement = Announcement(alarms, ANNOUNCE)
@@ -65,6 +62,14 @@ class TransferDesk:
         self.doubt = ""
         """Why it is unclear whether Twilio took the redirect."""
         self.state = Putting.NONE
+
+    def agent_is(self, plan: CallPlan) -> None:
+        """Whom the caller can be put through to from now on."""
+        self._targets = plan.targets
+        self._offered = plan.targets if plan.offered is None else plan.offered
+        self._modes = plan.modes
+        self._openness = Openness(plan.impossible, plan.closed)
+        self._side.plans = plan.warm
 
     @property
     def under_way(self) -> bool:

@@ -56,24 +56,24 @@ class SideCall:
 
     def __init__(self, alarms: Alarms, plans: Mapping[str, WarmPlan]) -> None:
         self._alarms = alarms
-        self._plans = plans
+        self.plans = plans
         self._attempt = 0
-        self._target = ""
+        self._asked = WarmPlan()
         self.person = Person.NOBODY
 
     def asks(self, target: str) -> bool:
         """Whether this target is asked before the caller is put through."""
-        return target in self._plans
+        return target in self.plans
 
     @property
     def plan(self) -> WarmPlan:
         """Of the target that was asked last."""
-        return self._plans[self._target]
+        return self._asked
 
     def place(self, target: str, summary: str) -> PlaceSideCall:
         """Call this target."""
         self._attempt += 1
-        self._target = target
+        self._asked = self.plans[target]
         self.person = Person.CALLED
         return PlaceSideCall(target, self._attempt, summary)
 

@@ -170,6 +170,8 @@ class OpenSpare:
     """Open a model line beside the one in use; answered by SpareReady or SpareRefused."""
 
     timeout_ms: int
+    agent: str = ""
+    """Whose; empty: of the agent who has the conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,15 @@ class SwitchModel:
     Nothing more comes of that one, not even what was on its way: its ids mean nothing to the
     new one.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """The conversation is this agent's from now on: tools, targets and every later line."""
+
+    agent: str
+    reason: str = ""
+    """Why, in the words of the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,6 +454,7 @@ Effect = (
     | OpenSpare
     | CloseSpare
     | SwitchModel
+    | HandOver
     | RunTool
     | Transfer
     | RedirectKeys

@@ -170,7 +170,7 @@ class Book:
     def _line_of(self, call: LiveCall) -> Line:
         """What a call meets here that began elsewhere, or before somebody picked up: the agent
         that it was begun with, as the document has it now."""
-        return self.roster.edition.line(call.report.party.agent, call.line_number)
+        return self.roster.edition.line(call.report.agent, call.line_number)
 
     def give_away(self, call: LiveCall) -> None:
         """Another process has the call, or may claim it: nothing more is said about it here."""
@@ -325,15 +325,14 @@ class Book:
         if pressed is not None:
             returning = KEYS_PRESSED.format(keys=pressed)
         plan = replace(
-            filled(call.met.plan, call.values),
-            tools={**call.met.plan.tools, **call.met.listed()},
+            _agents_plan(call),
+            colleagues=_colleagues(call),
             memories=call.memories,
             returning=returning,
             language=call.report.party.language,
             returns_to_listen=pressed is not None,
             has_keys=call.has_keys,
             menus=call.met.plan.menus if call.facts.direction.startswith("outbound") else None,
-            **openness_of(call),
             recording=taken_up(call.met.plan.recording, call.report.recorded),
             began_at_ms=call.report.answered_at_ms,
             bill=_taken_on(call.met.plan.bill, call.report),
@@ -505,6 +504,25 @@ def _tell_servers(call: LiveCall) -> None:
         kind = "mcp.tools_listed" if names else "mcp.failed"
         told = {"server_label": label, **({"tools": list(names)} if names else {})}
         call.tell(call.now_ms(), kind, told)
+
+
+def _agents_plan(call: LiveCall) -> CallPlan:
+    """What holds with the agent who has the call, as far as it is not the call's own."""
+    given = call.met.plan
+    plan = replace(filled(given, call.values), tools={**given.tools, **call.met.listed()})
+    return replace(plan, **openness_of(call))
+
+
+def _colleagues(call: LiveCall) -> dict[str, CallPlan]:
+    """The same of every agent that the conversation may come to from here."""
+    found: dict[str, CallPlan] = {}
+    waiting = list(call.met.plan.handoffs)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _agents_plan(call.of(name))
+            waiting += found[name].handoffs
+    return found
 
 
 def _taken_on(bill: BillPlan | None, report: Report) -> BillPlan | None:

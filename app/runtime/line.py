@@ -29,6 +29,10 @@ def _nobody_asked(_tool: str) -> None:
     return None
 
 
+def _nobody_else(agent: str, _number: str) -> "Line":
+    raise LookupError(agent)
+
+
 async def _no_model(*_: object) -> ModelLine:
     raise LookupError("this line has no model")
 
@@ -60,5 +64,7 @@ class Line:
     """What may be done with text messages; None: nothing."""
     lore: Lore = NO_LORE
     """What its texts may speak of."""
+    colleague: Callable[[str, str], "Line"] = _nobody_else
+    """The line of another agent of the same document, on one of the operator's numbers."""
     resume_s: float = 0.0
     """Within that time a call that was broken off is continued by the next."""

@@ -7,7 +7,7 @@ on a new line, and the transfer under way. Runners come and go.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from functools import partial
 from typing import Any
@@ -131,6 +131,14 @@ class LiveCall:
         if self.line is None:
             raise LookupError("nobody has picked up")
         return self.line
+
+    def of(self, agent: str) -> "LiveCall":
+        """The same call as it is when this agent has it: to look at, and to change nothing."""
+        return replace(self, line=self.met.colleague(agent, self.line_number))
+
+    def hand_over(self, agent: str) -> None:
+        """From now on it meets another agent."""
+        self.line = self.met.colleague(agent, self.line_number)
 
     @property
     def scripts(self) -> Scripts:

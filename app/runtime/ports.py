@@ -54,8 +54,9 @@ class ModelLine(Protocol):
         """Idempotent; no event follows."""
 
 
-OpenModelLine = Callable[[Feed, int], Awaitable[ModelLine]]
-"""Open a line within so many ms; raises ``ModelFault``. Cancelling leaves nothing behind."""
+OpenModelLine = Callable[..., Awaitable[ModelLine]]
+"""``(feed, timeout_ms)``, and ``agent`` where it is not of the agent who has the conversation:
+open a line within so many ms; raises ``ModelFault``. Cancelling leaves nothing behind."""
 
 ToolRunner = Callable[[RunTool], Awaitable[ToolDone]]
 """Run a tool of this call; never raises but for cancellation."""

@@ -114,6 +114,9 @@ def _made(plan: dict[str, Any]) -> CallPlan:
     plan["closed"] = {name: tuple(map(tuple, spans)) for name, spans in closed.items()}
     if menus := plan.get("menus"):
         plan["menus"] = MenuPlan(**menus)
+    plan["handoffs"] = tuple(plan.get("handoffs", ()))
+    colleagues = plan.get("colleagues", {})
+    plan["colleagues"] = {name: _made(dict(one)) for name, one in colleagues.items()}
     plan["presses"] = PressPlan(**plan.get("presses", {}))
     plan["known"] = tuple(plan.get("known", ()))
     plan["memories"] = tuple(Memory(**memory) for memory in plan["memories"])

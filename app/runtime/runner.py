@@ -58,6 +58,10 @@ def _nowhere(_command: c.Command | str) -> None:
     """The hand of a line that is not there: what was meant for it is nobody's loss."""
 
 
+def _nobody_else(agent: str) -> None:
+    raise LookupError(agent)
+
+
 class Runner:
     """The live half of a call. ``run`` it once; it ends when the machine says so."""
 
@@ -73,11 +77,13 @@ class Runner:
         stream: int,
         flight: FlightLog,
         sounds: Mapping[str, Sound] = _NO_SOUNDS,
+        hand_over: Callable[[str], None] = _nobody_else,
     ) -> None:
         self.machine = CallMachine(plan)
         self._call_id = call_id
         self._began_ns = began_ns
         self._open_model = open_model
+        self._call_handed_to = hand_over
         self._effects = effects
         self._chronicle = Chronicle(self.machine, tell, stream)
         self._flight = flight
@@ -135,6 +141,7 @@ class Runner:
             c.OpenSpare: self._open_spare,
             c.CloseSpare: self._close_spare,
             c.SwitchModel: self._switch_model,
+            c.HandOver: self._hand_over,
             c.RunTool: self._perform,
             c.Transfer: self._perform,
             c.RedirectKeys: self._perform,
@@ -377,13 +384,14 @@ class Runner:
     def _open_spare(self, command: c.OpenSpare) -> None:
         if self._group is not None and self._spare is None:
             self._opening_spare = self._group.create_task(
-                self._spare_opened(command.timeout_ms), name=f"spare-{self._call_id}"
+                self._spare_opened(command), name=f"spare-{self._call_id}"
             )
 
-    async def _spare_opened(self, timeout_ms: int) -> None:
+    async def _spare_opened(self, command: c.OpenSpare) -> None:
         early: list[Event] = []
+        whose = {"agent": command.agent} if command.agent else {}
         try:
-            line = await self._open_model(early.append, timeout_ms)
+            line = await self._open_model(early.append, command.timeout_ms, **whose)
         except ModelFault as exc:
             log.warning("spare_refused", reason=exc.reason, call_id=self._call_id)
             self.feed(SpareRefused(exc.reason, exc.retryable))
@@ -419,6 +427,14 @@ class Runner:
         self._close_model()
         self._use(spare)
         log.info("model_switched", session_id=spare.session_id, call_id=self._call_id)
+
+    def _hand_over(self, command: c.HandOver) -> None:
+        """Whatever the call meets from now on is this agent's."""
+        self._call_handed_to(command.agent)
+        self._guards = self.machine.echo_guard
+        if not self._sounding and self._caller is not None:
+            self._hands[c.PlayAudio] = self._send_audio
+        log.info("agent_changed", agent=command.agent, call_id=self._call_id)
 
     def _close_model(self, _command: c.CloseModel | None = None) -> None:
         opening, self._opening = self._opening, None

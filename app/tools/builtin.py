@@ -12,6 +12,7 @@ from typing import Any
 from app.call.built_in import (
     COLLECT_DTMF,
     END_CALL,
+    HANDOFF,
     HOLD,
     SCHEDULE_CALLBACK,
     SEARCH_KNOWLEDGE,
@@ -329,6 +330,31 @@ def _field(field: FormField) -> dict[str, Any]:
     choices = {"enum": list(field.values)} if field.values else {}
     kind = _FIELD_TYPES.get(field.type, "string")
     return {"type": kind, **choices, "description": described(field)}
+
+
+def handoff(agents: Mapping[str, str]) -> dict[str, Any]:
+    """Handing the conversation to another agent: ``agents`` with what each is for."""
+    return {
+        "type": "function",
+        "name": HANDOFF,
+        "description": (
+            "Hand the conversation to a colleague who is made for what the caller wants. First say"
+            " in one short sentence that you do; they know everything that was said."
+        ),
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "agent": {
+                    "type": "string",
+                    "enum": list(agents),
+                    "description": "\n".join(f"{name}: {text}" for name, text in agents.items()),
+                },
+                "reason": _REASON,
+            },
+            "required": ["agent"],
+            "additionalProperties": False,
+        },
+    }
 
 
 def transfer_call(targets: Mapping[str, str], *, summarised: bool = False) -> dict[str, Any]:

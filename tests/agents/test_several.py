@@ -79,7 +79,7 @@ def test_an_agent_has_the_tools_that_it_names_and_no_others(tmp_path: Path) -> N
 
     assert list(agents["intake"].tools) == ["find"]
     assert agents["billing"].tools["find"].timeout_ms == 2_000
-    assert names["intake"] == ["end_call", "transfer_call", "collect_dtmf"]
+    assert names["intake"] == ["end_call", "transfer_call", "collect_dtmf", "handoff"]
     assert names["billing"] == ["end_call"]
     assert transfer["parameters"]["properties"]["target"]["enum"] == ["desk"]
     assert keyed["parameters"]["properties"]["preset"]["enum"] == ["pin"]
@@ -159,6 +159,15 @@ _HEAD = "agents:\n  intake:\n    instructions: x\n"
             _HEAD + "    handoffs: [billing]\n  billing: {instructions: y}\n",
             '4 agents.intake.handoffs[0]: "billing" has no handoff_description: say what it is for',
         ),
+        (
+            _HEAD + "    handoffs: [b]\n  b: {instructions: y, handoff_description: z,"
+            " guardrails: {input: [{name: n, type: blocklist, words: [w]}]}}\n",
+            '4 agents.intake.handoffs[0]: "b" has other guardrails: write them beside agents',
+        ),
+        (
+            _HEAD + "    colleagues: {billing: Knows all bills.}\n",
+            "2 agents.intake: unknown field: colleagues",
+        ),
         (_HEAD + "    greting: Hi\n", '4 agents.intake.greting: unknown field (did you mean "gre'),
         (
             _HEAD + "defaults:\n  voise: marin\n",
@@ -210,3 +219,16 @@ def test_the_full_example_loads() -> None:
     document = load_document(example)
     assert list(document.agents) == ["intake", "billing"]
     assert [role.number for role in document.roles] == ["", "", "+15005550007"]
+
+
+def test_an_agent_knows_what_its_colleagues_are_for(tmp_path: Path) -> None:
+    """It is what the model chooses by; nobody writes it twice."""
+    document = _load(
+        tmp_path,
+        "agents:\n"
+        "  intake: {instructions: x, handoffs: [billing]}\n"
+        "  billing: {instructions: y, handoff_description: Knows all bills.}\n",
+    )
+
+    assert document.agents["intake"].colleagues == {"billing": "Knows all bills."}
+    assert document.agents["billing"].colleagues == {}

@@ -461,3 +461,21 @@ def test_a_fact_of_another_version_costs_itself_alone() -> None:
     assert report.ending == "caller_hangup"
     assert report.warnings["unreadable_fact"] == 3
     assert report.seq == 4
+
+
+def test_the_agents_of_a_call_are_told_in_their_order() -> None:
+    """L8: each from when they had the conversation; another process goes on with the last."""
+    report = Report()
+    report.learn(Fact("call.created", 0, {"agent": "intake"}))
+    report.learn(Fact("call.model_connected", 300, {"session_id": "sess_1"}))
+    report.learn(Fact("agent.changed", 9_000, {"agent": "billing", "reason": "a bill"}))
+    report.learn(Fact("agent.changed", 20_000, {"agent": "intake", "reason": ""}))
+
+    told = record("call_1", report, str_or_none)["agents"]
+
+    assert report.agent == "intake"
+    assert [(one["name"], one["entered_at"], one["left_at"]) for one in told] == [
+        ("intake", "300", "9000"),
+        ("billing", "9000", "20000"),
+        ("intake", "20000", None),
+    ]

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from app.emulators.realtime import RealtimeEmulator
-from app.emulators.scenario import Receptionist
-from tests.walks.stage import Stage, stage, until
+from app.emulators.scenario import Expect, Receptionist, Reply, Scenario, ToolUse
+from tests.walks.stage import VOICE, Stage, heard_tone, stage, until
 from tests.walks.test_outbound import order, placing, take_back
 
 CLAIMS, BILLING = "+15005550006", "+15005550007"
@@ -77,3 +77,61 @@ async def test_an_order_names_its_agent_and_brings_what_it_needs(tmp_path: Path)
 
         assert status == 202
         assert (await take_back(s, queued["call_id"]))[1] == "canceled"
+
+
+HANDING = f"""\
+agents:
+  intake:
+    instructions: You take claims.
+    greeting: Claims.
+    handoffs: [billing]
+    handoff_description: Takes claims.
+    tools: [end_call]
+  billing:
+    instructions: You answer questions about bills to {{{{caller.number}}}}.
+    handoffs: [intake]
+    handoff_description: Knows all bills.
+    voice: cedar
+    model: gpt-realtime-mini
+    tools: [end_call, transfer_call]
+transfer_targets: {{desk: {{description: People, to: "+14155550123"}}}}
+numbers: {{"{CLAIMS}": {{agent: intake}}}}
+"""
+
+
+async def test_the_conversation_is_handed_to_another_agent(tmp_path: Path) -> None:
+    """L8, W22: another model with another voice goes on, knows what was said and speaks first."""
+    wish = ToolUse("handoff", {"agent": "billing", "reason": "a bill"})
+    script = Scenario(
+        [
+            Reply("Claims.", 200, 440),
+            Reply("My colleague knows that.", 200, 660, tools=[wish]),
+            Expect(message_contains="My colleague", instructions_contain="handed to you"),
+            Reply("Billing here.", 300, 880),
+            Reply("It is paid.", 300, 523),
+        ]
+    )
+    opened = RealtimeEmulator(script)
+    async with stage(opened, tmp_path, agent=HANDING) as s:
+        call = await s.twilio.call(to=CLAIMS)
+        await call.heard_at_least(200)
+        await call.speak(VOICE)
+        await call.until(lambda: heard_tone(call.stream, 880) >= 240)
+        await call.speak(VOICE)
+        await call.until(lambda: heard_tone(call.stream, 523) >= 240)
+
+        session = _session(s)
+        assert session["audio"]["output"]["voice"] == "cedar"
+        assert session["instructions"].startswith("You answer questions about bills to +")
+        assert [one["name"] for one in session["tools"]] == ["end_call", "transfer_call", "handoff"]
+        assert s.openai.connections[-1].model == "gpt-realtime-mini"
+        await call.hang_up()
+        record = await s.record(call)
+        first, second = record["agents"]
+        assert (first["name"], second["name"]) == ("intake", "billing")
+        assert first["left_at"] == second["entered_at"]
+        assert len(record["model"]["sessions"]) == 2
+        await s.all_closed()
+        call.assert_clean()
+        opened.assert_clean()
+        s.assert_conforms()
