@@ -101,6 +101,7 @@ async def test_the_form_of_the_document_is_checked(
         "values": {"policy": "AB123456"},
         "missing": ["email"],
         "invalid": [],
+        "unconfirmed": {},
     }
     [told] = receiver.told("call.analyzed")
     assert not desk.faults
