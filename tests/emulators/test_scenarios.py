@@ -5,9 +5,11 @@ import io
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from app.audio import mulaw
 from app.audio.tones import tone
+from app.emulators.__main__ import cli
 from app.emulators.demo_story import Screen
 from app.emulators.phone_sounds import keys
 from app.emulators.scenarios import ear
@@ -88,3 +90,19 @@ def test_a_check_fails_where_something_else_is_heard() -> None:
 
     assert [one.fault for one in good] == [None] * 4
     assert all(one.fault is not None for one in stage.checks)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        (("--list",), 0, "warm-accepted      a person is asked"),
+        (("--scenario", "pins"), 2, 'no scenario "pins"'),
+        (("--scenario", "pin", "--kill"), 2, "has servers of its own"),
+    ],
+)
+def test_scenarios_are_chosen_by_name(words: tuple[str, ...], status: int, told: str) -> None:
+    """What cannot be given is told before anything is started."""
+    typed = CliRunner().invoke(cli, ["demo", *words], terminal_width=200)
+
+    assert typed.exit_code == status
+    assert told in typed.output
