@@ -78,7 +78,10 @@ def offered(agent: Agent, *, dials: bool = False) -> list[dict[str, Any]]:
 
 def planned(agent: Agent, *, dials: bool = False) -> dict[str, ToolPlan]:
     """Those that are run like the operator's tools, for the machine."""
-    return {name: ToolPlan() for name in _run_for(agent, dials=dials)}
+    return {
+        name: ToolPlan(only_reads=name == names.SEARCH_KNOWLEDGE)
+        for name in _run_for(agent, dials=dials)
+    }
 
 
 def carried_out(agent: Agent, means: Means, *, dials: bool = False) -> Mapping[str, Run]:

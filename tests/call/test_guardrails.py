@@ -99,6 +99,15 @@ def test_one_answer_trips_once() -> None:
     assert trips(machine.handle(done("R", "cancelled"), 150)) == []
 
 
+def test_two_verdicts_about_one_answer_are_one_trip() -> None:
+    """The second comes when it is cut already: nothing counts twice."""
+    machine = answering(ADVICE, replace(ADVICE, name="tone"))
+    machine.handle(words("You should sue them all."), 100)
+
+    assert trips(machine.handle(e.Judged(1, tripped=True), 150)) == [("advice", "cancel")]
+    assert machine.handle(e.Judged(2, tripped=True), 160) == []
+
+
 def test_what_was_never_sounded_is_never_heard() -> None:
     """Words run ahead of the audio: nothing is played of it at all."""
     machine = guarded(RIVALS)

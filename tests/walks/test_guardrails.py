@@ -117,11 +117,11 @@ async def test_a_verdict_cuts_an_answer_and_ends_the_call(tmp_path: Path) -> Non
         [
             GREETING,
             Reply(long, 3_000, 660),
-            Expect(sent=[TRUNCATE], instructions_contain="say goodbye"),
+            Expect(sent=[CANCEL], instructions_contain="say goodbye"),
             Reply("Goodbye.", 200, 880),
         ]
     )
-    openai = RealtimeEmulator(script, pace=0)
+    openai = RealtimeEmulator(script, pace=2)
     desk = ResponsesDesk("sk-local", [{"violates": x} for x in (False, True, False)])
     async with desk, judged(openai, desk, tmp_path) as s:
         call = await greeted(s)
