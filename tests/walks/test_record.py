@@ -100,6 +100,7 @@ async def test_the_record_tells_the_whole_call(tmp_path: Path) -> None:
         "account_sid": ACCOUNT,
         "call_sid": call.call_sid,
         "parent_call_sid": None,
+        "sip": None,
         "price": None,
         "stream_sids": [call.stream.stream_sid],
     }
