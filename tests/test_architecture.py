@@ -277,6 +277,28 @@ def test_the_engine_of_the_jobs_has_its_process_to_itself() -> None:
     assert knowing == {"app/jobs/engine.py", "app/jobs/process.py"}
 
 
+def test_the_package_of_mcp_is_imported_where_it_is_wanted_alone() -> None:
+    """Half a second and 21 MB: by the two rooms that speak it, and those by no module's start."""
+    rooms = {"app/http/mcp_protocol.py", "app/tools/mcp_tools.py"}
+    knowing = {
+        str(source)
+        for source in SOURCES
+        if any(name.partition(".")[0] in {"mcp", "mcp_types"} for name in imports(source))
+    }
+    at_once = {
+        f"{node.module}.{alias.name}"
+        for source in SOURCES
+        for node in tree(source).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert knowing == rooms
+    for room in rooms:
+        name = module_of(Path(room))
+        assert not [one for one in at_once if one == name or one.startswith(f"{name}.")]
+
+
 def test_services_do_not_know_each_other() -> None:
     """Who combines two of them decides something, and deciding has its own floor."""
     services = {name for name in MODULES if name.startswith("app.services.")}

@@ -78,9 +78,20 @@ async def test_a_client_places_a_call_and_is_told_what_came_of_it(
         await call.hang_up()
         [row] = (await s.get("/v1/calls"))["calls"]
         await ended(s, row["call_id"])
-        assert not asked.done()
+        over = asyncio.Event()
+
+        async def told_of_the_end(*_news: object) -> None:
+            over.set()
+
+        patient = {"call_id": row["call_id"], "wait_s": 60}
+        waiting = asyncio.create_task(
+            client.call_tool("get_call", patient, progress_callback=told_of_the_end)
+        )
+        await over.wait()
+        await s.get(f"/v1/calls/{row['call_id']}/timeline")
+        assert not waiting.done(), "the call is over, and what it came to is not known yet"
         await analyse(s, row["call_id"])
-        result = await asked
+        result, waited = await asked, await waiting
         later = await client.call_tool("get_call", {"call_id": row["call_id"], "words": True})
         listed = await client.call_tool("list_calls", {"status": "completed", "number": TO})
 
@@ -91,6 +102,7 @@ async def test_a_client_places_a_call_and_is_told_what_came_of_it(
     assert (told["status"], told["end_reason"]) == ("completed", "caller_hangup")
     assert (told["from"], told["to"]) == (FROM, TO)
     assert (told["summary"], told["form"]) == ("They come on Monday.", FORM)
+    assert waited.structured_content == told
     assert TASK in seeded["item"]["content"][0]["text"]
     assert "somebody picked up" in news
     assert news[-1] == "the call is over"
