@@ -12,11 +12,9 @@ import typer
 from app import log
 from app.agents.load import load_document
 from app.agents.problems import AgentFault
-from app.assembly import registry, unreadable
-from app.companions import CompanionFault
 from app.errors import ToolFault
 from app.settings import SettingsFault, load_settings, named_secret
-from app.tool_kinds import House
+from app.tool_kinds import House, registry, unreadable
 
 cli = typer.Typer(
     help="Patchline answers phone calls with an AI and puts callers through to people.",
@@ -28,7 +26,8 @@ cli = typer.Typer(
 @cli.command()
 def serve() -> None:
     """Answer calls. Settings come from the environment and .env."""
-    from app.jobs_child import jobs_beside  # noqa: PLC0415 - keeps the other commands quick
+    from app.companions import CompanionFault  # noqa: PLC0415 - keeps the other commands quick
+    from app.jobs_child import jobs_beside  # noqa: PLC0415
     from app.main import banner, switchboard  # noqa: PLC0415
     from app.server import serve as run  # noqa: PLC0415
     from app.standins import stand_in  # noqa: PLC0415

@@ -6,7 +6,6 @@ The document is read once at start; calls read plain values made here.
 import random
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from app import built_ins, judging
@@ -39,60 +38,15 @@ from app.call.reception import LEAVE, Instead, LinePlan, Lines, Lobby, Lookup
 from app.call.templates import parse
 from app.call.ways import KNOWN
 from app.call.whereto import REQUESTED
-from app.errors import ToolFault
 from app.protocol.realtime_client_events import SessionConfig
 from app.protocol.twiml import Fallback
 from app.runtime.scripts import Destination, Scripts, message
-from app.tool_kinds import House, made, server
 from app.tools.builtin import CODE_PRESET
-from app.tools.documents import problems
 from app.tools.registry import Registry
 
 MESSAGE_COMES_MS = 60_000
 """So long the caller may wait for the message with the code, and look for it."""
 _NO_SOUNDS: Mapping[str, Sound] = {}
-_NOBODYS = House()
-
-
-def registry(
-    document: AgentDocument, house: House = _NOBODYS, *, agent: Agent | None = None
-) -> Registry:
-    """The operator's tools of an agent, imported; of the first where none is given. Raises
-    ``ToolFault`` naming file, tool and fix."""
-    agent = agent or document.agent
-    tools = Registry()
-    for name, described in agent.tools.items():
-        try:
-            if isinstance(described, McpTool):
-                tools.servers[name] = server(
-                    name,
-                    described,
-                    document.path.parent,
-                    house,
-                    tools=tools,
-                    timeout_ms=described.timeout_ms or agent.timeouts.tool_ms,
-                )
-                continue
-            tools.add(
-                made(name, described, document.path.parent, house, tools.threads),
-                name=name,
-                description=described.description,
-                timeout_ms=described.timeout_ms or agent.timeouts.tool_ms,
-                background=described.background or None,
-                approval_ms=described.approval_timeout_ms
-                if described.approval == "always"
-                else None,
-            )
-        except ToolFault as fault:
-            where = f"{document.path.name} tools.{name}"
-            raise ToolFault(fault.reason, f"{where}: {fault}") from fault
-    return tools
-
-
-def unreadable(agent: Agent) -> list[str]:
-    """What is wrong with the documents of an agent, each in a sentence. Reads all of them."""
-    paths = agent.knowledge.paths if agent.knowledge else ()
-    return [f"knowledge: {sentence}" for sentence in problems(map(Path, paths))]
 
 
 def listed(agent: Agent, tools: Registry) -> dict[str, ToolPlan]:

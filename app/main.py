@@ -13,7 +13,7 @@ import structlog
 from fastapi import FastAPI
 from phonenumbers import SUPPORTED_REGIONS
 
-from app import assembly, judging, line_numbers, recordings
+from app import judging, line_numbers, recordings
 from app.agents.load import AgentDocument, load_document
 from app.before_call import asker
 from app.built_ins import Means, carried_out
@@ -95,7 +95,7 @@ from app.services.store.archive import Archive
 from app.services.store.database import database_url, lasting
 from app.services.twilio_rest import TwilioRest
 from app.settings import Settings, SettingsFault, named_secret
-from app.tool_kinds import House
+from app.tool_kinds import House, registry
 from app.transports.caller import CallerLine
 from app.transports.model import Endpoint
 from app.transports.model import ModelLine as RealtimeLine
@@ -219,7 +219,7 @@ def switchboard(
     editor = Editor(
         origin,
         _model_opener(settings),
-        partial(assembly.registry, house=House(named_secret, frozenset(settings.private_hosts))),
+        partial(registry, house=House(named_secret, frozenset(settings.private_hosts))),
         partial(carried_out, means=means, dials=dials),
         process=instance if settings.several_processes else "",
         dials=dials,

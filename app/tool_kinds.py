@@ -1,4 +1,5 @@
-"""From a tool of the document to one that can be called. Used by ``assembly`` alone.
+"""From a tool of the document to one that can be called. Knows nothing of calls, so
+that a document is checked quickly.
 
 Here meet what the operator wrote, the secrets of the environment and the tools' own floor. The
 one rule: whatever cannot work is a ToolFault with a sentence, before the port opens, and no
@@ -14,9 +15,12 @@ from urllib.parse import urlsplit
 from weakref import ref
 
 from app.addresses import is_public
+from app.agents.document import Agent
+from app.agents.load import AgentDocument
 from app.agents.tooling import HttpTool, McpTool, PythonTool
 from app.call.templates import ALWAYS, BadTemplate, Known, Template, parse
 from app.errors import ToolFault
+from app.tools.documents import problems
 from app.tools.foreign import ToolThreads
 from app.tools.python_tools import load_handler
 from app.tools.registry import Registry, Server, Tool
@@ -39,9 +43,53 @@ class House:
     """Names of hosts that tools may be led to although they are in a private network."""
 
 
+_NOBODYS = House()
+
+
 def within_house(host: str, listed: frozenset[str]) -> bool:
     """Whether a host that is written in the document may be one of this house."""
     return host.lower() in listed or not is_public(host.lower())
+
+
+def registry(
+    document: AgentDocument, house: House = _NOBODYS, *, agent: Agent | None = None
+) -> Registry:
+    """The operator's tools of an agent, imported; of the first where none is given. Raises
+    ``ToolFault`` naming file, tool and fix."""
+    agent = agent or document.agent
+    tools = Registry()
+    for name, described in agent.tools.items():
+        try:
+            if isinstance(described, McpTool):
+                tools.servers[name] = server(
+                    name,
+                    described,
+                    document.path.parent,
+                    house,
+                    tools=tools,
+                    timeout_ms=described.timeout_ms or agent.timeouts.tool_ms,
+                )
+                continue
+            tools.add(
+                made(name, described, document.path.parent, house, tools.threads),
+                name=name,
+                description=described.description,
+                timeout_ms=described.timeout_ms or agent.timeouts.tool_ms,
+                background=described.background or None,
+                approval_ms=described.approval_timeout_ms
+                if described.approval == "always"
+                else None,
+            )
+        except ToolFault as fault:
+            where = f"{document.path.name} tools.{name}"
+            raise ToolFault(fault.reason, f"{where}: {fault}") from fault
+    return tools
+
+
+def unreadable(agent: Agent) -> list[str]:
+    """What is wrong with the documents of an agent, each in a sentence. Reads all of them."""
+    paths = agent.knowledge.paths if agent.knowledge else ()
+    return [f"knowledge: {sentence}" for sentence in problems(map(Path, paths))]
 
 
 class _Unfit(Exception):

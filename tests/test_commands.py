@@ -72,3 +72,14 @@ def test_check_names_documents_that_cannot_be_read(tmp_path: Path) -> None:
     )
     assert len(broken.stderr.splitlines()) == 1
     assert good.exit_code == 0
+
+
+def test_a_document_is_checked_without_what_calls_need() -> None:
+    """Database, model's library and server take a second and a half to import."""
+    typed = (
+        "import sys, app.__main__; print({'openai', 'sqlalchemy', 'fastapi'} & set(sys.modules))"
+    )
+
+    told = subprocess.run([sys.executable, "-c", typed], capture_output=True, check=True)
+
+    assert told.stdout.decode().strip() == "set()"

@@ -6,11 +6,12 @@ import pytest
 
 from app.agents.load import AgentDocument, check_file, load_document
 from app.agents.sounds import DUCKED
-from app.assembly import plan, registry, session
+from app.assembly import plan, session
 from app.audio import mulaw
 from app.audio.made import MADE
 from app.audio.tones import strength
 from app.call.plan import SoundPlan
+from app.tool_kinds import registry
 from tests.audio.sound_files import sine_file
 
 WHOLE = """

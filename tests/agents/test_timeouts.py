@@ -6,9 +6,10 @@ import pytest
 
 from app.agents.load import load_agent, load_document
 from app.agents.problems import AgentFault
-from app.assembly import plan, registry
+from app.assembly import plan
 from app.call.plan import BillPlan, SilencePlan
 from app.call.prices import PRICE_LIST, PRICES, Price
+from app.tool_kinds import registry
 
 
 def written(folder: Path, timeouts: str, more: str = "") -> Path:

@@ -13,9 +13,8 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from app.agents.load import load_document
-from app.assembly import registry
 from app.errors import ToolFault
-from app.tool_kinds import House
+from app.tool_kinds import House, registry
 from app.tools.parameters import CallFacts
 from app.tools.registry import Registry, ToolOutcome
 

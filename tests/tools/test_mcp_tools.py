@@ -14,8 +14,8 @@ import uvicorn
 from mcp.server import MCPServer
 
 from app.agents.load import check_file, load_document
-from app.assembly import listed, registry
-from app.tool_kinds import House
+from app.assembly import listed
+from app.tool_kinds import House, registry
 from app.tools import mcp_tools
 from app.tools.parameters import CallFacts
 from app.tools.registry import Registry
