@@ -16,6 +16,7 @@ from app.call.model_link import ATTEMPT_MS
 from app.call.plan import CallPlan, ToolPlan
 from app.call.prompts import RESUMED, resumed
 from app.call.pulse import PROBE_AFTER_MS
+from app.call.toolbook import LATE
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, frame, kinds, on_the_phone, say, speech, started, tool_call
@@ -194,7 +195,7 @@ def test_open_tools_answer_the_new_line_with_a_message() -> None:
 
     out = machine.handle(e.ToolDone("T1", "42", ok=True), ORDER_MS)
 
-    assert out[:1] == [c.AddMessage("system", "Result of an earlier tool call: 42")]
+    assert out[:1] == [c.AddMessage("system", LATE + '"42"')]
 
 
 def test_a_spare_that_is_refused_is_asked_for_again() -> None:

@@ -5,7 +5,7 @@ import pytest
 from app.call.alarms import Alarms
 from app.call.machine import CallMachine
 from app.call.plan import MOST_ROUNDS, CallPlan, ToolPlan
-from app.call.toolbook import FILLER, FILLER_MS, Toolbook
+from app.call.toolbook import FILLER, FILLER_MS, LATE, Toolbook
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, kinds, marks, on_the_phone, say, speech, started, tool_call
@@ -311,7 +311,7 @@ def test_a_result_that_outlived_its_line_is_told_and_spoken_of() -> None:
     machine.handle(done("R2"), 470)
 
     assert machine.handle(e.ToolDone("T1", "42", ok=True), 900) == [
-        c.AddMessage("system", "Result of an earlier tool call: 42"),
+        c.AddMessage("system", LATE + '"42"'),
         RESULT,
     ]
 
@@ -323,7 +323,7 @@ def test_a_background_result_that_outlived_its_line_is_only_told() -> None:
     machine.handle(e.ModelReady("sess_2"), 400)
 
     assert machine.handle(e.ToolDone("T1", "ok", ok=True, background=True), 900) == [
-        c.AddMessage("system", "Result of an earlier tool call: ok")
+        c.AddMessage("system", LATE + '"ok"')
     ]
 
 
