@@ -1,5 +1,7 @@
 """What the commands say to the person who typed them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
