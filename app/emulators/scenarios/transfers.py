@@ -122,7 +122,7 @@ async def _declines(s: Stage) -> float:
 async def _is_a_machine(s: Stage) -> float:
     machine = await s.call_to(PERSON)
     s.person.answer()
-    await machine.until(lambda: machine.answered_by is not None)
+    await s.person.until(lambda: machine.answered_by is not None, "the verdict")
     return monotonic_ms()
 
 
