@@ -19,7 +19,7 @@ from app.emulators.scenarios.stage import (
     since,
 )
 from app.emulators.twilio_call import EmulatedCall
-from app.emulators.twilio_words import DialOutcome, PickUp, monotonic_ms
+from app.emulators.twilio_words import DialOutcome, PickUp
 
 _HELLO_HZ, _ASKS_HZ, _BACK_HZ = 440, 660, 1500
 _HELLO = Reply("Hello.", 400, _HELLO_HZ)
@@ -45,6 +45,8 @@ transfer_targets:
 )
 _MUSIC_MS = 600
 """So much is listened to before anything happens."""
+_KNOWN_MS = 400
+"""From answering to the verdict that it is a machine."""
 
 
 async def _asked(s: Stage) -> EmulatedCall:
@@ -123,7 +125,7 @@ async def _is_a_machine(s: Stage) -> float:
     machine = await s.call_to(PERSON)
     s.person.answer()
     await s.person.until(lambda: machine.answered_by is not None, "the verdict")
-    return monotonic_ms()
+    return (machine.answered_at_ms or 0.0) + _KNOWN_MS
 
 
 async def _caller_leaves(s: Stage) -> None:
@@ -159,7 +161,7 @@ PLAYS = (
         _AGENT,
         script(_HELLO, _ASKS, _BACK),
         _failed("machine", _is_a_machine),
-        answers={PERSON: DialOutcome(pick_up=PickUp("machine", known_after_ms=400))},
+        answers={PERSON: DialOutcome(pick_up=PickUp("machine", known_after_ms=_KNOWN_MS))},
     ),
     Play(
         "warm-caller-gone",
