@@ -3,7 +3,7 @@
 import pytest
 
 from app.call.handoff import HANDED, NOT_HANDED, TAKES_OVER
-from app.call.line_swap import LIFE_MS, SPARE_ATTEMPT_MS
+from app.call.line_swap import LIFE_MS, ORDER_MS, SPARE_ATTEMPT_MS
 from app.call.machine import CallMachine
 from app.call.plan import CallPlan, DigitsPreset, ToolPlan
 from app.protocol import commands as c
@@ -108,6 +108,15 @@ def test_a_caller_who_speaks_is_heard_out() -> None:
     assert HANDED_OVER in machine.handle(done("R2"), 900)
 
 
+def test_a_caller_who_speaks_for_a_minute_is_heard_out_too() -> None:
+    """A line that nears its end may be exchanged in mid-sentence; an agent may wait."""
+    machine = handing()
+    machine.handle(e.SpeechStarted(0), 300)
+    machine.handle(SPARE, 400)
+
+    assert c.HandOver not in kinds_of(machine.wake(ORDER_MS - 1_000))
+
+
 def test_a_line_that_is_lost_meanwhile_is_replaced_by_theirs() -> None:
     """The next line is opened by whoever has the call, and so they must have it before."""
     machine = handing()
@@ -163,6 +172,8 @@ def test_what_the_next_agent_has_keyed_in_is_kept_secret() -> None:
     machine.handle(SPARE, 400)
     machine.handle(frame(0), 410)
 
+    machine.handle(e.CallerDigit("1"), 500)
+    assert machine.private_key is None  # Typed ahead, perhaps of something secret.
     machine.handle(e.DigitsOrdered("cmd", "pin"), 600)
     machine.handle(e.CallerDigit("4"), 700)
 
