@@ -122,8 +122,9 @@ class SideCalls:
         try:
             side.leg_sid = await self._placed(side)
         except (CarrierFault, OurFault) as fault:
-            # Where that is unclear the telephone may ring: its callbacks find nobody who wants it.
-            side.state = State.DROPPED
+            # Where that is unclear the telephone may ring: it is hung up, now or when a callback
+            # says that it does.
+            self._drop(side)
             log.warning("side_call_refused", reason=fault.reason, call_id=call.call_id)
             return SideCallOver(wish.attempt, fault.reason)
         if side.dropped:

@@ -228,6 +228,22 @@ async def test_a_placing_in_doubt_is_ended_when_it_turns_out_to_ring(beside: Bes
     assert beside.told == []
 
 
+async def test_a_placing_in_doubt_that_was_heard_to_ring_before_is_ended(beside: Beside) -> None:
+    """Twilio's word that it rings may overtake the lost answer, and be the only one."""
+    side = beside.asked()
+    beside.carrier.open.clear()
+    beside.carrier.fault = CarrierFault("timed_out")
+    placing = asyncio.ensure_future(beside.desk.place(side))
+    await asyncio.sleep(0)
+    beside.news(side, "status", "ringing")
+    beside.carrier.open.set()
+
+    assert await placing == SideCallOver(1, "timed_out")
+    await beside.settled()
+
+    assert beside.carrier.asked[1:] == [("hang_up", PERSON)]
+
+
 async def test_a_caller_who_is_gone_leaves_nobody_in_the_room(beside: Beside) -> None:
     """The record has closed; whoever accepted would listen to silence."""
     side = await beside.ringing()
