@@ -1,7 +1,7 @@
 """The documents and the program say the same, in both directions.
 
-What is documented exists; what exists is documented. Tables of README.md are read by the
-name of their first column.
+What is documented exists; what exists is documented. The guide is README.md and the pages in
+docs; its tables are read by the name of their first column.
 """
 
 import os
@@ -29,15 +29,17 @@ from app.settings import Settings, setting_names
 from tests.test_built_ins import EVERYTHING
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 MAP = app.__doc__ or ""
 
 
 def rows(first_column: str) -> list[list[str]]:
-    """The rows of every table of README.md whose first column has that name."""
+    """The rows of every table of the guide whose first column has that name."""
     found: list[list[str]] = []
     inside = False
-    for line in README.splitlines():
+    for line in GUIDE.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if not line.strip().startswith("|"):
             inside = False
@@ -45,7 +47,7 @@ def rows(first_column: str) -> list[list[str]]:
             inside = True
         elif inside and not set(line) <= set("|- "):
             found.append(cells)
-    assert found, f"README.md has no table of {first_column}"
+    assert found, f"the guide has no table of {first_column}"
     return found
 
 
@@ -244,11 +246,30 @@ def test_the_first_screen_has_the_commands_a_newcomer_types(command: str) -> Non
 
 def test_every_file_that_is_mentioned_exists() -> None:
     """Files move; sentences about them do not notice."""
-    mentioned = re.findall(r"`((?:app|tests|scripts)/[\w./]*)`", README)
-    mentioned += re.findall(r"\]\(([\w./]+)\)", README)
+    mentioned = re.findall(r"`((?:app|tests|scripts|docs|examples)/[\w./]*)`", GUIDE)
 
     assert mentioned
     assert not [file for file in mentioned if not (ROOT / file).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """To a file, and to a heading that is on that page."""
+    links = re.findall(
+        r"\]\((?!https?:)([^)#\s]*)(?:#([\w-]+))?\)", page.read_text(encoding="utf-8")
+    )
+
+    assert links
+    for name, anchor in links:
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), name
+        assert not anchor or anchor in anchors(file), f"{name}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

@@ -86,7 +86,7 @@ NOTICES: dict[str, str] = {
     CORRECTED: "it ended otherwise than was told: `reason`, and the record once more",
     ANALYZED: "`status`, `analysis`, exactly once",
 }
-"""Every kind, with what is in its ``data``; documented in README.md."""
+"""Every kind, with what is in its ``data``; documented in docs."""
 
 
 @dataclass(frozen=True, slots=True)

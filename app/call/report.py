@@ -65,7 +65,7 @@ END_REASONS: dict[str, Result] = {
     "closed_hours": Result.SUCCESS,
     "blocked": Result.CLIENT_ERROR,
 }
-"""Every way a call can end; documented in README.md, checked by tests/test_docs.py."""
+"""Every way a call can end; documented in docs, checked by tests/test_docs.py."""
 MOST_WARNINGS = 64
 """Different ones in a record; then they are ``other``."""
 MOST_COMMANDS = 64

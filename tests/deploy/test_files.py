@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from app.settings import Settings, setting_names
 from tests.needs import needs
-from tests.test_docs import README, names, quoted
+from tests.test_docs import GUIDE, names, quoted
 
 ROOT = Path(__file__).parents[2]
 HAPROXY = ROOT / "deploy" / "haproxy.cfg"
@@ -116,7 +116,7 @@ def test_what_a_cluster_is_told_are_settings() -> None:
 def test_compose_asks_for_documented_values_only() -> None:
     """And holds none itself: what is secret comes from outside."""
     text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
-    section = README.partition("## Several processes")[2].partition("\n## ")[0]
+    section = GUIDE.partition("## Several processes")[2].partition("\n## ")[0]
 
     asked = set(re.findall(r"\$\{(\w+)", text))
 
@@ -164,7 +164,7 @@ def test_the_image_takes_the_commands_that_are_given_to_it() -> None:
 
 def test_the_files_of_the_readme_exist() -> None:
     """They are what somebody who wants several processes begins with."""
-    section = README.partition("## Several processes")[2].partition("\n## ")[0]
+    section = GUIDE.partition("## Several processes")[2].partition("\n## ")[0]
     files = [one for one in quoted(section) if re.fullmatch(r"(deploy/)?[\w.]+(/[\w.]+)?", one)]
     named = [one for one in files if "/" in one or one.endswith((".yaml", ".cfg"))]
 

@@ -40,7 +40,7 @@ export const NO_VOICE =
 export const ASKING = "Your browser asks whether this page may use the microphone.";
 export const OVER = "The call is over.";
 
-// By the end reasons of the server's records (README, "end reason").
+// By the end reasons of the server's records (docs, "end reason").
 export const ENDINGS = {
   caller_hangup: "You hung up.",
   assistant_hangup: "The agent hung up.",
