@@ -305,6 +305,14 @@ A line of code about ... belongs in ...
                                                      `app/emulators/twilio_recordings.py`
     a call from the terminal, what is said in it     `app/emulators/terminal_call.py`,
                                                      `app/emulators/terminal_steps.py`
+    a simulated call: its file, read with its faults `app/simulation/cases.py`,
+                                                     `app/simulation/load.py`
+    … where it happens, what stands in for tools     `app/simulation/lanes.py`
+    … several at a time; was it as expected; told    `app/simulation/run.py`,
+                                                     `app/simulation/verdict.py`,
+                                                     `app/simulation/report.py`
+    … its caller and line, its scripted model        `app/emulators/simulation.py`,
+                                                     `app/emulators/simulated_model.py`
     the local carrier, what its phones may say       `app/emulators/carrier.py`,
                                                      `app/emulators/phone_socket.py`
     … what becomes of text messages there            `app/emulators/twilio_messages.py`

@@ -143,6 +143,58 @@ def check(file: Annotated[Path, typer.Argument(help="An agent document.")]) -> N
 
 
 @cli.command()
+def simulate(
+    files: Annotated[list[Path], typer.Argument(help="Files of simulated calls.")],
+    *,
+    keyword: Annotated[
+        str, typer.Option("-k", help="Only cases with this in their name or file.")
+    ] = "",
+    listed: Annotated[
+        bool, typer.Option("--list", help="Name the cases, and call nobody.")
+    ] = False,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the results there, as JUnit XML.", dir_okay=False)
+    ] = None,
+    together: Annotated[
+        int, typer.Option("--together", "-n", help="How many calls at once.", min=1, max=32)
+    ] = 4,
+) -> None:
+    """Play simulated calls to your agents, and judge what came of them.
+
+    Ends with 0 when all went as expected, 1 when one did not, 2 when they could not begin.
+    """
+    from time import monotonic  # noqa: PLC0415 - keeps the other commands quick
+
+    from app.simulation import report, run  # noqa: PLC0415
+
+    try:
+        settings = load_settings()
+        log.configure("error", settings.log_format)
+        chosen = run.planned(files, keyword, settings)
+        if listed:
+            for one in chosen:
+                print(f"{one.file}  {one.case.name}")
+            return
+        began_s = monotonic()
+        results = asyncio.run(run.play(chosen, settings, together=together))
+        for line in report.lines(results, monotonic() - began_s):
+            print(line)
+        if junit is not None:
+            junit.write_text(report.junit(results), encoding="utf-8")
+    except (SettingsFault, run.NothingToPlay, OSError) as fault:
+        print(fault, file=sys.stderr)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise typer.Exit(_INTERRUPTED) from None
+    if not all(one.good for one in results):
+        raise typer.Exit(1)
+
+
+_INTERRUPTED = 130
+
+
+@cli.command()
 def replay(
     flight: Annotated[Path, typer.Argument(help="A flight log.")],
     verbose: Annotated[bool, typer.Option(help="Show every moment.")] = False,

@@ -96,6 +96,7 @@ from app.services.store.database import database_url, lasting
 from app.services.twilio_rest import TwilioRest
 from app.settings import Settings, SettingsFault, named_secret
 from app.tool_kinds import House, registry
+from app.tools.registry import Registry
 from app.transports.caller import CallerLine
 from app.transports.model import Endpoint
 from app.transports.model import ModelLine as RealtimeLine
@@ -130,12 +131,14 @@ def switchboard(
     phone: Callable[[], pages.PhoneSetup | None] = lambda: None,
     operators: Settings | None = None,
     jobs: Jobs | None = None,
+    tools: Callable[..., Registry] = registry,
 ) -> Switchboard:
     """Put everything together. Opens no port and starts no task.
 
     ``phone`` says where the local line is; None while there is none. ``operators`` are the
     settings without what stands in for a missing account: what the first page shows. ``jobs``
-    place calls; None: a process beside this one, over the database.
+    place calls; None: a process beside this one, over the database. ``tools`` makes the tools
+    of an agent.
 
     Raises ``SettingsFault``, ``AgentFault`` or ``ToolFault`` with a sentence that names the fix.
     """
@@ -219,7 +222,7 @@ def switchboard(
     editor = Editor(
         origin,
         _model_opener(settings),
-        partial(registry, house=House(named_secret, frozenset(settings.private_hosts))),
+        partial(tools, house=House(named_secret, frozenset(settings.private_hosts))),
         partial(carried_out, means=means, dials=dials),
         process=instance if settings.several_processes else "",
         dials=dials,

@@ -5,7 +5,7 @@ knowing what a validator is.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -36,6 +36,7 @@ _SENTENCES = {
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
+    "list_type": "must be a list",
     "tuple_type": "must be a text or a list of texts",
     "dict_type": "must be a table of fields",
     "mapping_type": "must be a table of fields",
@@ -73,9 +74,19 @@ class AgentFault(Exception):
         self.problems = tuple(problems)
 
 
-def problems_of(fault: ValidationError, file: str, source: Source, one: Written) -> list[Problem]:
-    """A validator's complaints about an agent as problems, where they were written."""
-    return [_problem(error, file, source, one) for error in fault.errors(include_url=False)]
+def problems_of(
+    fault: ValidationError,
+    file: str,
+    source: Source,
+    one: Written,
+    *,
+    known: Callable[[Where], list[str]] = fields_at,
+) -> list[Problem]:
+    """A validator's complaints about an agent as problems, where they were written.
+
+    ``known``: the fields of a table there, where it is another kind of document.
+    """
+    return [_problem(error, file, source, one, known) for error in fault.errors(include_url=False)]
 
 
 def written(path: Where) -> str:
@@ -98,7 +109,13 @@ def _printable(text: str) -> str:
     )
 
 
-def _problem(error: Mapping[str, Any], file: str, source: Source, one: Written) -> Problem:
+def _problem(
+    error: Mapping[str, Any],
+    file: str,
+    source: Source,
+    one: Written,
+    known: Callable[[Where], list[str]],
+) -> Problem:
     facts = error.get("ctx", {})
     path = _own_path(error["loc"], one.table)
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -107,7 +124,7 @@ def _problem(error: Mapping[str, Any], file: str, source: Source, one: Written) 
         below = facts["at"].split(".")
         path = (*path, *(int(step) if step.isdecimal() else step for step in below))
     path = one.place(path, source)
-    sentence, meant = _worded(error, facts, path)
+    sentence, meant = _worded(error, facts, path, known)
     return Problem(file, source.line_of(path), written(path), sentence, meant)
 
 
@@ -131,13 +148,18 @@ def _children(value: object) -> dict[str | int, object] | None:
     return dict(enumerate(value)) if isinstance(value, list) else None
 
 
-def _worded(error: Mapping[str, Any], facts: Mapping[str, Any], path: Where) -> tuple[str, str]:
+def _worded(
+    error: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    path: Where,
+    known: Callable[[Where], list[str]],
+) -> tuple[str, str]:
     """The sentence and what was probably meant."""
     kind, given = error["type"], error.get("input")
     if kind == "refused":
         return facts["sentence"], facts["meant"]
     if kind == "extra_forbidden":
-        return _unknown(path)
+        return _unknown(path, known(path[:-1]))
     if kind in ("literal_error", "union_tag_invalid"):
         words = re.findall(r"'([^']*)'", facts.get("expected") or facts["expected_tags"])
         given = facts.get("tag", given)
@@ -151,8 +173,7 @@ def _worded(error: Mapping[str, Any], facts: Mapping[str, Any], path: Where) -> 
     return _SENTENCES.get(kind, str(error["msg"])), ""
 
 
-def _unknown(path: Where) -> tuple[str, str]:
-    known = fields_at(path[:-1])
+def _unknown(path: Where, known: Sequence[str]) -> tuple[str, str]:
     if path[-1] in known:
         return "does not belong to this type", ""
     if _LATER.fullmatch(str(path[-1])):

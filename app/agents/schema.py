@@ -51,28 +51,34 @@ def schema_text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def fields_at(path: Iterable[str | int]) -> list[str]:
-    """The names a table at ``path`` of a document may use; empty where none are fixed."""
-    tables = _resolved(schema())
+def fields_at(path: Iterable[str | int], whole: Mapping[str, Any] | None = None) -> list[str]:
+    """The names a table at ``path`` of a document may use; empty where none are fixed.
+
+    ``whole``: the schema of another kind of document.
+    """
+    whole = schema() if whole is None else whole
+    tables = _resolved(whole, whole)
     for step in path:
-        tables = [inner for table in tables for inner in _below(table, step)]
+        tables = [inner for table in tables for inner in _below(table, step, whole)]
     return [name for table in tables for name in table.get("properties", {})]
 
 
-def _below(table: Mapping[str, Any], step: str | int) -> list[Mapping[str, Any]]:
+def _below(
+    table: Mapping[str, Any], step: str | int, whole: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
     if isinstance(step, int):
         found = table.get("items")
     else:
         found = table.get("properties", {}).get(step) or table.get("additionalProperties")
-    return _resolved(found) if isinstance(found, dict) else []
+    return _resolved(found, whole) if isinstance(found, dict) else []
 
 
-def _resolved(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _resolved(table: Mapping[str, Any], whole: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The table itself, with what it refers to and all its alternatives."""
     if "$ref" in table:
-        return _resolved(schema()["$defs"][table["$ref"].removeprefix("#/$defs/")])
+        return _resolved(whole["$defs"][table["$ref"].removeprefix("#/$defs/")], whole)
     alternatives = [*table.get("anyOf", ()), *table.get("oneOf", ())]
-    return [table, *(inner for one in alternatives for inner in _resolved(one))]
+    return [table, *(inner for one in alternatives for inner in _resolved(one, whole))]
 
 
 if __name__ == "__main__":

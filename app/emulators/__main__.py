@@ -26,6 +26,7 @@ from app.emulators.manned import answer_calls
 from app.emulators.one_call import CallOptions, place
 from app.emulators.preflight import NotReady
 from app.emulators.scenarios import given as scenarios
+from app.emulators.simulation import simulation
 from app.emulators.terminal_command import phone
 from app.emulators.terminal_steps import InOrder
 
@@ -323,6 +324,7 @@ def _until_done(work: Coroutine[Any, Any, T]) -> T:
 
 cli.command()(carrier)
 cli.command(cls=InOrder)(phone)
+cli.command()(simulation)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ the milliseconds since it dialled, so that the recording and the list of events 
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
@@ -69,7 +69,22 @@ class Write:
     interrupts_after_ms: int | None = None
 
 
-Step: TypeAlias = Say | Play | Press | Pause | Write
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Go on when something is so; whoever made it says when, and waits no longer than it may."""
+
+    so: Callable[[], Awaitable[None]]
+    interrupts_after_ms: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Put the receiver down, whatever was still to be said."""
+
+    interrupts_after_ms: int | None = None
+
+
+Step: TypeAlias = Say | Play | Press | Pause | Write | Await | HangUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +250,7 @@ class ScriptedPhone:
                 return
             turns = self._turns
             await self._do(carrier, step, said)
-            if not isinstance(step, Pause):
+            if not isinstance(step, Pause | Await):
                 await self._agent_begins(turns)
         await self._turn(None)
 
@@ -249,15 +264,23 @@ class ScriptedPhone:
                 await self._speak(mulaw)
             case Press(digits):
                 self.tell("line", press=digits)
-                for digit in digits:
-                    if self._leg is not None and not self._over:
-                        await self._leg.press(digit)
-                    await self._wait(lambda: False, _KEY_MS)
+                await self._press(digits)
             case Pause(length_ms):
                 await self._wait(lambda: False, length_ms)
             case Write(text):
                 self.tell("line", text=text)
                 carrier.text(text)
+            case Await(so):
+                await so()
+            case HangUp():
+                if self._leg is not None:
+                    await self._leg.hang_up()
+
+    async def _press(self, digits: str) -> None:
+        for digit in digits:
+            if self._leg is not None and not self._over:
+                await self._leg.press(digit)
+            await self._wait(lambda: False, _KEY_MS)
 
     async def _speak(self, mulaw: bytes) -> None:
         self._mouth.say(mulaw)

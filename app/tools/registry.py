@@ -277,6 +277,8 @@ class Registry:
         self._tools: dict[str, Tool] = {}
         self.servers: dict[str, Server] = {}
         """Those whose tools are offered besides, by the name in the document."""
+        self.acted: Callable[[Tool], Tool] = lambda entry: entry
+        """What is run in a tool's place; itself, where a call is no simulation."""
 
     def add(
         self,
@@ -360,7 +362,7 @@ class Registry:
         if entry is None:
             known = ", ".join(self.names) or "none"
             return _problem(f"There is no such tool. There are: {known}.", "unknown_tool")
-        return await entry.run(arguments, facts=facts, threads=self._threads)
+        return await self.acted(entry).run(arguments, facts=facts, threads=self._threads)
 
     def close(self) -> None:
         """Start no further thread."""
