@@ -166,9 +166,12 @@ class Lane:
         self._people = call["people"]
         dialler = _Dialler(self, call["from"], call["to"])
         unheard: list[str] = []
+        voice = _Beeps() if self._scripted else carrier_voice.found()[1]
+        if voice.rung == "none":
+            unheard.append("the caller has no voice: install flite or espeak-ng")
         phone = ScriptedPhone(
             [self._step(one, dialler, unheard) for one in call["caller"]],
-            voice=_Beeps() if self._scripted else carrier_voice.found()[1],
+            voice=voice,
             quiet_ms=_QUIET_MS[self._scripted],
             patience_ms=call["patience_ms"],
             told=self._told,
