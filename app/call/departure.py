@@ -189,8 +189,8 @@ class Departure:
         out = [] if reason in GOES_ON else self._nobody_asked(reason)
         out += self._pressed() if reason == PRESSED else []
         out += self._orders_over(reason)
-        gone = reason == "caller_hangup" or self._parts.farewell.state is Parting.HANGING_UP
-        out += self._parts.recording.over(call_goes_on=not gone)
+        taken_on = reason == "transferring" or self._parts.leaving.failure is not None
+        out += self._parts.recording.over(taken_on=taken_on)
         self._parts.alarms.clear_all()
         return [*out, c.EndStream(reason)]
 

@@ -218,7 +218,7 @@ class CallMachine:
             return self._departure.fail(now_ms)
         self._connecting.caller_came(now_ms)
         waited = parts.overture.release()
-        out = parts.recording.begin()
+        out = parts.recording.begin(now_ms)
         out += parts.background.begin(now_ms, speaking=bool(waited))
         for audio in waited:
             out += self._dialogue.voiced(audio, now_ms)

@@ -135,7 +135,7 @@ class RecordingPlan:
     pause_during: tuple[str, ...] = ()
     """Presets during which nothing is recorded, beside the sensitive ones."""
     reached: str = ""
-    """How far it had come on an earlier stream: on, resting or over; empty: not begun."""
+    """How far it had come on an earlier stream: on, resting, stopping or over; empty: not begun."""
 
 
 @dataclass(frozen=True, slots=True)

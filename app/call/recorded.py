@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.call.plan import RecordingPlan
-from app.call.recording import ON, OVER, RESTING
+from app.call.recording import ON, OVER, RESTING, STOPPING
 
 STARTED, PAUSED, RESUMED = "recording.started", "recording.paused", "recording.resumed"
 STOPPED, FAILED, COMPLETED = "recording.stopped", "recording.failed", "recording.completed"
@@ -93,7 +93,7 @@ class Recorded:
         if fact["wish"] == "start":
             self.reached = ON if fact["reason"].startswith(UNCLEAR) else OVER
         elif fact["wish"] == "pause":
-            self.reached = OVER
+            self.reached = STOPPING
 
     def ended(self, at_ms: int) -> None:
         """It rests no longer."""

@@ -3,11 +3,12 @@
 The carrier records; here is decided when it is asked to. Where the caller is to be told, nothing
 is recorded before the sentence was heard to its end, and nothing at all where it never was. Rule:
 a secret that is keyed in is in no recording. It rests from the moment it is asked for until the
-last key has died away, and where it cannot be made to rest it is stopped for good.
+last key has died away, on whichever stream, and where it cannot be made to rest it is stopped for
+good, however often that has to be asked.
 
     UNTOLD ──announcement said──▶ TOLD ──heard──▶ READY ──no secret is keyed in──▶ ON ◀──▶ RESTING
        ▲                           │                                               │         │
-       └────────── cut ────────────┘                 OFF ◀── refused, cannot rest ─┴─────────┘
+       └────────── cut ────────────┘                 OFF ◀── stopped ── STOPPING ◀─┴ cannot rest
 """
 
 from collections.abc import Collection
@@ -23,8 +24,10 @@ NOTICE = "notice"
 """The purpose of the announcement."""
 TAIL_MS = 2_000
 """From the end of a collection: its last key still sounds, and some press one more."""
+AGAIN_MS = 3_000
+"""From a stop that failed to the next: asking has taken its own seconds."""
 MOST_TRIES = 3
-ON, RESTING, OVER = "on", "resting", "over"
+ON, RESTING, STOPPING, OVER = "on", "resting", "stopping", "over"
 """How far it had come on an earlier stream."""
 
 
@@ -38,9 +41,17 @@ class Tape(Enum):
     READY = auto()
     ON = auto()
     RESTING = auto()
+    STOPPING = auto()
+    """It could not be made to rest."""
 
 
-_BEGINS = {"": Tape.READY, ON: Tape.ON, RESTING: Tape.RESTING, OVER: Tape.OFF}
+_BEGINS = {
+    "": Tape.READY,
+    ON: Tape.ON,
+    RESTING: Tape.RESTING,
+    STOPPING: Tape.STOPPING,
+    OVER: Tape.OFF,
+}
 
 
 class Recording:
@@ -71,10 +82,13 @@ class Recording:
         """It has been said; whether it was heard, who listens to the playout knows."""
         return self._tape is Tape.TOLD
 
-    def begin(self) -> list[Command]:
-        """The caller is there."""
+    def begin(self, now_ms: int) -> list[Command]:
+        """The caller is there. What was being keyed in on another stream may still be."""
         if self._tape is Tape.RESTING:
-            return self._goes_on()
+            self._secret = True
+            self._alarms.set(Alarm.RECORDING, now_ms + TAIL_MS)
+        if self._tape is Tape.STOPPING:
+            return [AskRecording("stop")]
         return self._start() if self._tape is Tape.READY else []
 
     def announcement(self) -> CreateResponse | None:
@@ -113,6 +127,8 @@ class Recording:
 
     def collects(self, preset: str, now_ms: int) -> list[Command]:
         """This is being keyed in from now on; empty: nothing is."""
+        if self._tape is Tape.STOPPING:
+            return []
         if preset in self._spared:
             self._secret = True
             self._alarms.clear(Alarm.RECORDING)
@@ -122,20 +138,35 @@ class Recording:
         return []
 
     def due(self, _now_ms: int) -> list[Command]:
-        """The last key has died away."""
+        """The last key has died away, or it is to be stopped once more."""
+        if self._tape is Tape.STOPPING:
+            return [AskRecording("stop")]
         self._secret = False
         return self._start() if self._tape is Tape.READY else self._goes_on()
 
-    def answered(self, event: RecordingAnswered, _now_ms: int) -> list[Command]:
+    def answered(self, event: RecordingAnswered, now_ms: int) -> list[Command]:
         """What came of a wish."""
-        if event.ok or event.wish not in {"start", "pause"} or self._tape is Tape.OFF:
-            return []
-        self._tape = Tape.OFF
-        return [AskRecording("stop")] if event.wish == "pause" else []
+        match event.wish, event.ok:
+            case "start", False:
+                self._tape = Tape.OFF
+            case "pause", False if self._tape not in {Tape.OFF, Tape.STOPPING}:
+                self._tape = Tape.STOPPING
+                self._alarms.clear(Alarm.RECORDING)
+                return [AskRecording("stop")]
+            case "stop", True:
+                self._tape = Tape.OFF
+            case "stop", False:
+                self._alarms.set(Alarm.RECORDING, now_ms + AGAIN_MS)
+            case _:
+                pass
+        return []
 
-    def over(self, *, call_goes_on: bool) -> list[Command]:
-        """The stream ends; whoever the caller talks to next is recorded again."""
-        return self._goes_on() if call_goes_on else []
+    def over(self, *, taken_on: bool) -> list[Command]:
+        """The stream ends. ``taken_on``: by somebody else, who is recorded again; the next stream
+        of ours sees to that by itself, when nothing is keyed in any more."""
+        if taken_on and self._tape is Tape.STOPPING:
+            return [AskRecording("stop")]
+        return self._goes_on() if taken_on else []
 
     def _start(self) -> list[Command]:
         if self._secret:

@@ -4,7 +4,7 @@ import pytest
 
 from app.call.machine import CallMachine
 from app.call.plan import CallPlan, DigitsPreset, RecordingPlan
-from app.call.recording import MOST_TRIES, NOTICE, TAIL_MS
+from app.call.recording import AGAIN_MS, MOST_TRIES, NOTICE, TAIL_MS
 from app.protocol import commands as c
 from app.protocol import events as e
 from tests.call.words import done, frame, kinds, on_the_phone, say, speech, started, tool_call
@@ -208,13 +208,46 @@ def test_a_recording_that_never_began_is_not_paused() -> None:
     assert wishes(machine.handle(asks_for("pin"), 100)) == []
 
 
-def test_it_goes_on_where_a_transfer_ends_the_collection() -> None:
-    """The person the caller talks to next is recorded."""
+def test_what_cannot_even_be_stopped_is_asked_to_again_and_again() -> None:
+    """Twilio's REST was away for both: the PIN would have been on the recording to its end."""
     machine = on_the_phone(plan())
     machine.handle(started(), 0)
     machine.handle(asks_for("pin"), 100)
+    machine.handle(e.RecordingAnswered("pause", ok=False), 150)
 
-    assert wishes(machine.handle(e.CallerLineLost(1006), 300)) == ["resume"]
+    assert machine.handle(e.RecordingAnswered("stop", ok=False), 200) == []
+    for digit in "1234":
+        machine.handle(e.CallerDigit(digit), 300)
+    assert wishes(machine.wake(200 + AGAIN_MS)) == ["stop"]
+    machine.handle(e.RecordingAnswered("stop", ok=False), 4_000)
+    assert wishes(machine.wake(4_000 + AGAIN_MS)) == ["stop"]
+    machine.handle(e.RecordingAnswered("stop", ok=True), 8_000)
+
+    assert wishes(machine.wake(60_000)) == []
+
+
+def test_it_goes_on_where_the_caller_is_put_through() -> None:
+    """Whoever the caller talks to next is recorded."""
+    machine = on_the_phone(plan())
+    machine.handle(started(), 0)
+    machine.handle(asks_for("pin"), 100)
+    machine.handle(e.FailoverOrdered("database_away"), 200)
+
+    assert wishes(machine.handle(e.StreamStopped(), 300)) == ["resume"]
+
+
+def test_it_rests_on_while_a_lost_stream_is_followed_by_another() -> None:
+    """The caller, who notices nothing, goes on keying in the PIN."""
+    machine = on_the_phone(plan())
+    machine.handle(started(), 0)
+    machine.handle(asks_for("pin"), 100)
+    machine.handle(e.CallerDigit("1"), 200)
+
+    assert wishes(machine.handle(e.CallerLineLost(1006), 300)) == []
+
+    after, out = greeted(plan(reached="resting", returning="the connection was interrupted"))
+    assert wishes(out + after.wake(TAIL_MS - 1)) == []
+    assert wishes(after.wake(TAIL_MS)) == ["resume"]
 
 
 def test_a_call_that_is_over_asks_for_nothing_more() -> None:
@@ -227,10 +260,11 @@ def test_a_call_that_is_over_asks_for_nothing_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reached", "wanted"), [("on", []), ("resting", ["resume"]), ("over", []), ("", ["start"])]
+    ("reached", "wanted"),
+    [("on", []), ("resting", []), ("stopping", ["stop"]), ("over", []), ("", ["start"])],
 )
 def test_a_later_stream_goes_on_from_where_it_was(reached: str, wanted: list[str]) -> None:
-    """Neither announced nor begun twice; what a dead process had put to rest goes on."""
+    """Neither announced nor begun twice."""
     _, out = greeted(plan(reached=reached, returning="the connection was interrupted"))
 
     assert wishes(out) == wanted
