@@ -5,6 +5,8 @@ and is asked to speak: the greeting on the first line, where it left off on a la
 nothing at all where it takes over from another in a pause (``line_swap``).
 """
 
+from dataclasses import replace
+
 from app.audio.tones import COMFORT_TONE
 from app.call import conversation
 from app.call.alarms import Alarm
@@ -279,7 +281,10 @@ class Connecting:
     def _first_of_agent(self) -> c.CreateResponse | None:
         """What an agent says who has the conversation since this line."""
         new, self._new_agent = self._new_agent, False
-        return TAKES_OVER if new and not self._parts.hold.silences else None
+        if not new or self._parts.hold.silences:
+            return None
+        # A handoff is a round of tools, too: two agents must not pass the caller to and fro.
+        return replace(TAKES_OVER, tools=self._parts.tools.next_round())
 
     def mute(self, now_ms: int) -> list[c.Command]:
         """The line owes words and brings none: another one, unless that has been tried already."""

@@ -138,8 +138,12 @@ class Toolbook:
         finished = [self._batches.pop(key) for key in keys]
         if not any(map(_wants_speech, finished)):
             return None
+        return CreateResponse("tool_result", tools=self.next_round())
+
+    def next_round(self) -> bool:
+        """The model speaks again without a word of the caller's: whether it may call tools then."""
         self._rounds += 1
-        return CreateResponse("tool_result", tools=self._rounds < self.most_rounds)
+        return self._rounds < self.most_rounds
 
     def filler(self) -> CreateResponse | None:
         """The filler alarm rang: what to say while a tool takes its time."""

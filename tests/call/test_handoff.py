@@ -1,5 +1,7 @@
 """One agent hands the conversation to another: nothing changes before their line takes over."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.call.handoff import HANDED, NOT_HANDED, TAKES_OVER
@@ -77,6 +79,21 @@ def test_back_and_forth() -> None:
     assert machine.handle(back, 510) == [c.OpenSpare(SPARE_ATTEMPT_MS, "intake")]
     machine.handle(done("R2"), 520)
     assert c.HandOver("intake") in machine.handle(e.SpareReady("sess_3", LIFE_MS), 900)
+
+
+def test_they_pass_the_caller_to_and_fro_only_so_often() -> None:
+    """Without a word of the caller's a handoff counts as a round of tools; then they must talk."""
+    plan = replace(INTAKE, colleagues={"billing": replace(BILLING, max_tool_rounds=2)})
+    plan = replace(plan, colleagues={**plan.colleagues, "intake": CallPlan(max_tool_rounds=2)})
+    machine = handing(plan)
+    assert machine.handle(SPARE, 400)[-1] == TAKES_OVER
+    machine.handle(started("R2", "handoff"), 500)
+    machine.handle(e.ToolCalled("R2", "item-T2", "T2", "handoff", '{"agent":"intake"}'), 510)
+    machine.handle(done("R2"), 520)
+
+    out = machine.handle(e.SpareReady("sess_3", LIFE_MS), 900)
+
+    assert out[-1] == replace(TAKES_OVER, tools=False)
 
 
 @pytest.mark.parametrize(
