@@ -78,9 +78,7 @@ class Waiting:
         are answered like everybody else. Idempotent."""
         entered = self._release(facts.call_sid)
         line = self._line(facts.to_number)
-        plan = line.lobby if line is not None else None
-        in_time = plan is None or waited_s < plan.longest_s
-        if result == "leave" and (entered or in_time):
+        if result == "leave" and (entered or self._may_enter(facts, line, waited_s)):
             return None
         if self._book.lives(facts.call_sid) or result in _SERVED:
             return self._scripts(facts).hang_up()
@@ -90,11 +88,20 @@ class Waiting:
         reason = LEFT if result == "hangup" else "capacity"
         twiml = self._scripts(facts).hang_up()
         if reason == "capacity":
+            plan = line.lobby if line is not None else None
             instead = (plan or Lobby()).otherwise
             twiml = self._scripts(facts).instead(Refusal("line_full", instead))
         log.info("queue_left", result=result, waited_s=waited_s, call_sid=facts.call_sid)
         self._book.refused(facts, reason, "queue", twiml)
         return twiml
+
+    def _may_enter(self, facts: CallFacts, line: LinePlan | None, waited_s: int) -> bool:
+        """Whoever was told to leave the queue, perhaps by another process that keeps a place for
+        them, or has entered already; only of who has waited for long it may be that they gave up,
+        and where there is a place by now they get it."""
+        if self._book.lives(facts.call_sid) or line is None or line.lobby is None:
+            return True
+        return waited_s < line.lobby.longest_s or self._room(facts.to_number, line)
 
     def _scripts(self, facts: CallFacts) -> Scripts:
         return self._book.roster.edition.answering(facts.to_number).scripts
