@@ -18,6 +18,7 @@ from app.call.alarms import Alarm, Alarms
 from app.call.plan import WarmPlan
 from app.protocol.commands import Command, DropSideCall, PlaceSideCall
 
+RESUME = "resume"
 TAKE_MESSAGE = "take_message"
 END_CALL = "end_call"
 PLACED_MS = 15_000

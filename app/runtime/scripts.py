@@ -166,10 +166,10 @@ class Scripts:
 
     def transfer(self, dial: Dial, say: str | None = None) -> str:
         """Put the caller through to a target of the document. Raises ``KeyError``."""
-        destination = self.destinations[dial.target]
         action_url = f"{self._origin}/twilio/dial-result/{dial.token}{self._query}"
         if dial.room:
             return twiml.join(dial.room, action_url=action_url)
+        destination = self.destinations[dial.target]
         way = dial.way or Way(destination.to)
         if destination.mode == "queue":
             return _queued(way, destination, action_url, say)

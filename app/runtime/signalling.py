@@ -10,7 +10,7 @@ import asyncio
 import structlog
 
 from app.call.reception import Refusal
-from app.call.warm import END_CALL, MESSAGE, TAKE_MESSAGE
+from app.call.warm import END_CALL, MESSAGE, RESUME, TAKE_MESSAGE
 from app.errors import OurFault
 from app.protocol.events import CallEnded, CallerLineLost, PickedUp, StreamReportedOver
 from app.runtime.book import INTERRUPTED, Book
@@ -321,19 +321,21 @@ class Signalling:
 
     def _nobody_reached(self, call: LiveCall, dial: Dial, status: str) -> str:
         """The caller was not put through: what becomes of them, in TwiML."""
-        destination = call.scripts.destinations[dial.target]
-        then = destination.then
+        destination = call.scripts.destinations.get(dial.target)
+        # Who took the call over may have a document that knows the target no longer.
+        then = destination.then if destination is not None else RESUME
+        say = destination.say_on_failure if destination is not None else None
         if call.gone:
             self._book.end(call, "caller_hangup")
             return call.scripts.hang_up()
         if then == END_CALL and not dial.room:
             self._book.end(call, "transfer_failed")
-            return call.scripts.hang_up(destination.say_on_failure)
+            return call.scripts.hang_up(say)
         if then in call.scripts.destinations and not dial.room:
-            return self._put_through_to(call, then, destination.say_on_failure)
+            return self._put_through_to(call, then, say)
         why = _failed(dial.target, status)
-        if destination.say_on_failure:
-            why += f'. Tell them exactly this: "{destination.say_on_failure}"'
+        if say:
+            why += f'. Tell them exactly this: "{say}"'
         if then == TAKE_MESSAGE:
             why += f". {MESSAGE}"
         return self._book.invite(call, returning=why)
@@ -401,7 +403,7 @@ class Signalling:
         """The document that puts this call through, saying something before. ``summary``: what
         the other side may be told.
 
-        Raises ``KeyError``, and ``OurFault`` where it cannot be put through there.
+        Raises ``OurFault`` where it cannot be put through there.
         """
         way = self._ways.of(call, target, summary)
         return call.scripts.transfer(self._book.dials.draw(call, target, way=way), say)

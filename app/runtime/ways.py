@@ -56,9 +56,12 @@ class Ways:
         self._now_s = now_s
 
     def of(self, call: LiveCall, target: str, summary: str = "") -> Way:
-        """Where the call goes. Raises ``KeyError``, and ``OurFault`` with a word of
-        ``app.call.openness`` where it cannot."""
-        destination = call.scripts.destinations[target]
+        """Where the call goes. Raises ``OurFault``: ``unknown_target``, which a document of today
+        may have lost that a transfer of yesterday began with, or a word of ``app.call.openness``
+        where it cannot go there."""
+        destination = call.scripts.destinations.get(target)
+        if destination is None:
+            raise OurFault("unknown_target")
         if (why := self.refusal(call, destination)) is not None:
             raise OurFault(why)
         route = self._route(call, target, destination)
