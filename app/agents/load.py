@@ -285,7 +285,7 @@ class _Reading:
                 heard = loader.load(role.agent.sounds)
             except SoundFault as fault:
                 where = one.place(fault.where, self._source)
-                raise AgentFault([self._problem(where, fault.sentence)]) from None
+                raise AgentFault([self._problem(where, fault.sentence, fault.meant)]) from None
             sounding.append(Role(role.name, role.agent, role.number, heard))
         self._files += [self._path.parent / name for name in loader.files]
         return sounding

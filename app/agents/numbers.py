@@ -212,32 +212,33 @@ def check(numbers: Mapping[str, Number], hours: Collection[str], targets: Collec
     """Refuse numbers that speak of what is not there."""
     for number, one in numbers.items():
         if one.hours is not None and one.hours not in hours:
-            refuse(f'unknown hours "{one.hours}"', at=number, meant=_near(one.hours, hours))
+            meant = _near(one.hours, hours)
+            refuse(f'unknown hours "{one.hours}"', at=f"{number}.hours", meant=meant)
         if one.when_closed is not None and one.hours is None:
-            refuse("when_closed means nothing without hours", at=number)
+            refuse("means nothing without hours", at=f"{number}.when_closed")
         if one.when_closed is not None:
-            _check_target("when_closed.then", one.when_closed.then, targets, at=number)
+            _check_target(one.when_closed.then, targets, at=f"{number}.when_closed.then")
         if one.when_full is not None:
-            _check_full(one.when_full, targets, at=number)
+            _check_full(one.when_full, targets, at=f"{number}.when_full")
 
 
 def _check_full(full: Full, targets: Collection[str], *, at: str) -> None:
     if full.then != QUEUE:
-        _check_target("when_full.then", full.then, targets, at=at)
+        _check_target(full.then, targets, at=f"{at}.then")
         if full.otherwise is not None:
-            refuse("when_full.otherwise means nothing without then: queue", at=at)
+            refuse("means nothing without then: queue", at=f"{at}.otherwise")
     elif full.otherwise is not None:
-        _check_target("when_full.otherwise.then", full.otherwise.then, targets, at=at)
+        _check_target(full.otherwise.then, targets, at=f"{at}.otherwise.then")
 
 
-def _check_target(field: str, then: str, targets: Collection[str], *, at: str) -> None:
+def _check_target(then: str, targets: Collection[str], *, at: str) -> None:
     known = [*targets, GOODBYE, TAKE_MESSAGE]
     if then in known:
         return
     if then in _SOON:
         instead = f"write the name of a target, {TAKE_MESSAGE} or {GOODBYE}"
-        refuse(f'{field}: "{then}" is not available yet: {instead}', at=at)
-    refuse(f'{field}: unknown target "{then}"', at=at, meant=_near(then, known))
+        refuse(f'"{then}" is not available yet: {instead}', at=at)
+    refuse(f'unknown target "{then}"', at=at, meant=_near(then, known))
 
 
 def _near(word: str, words: Collection[str]) -> str:

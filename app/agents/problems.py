@@ -170,6 +170,8 @@ def _worded(
     if kind in ("greater_than_equal", "less_than_equal"):
         bound = f"least {facts['ge']:g}" if "ge" in facts else f"most {facts['le']:g}"
         return f"must be at {bound}", ""
+    if kind == "tuple_type" and isinstance(given, dict):
+        return 'must be a list: write "- " before each entry', ""
     return _SENTENCES.get(kind, str(error["msg"])), ""
 
 

@@ -35,4 +35,4 @@ def check(recording: Recording, presets: Collection[str]) -> None:
     for name in recording.pause_during:
         if name not in presets:
             meant = next(iter(get_close_matches(name, presets, n=1)), "")
-            refuse(f'pause_during: unknown preset "{name}"', meant=meant)
+            refuse(f'unknown preset "{name}"', at="pause_during", meant=meant)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from app.agents.layers import near
 from app.agents.part import Part
 from app.agents.source import Unreadable, Where, read
 from app.agents.values import Text
@@ -74,10 +75,11 @@ def hold(name: str, where: Where, wanted: HoldAudio | None) -> dict[str, Use]:
 class SoundFault(Exception):
     """A sound cannot be had; says where the document speaks of it."""
 
-    def __init__(self, where: Where, sentence: str) -> None:
+    def __init__(self, where: Where, sentence: str, meant: str = "") -> None:
         super().__init__(sentence)
         self.where = where
         self.sentence = sentence
+        self.meant = meant
 
 
 class Loader:
@@ -114,7 +116,8 @@ class Loader:
             content = read(self._folder / use.source, MOST_BYTES)
             decoded = samples(content)
         except Unreadable as fault:
-            raise SoundFault(use.where, f'"{use.source}": {fault.sentence}') from None
+            meant = near(use.source, MADE)
+            raise SoundFault(use.where, f'"{use.source}": {fault.sentence}', meant) from None
         except NotASound as fault:
             raise SoundFault(use.where, f'"{use.source}" {fault}') from None
         self._note(content)

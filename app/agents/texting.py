@@ -11,6 +11,7 @@ from typing import Annotated
 import phonenumbers
 from pydantic import BeforeValidator, Field, field_validator
 
+from app.agents.layers import near
 from app.agents.part import Part
 from app.agents.values import (
     DURATION_SCHEMA,
@@ -141,7 +142,8 @@ def check(sms: Sms, targets: Mapping[str, str]) -> None:
         if name == CALLER:
             continue
         if name not in targets:
-            refuse(f'unknown target "{name}": write caller, or the name of a target', at="to")
+            sentence = f'unknown target "{name}": write caller, or the name of a target'
+            refuse(sentence, at="to", meant=near(name, [CALLER, *targets]))
         number = targets[name].removeprefix("tel:")
         if not number.startswith("+"):
             refuse(f'"{name}" has no telephone number to send a message to', at="to")

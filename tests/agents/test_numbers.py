@@ -86,14 +86,14 @@ def test_without_numbers_all_are_answered_and_with_them_those(
     [
         ("14155550123: {}", "numbers.14155550123: must be an E.164 number"),
         ('"+14155550123": {hours: offise}', 'unknown hours "offise" (did you mean "office"?)'),
-        ('"+14155550123": {when_closed: x}', "when_closed means nothing without hours"),
+        ('"+14155550123": {when_closed: x}', ".when_closed: means nothing without hours"),
         (
             '"*": {hours: office, when_closed: {then: queue}}',
-            'when_closed.then: "queue" is not available yet: write the name',
+            '.when_closed.then: "queue" is not available yet: write the name',
         ),
         (
             '"*": {when_full: {then: queue, otherwise: {then: dest}}}',
-            "when_full.otherwise.then: unk",
+            ".when_full.otherwise.then: unk",
         ),
         ('"*": {when_full: {then: desk, otherwise: x}}', "means nothing without then: queue"),
         ('"*": {when_full: {then: queue, longest_wait: 5s}}', "must be from 30s to 60m"),

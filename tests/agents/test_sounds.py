@@ -147,6 +147,7 @@ def test_a_sound_of_a_tool_is_told_where_it_is(tmp_path: Path) -> None:
 
     assert told(tmp_path, text) == [
         'agent.yaml:7 tools.opening_hours.hold_audio: "tpying": there is no such file'
+        ' (did you mean "typing"?)'
     ]
 
 
