@@ -177,6 +177,10 @@ class Keypad:
         """A key that nobody is told of."""
         self.private_key = self._keeps_secrets
 
+    def understood(self) -> None:
+        """A key that means the same whenever it is pressed, and is nothing that was asked for."""
+        self.private_key = False
+
     def discreet(self, now_ms: int) -> bool:
         """Whether what is keyed in now may be what a sensitive collection waited for."""
         return now_ms < self._discreet_until_ms

@@ -59,7 +59,9 @@ class Reaching:
         if not self._parts.transfer.asking:
             return self._keys(event, now_ms)
         if event.digit != NEVER_MIND:
+            self._parts.keypad.ignored()
             return []
+        self._parts.keypad.understood()
         dropped = self._parts.side.drop()
         return dropped + self._resumes(TAKEN_BACK, now_ms)
 

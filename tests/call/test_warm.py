@@ -1,10 +1,12 @@
 """A person is asked before the caller is put through; until then nothing is lost."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
 from app.call.machine import CallMachine
-from app.call.plan import CallPlan, SoundPlan, WarmPlan
+from app.call.plan import CallPlan, DigitsPreset, SoundPlan, WarmPlan
 from app.call.warm import DECIDES_MS, MESSAGE, PLACED_MS, shortened
 from app.protocol import commands as c
 from app.protocol import events as e
@@ -227,6 +229,19 @@ def test_the_star_key_takes_the_wish_back() -> None:
     assert out[0] == c.DropSideCall(1)
     assert told(out)["reason"] == "caller_changed_their_mind"
     assert out[-1] == c.CreateResponse("tool_result")
+
+
+def test_what_is_keyed_in_while_the_person_is_called_is_in_no_flight_log() -> None:
+    """The rest of a PIN that was asked for just before; but the star must be replayed."""
+    pin = {"pin": DigitsPreset(num_digits=4, sensitive=True)}
+    machine = asked(replace(plan(), presets=pin))
+
+    machine.handle(e.CallerDigit("7"), 3000)
+    typed = machine.private_key
+    machine.handle(e.CallerDigit("*"), 3100)
+
+    assert typed is True
+    assert machine.private_key is False
 
 
 def test_an_operators_transfer_asks_the_person_too() -> None:
