@@ -7,6 +7,7 @@ docs; its tables are read by the name of their first column.
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
@@ -209,6 +210,37 @@ def test_every_field_of_a_table_is_documented_with_its_default(
         if isinstance(default, str | bool):
             text = default if isinstance(default, str) else str(default).lower()
             assert documented[name] == f"`{text}`"
+
+
+def test_every_way_from_watsonx_leads_to_something_that_exists(tmp_path: Path) -> None:
+    """A name that is gone is worse than no table: somebody moves a line by it."""
+    openapi = switchboard(Settings(_env_file=None), data=tmp_path).app.openapi()
+    tables = {name: set(one["properties"]) for name, one in _tables(schema()["$defs"])}
+    commands = {
+        one["properties"]["type"]["const"]: set(one["properties"])
+        for name, one in _tables(openapi["components"]["schemas"])
+        if name.endswith("Command") and "const" in one["properties"].get("type", {})
+    }
+    built = {
+        "field": set(fields_at([])) | {f"{x}.{name}" for x in tables for name in tables[x]},
+        "tool": set(built_in.NAMES),
+        "event": set(NOTICES),
+        "command": set(commands),
+        "command field": {f"{x}.{name}" for x in commands for name in commands[x]},
+        "route": {f"{verb.upper()} {p}" for p, one in openapi["paths"].items() for verb in one},
+    }
+    known = {f"{kind} `{name}`" for kind, names_ in built.items() for name in names_}
+
+    led = [(row[0], row[1], row[2]) for row in rows("watsonx")]
+
+    assert len(led) > 60
+    absent = {"not on Twilio", "not here"}
+    assert not [here for _, here, _ in led if here not in known | absent]
+    assert not [theirs for theirs, here, why in led if here in absent and not why]
+
+
+def _tables(definitions: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, one) for name, one in definitions.items() if "properties" in one]
 
 
 def test_every_command_is_documented_and_no_other() -> None:

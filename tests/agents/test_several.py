@@ -221,6 +221,14 @@ def test_the_full_example_loads() -> None:
     assert [role.number for role in document.roles] == ["", "", "+15005550007"]
 
 
+@pytest.mark.parametrize("name", ["dental", "secret"])
+def test_the_small_examples_load(name: str) -> None:
+    """They are what newcomers copy."""
+    example = Path(__file__).parents[2] / "examples" / f"{name}.yaml"
+
+    assert check_file(example) == []
+
+
 def test_an_agent_knows_what_its_colleagues_are_for(tmp_path: Path) -> None:
     """It is what the model chooses by; nobody writes it twice."""
     document = _load(

@@ -10,7 +10,7 @@ from app.simulation.run import NothingToPlay, planned, play
 from tests.walks.test_terminal_call import ROOT, finished, started
 
 SETTINGS = Settings(_env_file=None)
-FILES = ("example.yaml", "insurance.yaml")
+FILES = ("example.yaml", "insurance.yaml", "secret.yaml", "dental.yaml")
 
 
 async def test_the_projects_own_agents_do_what_their_simulations_say(tmp_path: Path) -> None:
@@ -22,9 +22,9 @@ async def test_the_projects_own_agents_do_what_their_simulations_say(tmp_path: P
     done = await finished(await started(*words, cwd=tmp_path), 120)
 
     assert (done.status, done.err) == (0, ""), done.out
-    assert "5 passed, 0 failed" in done.out
+    assert "7 passed, 0 failed" in done.out
     assert "no OPENAI_API_KEY, so no model can judge" in done.out
-    assert len(Xml.fromstring(report.read_text()).findall("*/testcase")) == 5
+    assert len(Xml.fromstring(report.read_text()).findall("*/testcase")) == 7
 
 
 async def test_an_agent_that_was_changed_fails_its_simulation(tmp_path: Path) -> None:
