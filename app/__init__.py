@@ -81,6 +81,7 @@ A line of code about ... belongs in ...
     putting through, hanging up                      `app/call/transfer.py`,
                                                      `app/call/farewell.py`
     … who can be had now, and why not                `app/call/openness.py`
+    … in the agent's place; how that ended           `app/runtime/turned_away.py`
     … where that is: headers, tasks, programs asked  `app/call/ways.py`, `app/call/whereto.py`,
                                                      `app/runtime/ways.py`
     … redirected, or given back to who handed it us  `app/runtime/putting_through.py`

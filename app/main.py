@@ -88,6 +88,7 @@ from app.runtime.side_calls import SideCalls
 from app.runtime.signalling import Signalling
 from app.runtime.spending import Spending
 from app.runtime.texting import Texting
+from app.runtime.turned_away import TurnedAway
 from app.runtime.ways import Ways
 from app.services.no_bus import NoBus
 from app.services.no_carrier import NoCarrier
@@ -300,6 +301,7 @@ def switchboard(
         dialling,
         texting,
         waiting=Waiting(book),
+        turned_away=TurnedAway(signalling, archive, spawn),
         tapes=tapes,
         guard=TwilioGuard(origin, signing),
     )
@@ -454,12 +456,13 @@ def _include_twilio(
     texting: Texting,
     *,
     waiting: Waiting,
+    turned_away: TurnedAway,
     tapes: Recordings,
     guard: TwilioGuard,
 ) -> None:
     """The routes that Twilio asks."""
     app.include_router(voice.routes(routing, dialling, guard))
-    app.include_router(lobby_routes(waiting, routing, guard))
+    app.include_router(lobby_routes(waiting, routing, turned_away, guard))
     app.include_router(callee_routes(dialling, guard))
     app.include_router(side_call_routes(routing, guard))
     app.include_router(messages.routes(texting, guard))

@@ -113,6 +113,12 @@ def amended(record: Mapping[str, Any], *, kind: str, data: Mapping[str, Any]) ->
     elif kind == "reminder.created":
         noted = {one["id"]: one for one in told.get("reminders") or ()}
         told["reminders"] = list((noted | {data["id"]: dict(data)}).values())
+    elif kind == "transfer.ended" and told.get("transfers"):
+        *before, last = told["transfers"]
+        told["transfers"] = [*before, {**last, **data}]
+        if data["talk_s"] is not None:
+            spoken = (told["durations_ms"]["human"] or 0) + data["talk_s"] * 1000
+            told["durations_ms"] = {**told["durations_ms"], "human": spoken}
     elif kind in sms.KINDS:
         told["sms"] = sms.told(told.get("sms") or (), kind, data)
     elif kind in WRITTEN:

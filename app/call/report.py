@@ -520,8 +520,10 @@ class Report:
             self.recorded.ended(at_ms)
 
     def _corrected(self, at_ms: int, told: Mapping[str, Any]) -> None:
-        """The call that seemed over was not, and ended like this."""
-        self.ending, self.ended_at_ms = told["reason"], at_ms
+        """The call that seemed over was not, and ended like this. For the reason it had, it is
+        what came behind its end that became known."""
+        if told["reason"] != self.ending:
+            self.ending, self.ended_at_ms = told["reason"], at_ms
 
     @property
     def too_late_to_transfer(self) -> bool:

@@ -1,5 +1,5 @@
-"""Twilio's requests about callers who choose from a menu, or wait for a place. Every answer is
-TwiML."""
+"""Twilio's requests about callers who choose from a menu, wait for a place, or come to somebody
+else in the agent's place. Every answer is TwiML."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -8,17 +8,21 @@ from fastapi import APIRouter, Depends, Response
 
 from app.http.guard import FormPairs
 from app.http.problems import described
-from app.http.voice import Pressed, Twiml, facts_of, read
+from app.http.voice import Pressed, Twiml, dial_result, facts_of, read
 from app.protocol import twilio_webhooks as forms
 from app.runtime.lobby import Waiting
 from app.runtime.routing import Routing
-from app.runtime.scripts import MENU_PATH, QUEUE_LEFT_PATH, QUEUE_PATH
+from app.runtime.scripts import MENU_PATH, QUEUE_LEFT_PATH, QUEUE_PATH, TURNED_AWAY_PATH
+from app.runtime.turned_away import TurnedAway
 
 
 def routes(
-    waiting: Waiting, routing: Routing, guard: Callable[..., Awaitable[FormPairs]]
+    waiting: Waiting,
+    routing: Routing,
+    turned_away: TurnedAway,
+    guard: Callable[..., Awaitable[FormPairs]],
 ) -> APIRouter:
-    """What callers in the queue hear, and what becomes of them, behind ``guard``."""
+    """What callers hear whom no agent talks to, and what becomes of them, behind ``guard``."""
     router = APIRouter(
         tags=["twilio"],
         default_response_class=Twiml,
@@ -43,5 +47,10 @@ def routes(
         news, facts = read(forms.parse_queue_news, form), facts_of(form, pressed)
         answer = waiting.left(facts, news.result, news.waited_s)
         return Twiml(await routing.admit(facts) if answer is None else answer)
+
+    @router.post(f"{TURNED_AWAY_PATH}/{{token}}")
+    async def turned_away_dialled(token: str, form: Form) -> Response:
+        """A caller was put through in the agent's place, and that has ended."""
+        return Twiml(await turned_away.dialled(token, **dial_result(form)))
 
     return router

@@ -5,7 +5,7 @@ routing and signalling say; here forms become values and values become documents
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import structlog
 from fastapi import APIRouter, Depends, HTTPException, Query, Response
@@ -90,20 +90,9 @@ def routes(routing: Routing, outbound: Outbound, guard: Guard) -> APIRouter:
         return Response(status_code=204)
 
     @router.post("/twilio/dial-result/{token}")
-    async def dial_result(token: str, form: Form) -> Response:
+    async def transfer_ended(token: str, form: Form) -> Response:
         """A transfer ended: hang up, or back to the agent."""
-        result = read(forms.parse_dial_result, form)
-        return Twiml(
-            await routing.dialled(
-                token,
-                call_sid=result.call_sid,
-                connected=result.connected,
-                status=result.status,
-                talk_s=result.duration_s,
-                call_over=result.status == forms.HUNG_UP
-                or dict(form).get("CallStatus") in forms.FINAL_STATUSES,
-            )
-        )
+        return Twiml(await routing.dialled(token, **dial_result(form)))
 
     @router.get("/twilio/fallback", operation_id="fallback_by_get")
     @router.post("/twilio/fallback")
@@ -130,6 +119,19 @@ def facts_of(form: FormPairs, pressed: str | None = None) -> CallFacts:
         dict(call.sip_headers),
         pressed,
     )
+
+
+def dial_result(form: FormPairs) -> dict[str, Any]:
+    """How an attempt to reach somebody ended, as ``Signalling.dialled`` takes it."""
+    result = read(forms.parse_dial_result, form)
+    over = dict(form).get("CallStatus") in forms.FINAL_STATUSES
+    return {
+        "call_sid": result.call_sid,
+        "connected": result.connected,
+        "status": result.status,
+        "talk_s": result.duration_s,
+        "call_over": over or result.status == forms.HUNG_UP,
+    }
 
 
 def read(parse: Callable[[FormPairs], T], form: FormPairs) -> T:

@@ -37,6 +37,7 @@ from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.ports import CallerLine, FactStore, Feed
 from app.runtime.roster import Roster
 from app.runtime.runner import Runner
+from app.runtime.scripts import Dial
 from app.runtime.ways import openness_of
 from app.services.store.calls import CallRow, StoredFact
 from app.services.store.changes import NewCall
@@ -219,13 +220,20 @@ class Book:
         self._store.answered(call.call_id, _now(), call.facts.call_sid, self._me, LEASE_S)
         log.info("call_picked_up", call_id=call.call_id, call_sid=call.facts.call_sid)
 
-    def refused(self, facts: CallFacts, reason: str, why: str, answer: str) -> None:
+    def refused(
+        self, facts: CallFacts, reason: str, why: str, answer: str, dial: Dial | None = None
+    ) -> None:
         """A call that nobody answered is a call: it has its record, too.
 
-        ``answer`` is the TwiML it got, which a repeated webhook gets again.
+        ``answer`` is the TwiML it got, which a repeated webhook gets again. ``dial``: with whom
+        that puts them through.
         """
         call = self._unheard(facts)
         call.tell(0, "call.rejected", {"reason": why})
+        if dial is not None:
+            call.tell(0, "transfer.started", {"target": dial.target, "mode": "cold"})
+            told = {"target": dial.target, "token_digest": dial.digest, "room": ""}
+            call.tell(0, "transfer.dialling", told)
         self.end(call, reason)
         self.ended.add(facts.call_sid, call.call_id, reason, answer)
 

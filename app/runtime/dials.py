@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.call.reception import Refusal
 from app.call.ways import Way
 from app.runtime.invitations import digest_of
 from app.runtime.live_call import LiveCall
@@ -29,6 +30,15 @@ MOST_LATE = 100
 class _Answered:
     call_sid: str
     twiml: str
+
+
+def put_through(refused: Refusal) -> Dial | None:
+    """Of a caller whom the agent does not answer, and who comes to somebody else; None where they
+    do not. Nobody holds such a call: its record alone knows the digest."""
+    if refused.instead is None or refused.instead.target is None:
+        return None
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    return Dial(refused.instead.target, token, digest_of(token))
 
 
 class Dials:

@@ -12,6 +12,7 @@ from app.call import lobby
 from app.call.lobby import Place
 from app.call.reception import LinePlan, Lobby, Refusal
 from app.runtime.book import Book
+from app.runtime.dials import put_through
 from app.runtime.live_call import CallFacts
 from app.runtime.scripts import Scripts
 
@@ -86,13 +87,14 @@ class Waiting:
         if answer is not None:
             return answer
         reason = LEFT if result == "hangup" else "capacity"
-        twiml = self._scripts(facts).hang_up()
+        twiml, dial = self._scripts(facts).hang_up(), None
         if reason == "capacity":
             plan = line.lobby if line is not None else None
-            instead = (plan or Lobby()).otherwise
-            twiml = self._scripts(facts).instead(Refusal("line_full", instead))
+            refused = Refusal("line_full", (plan or Lobby()).otherwise)
+            dial = put_through(refused)
+            twiml = self._scripts(facts).instead(refused, dial)
         log.info("queue_left", result=result, waited_s=waited_s, call_sid=facts.call_sid)
-        self._book.refused(facts, reason, "queue", twiml)
+        self._book.refused(facts, reason, "queue", twiml, dial)
         return twiml
 
     def _may_enter(self, facts: CallFacts, line: LinePlan | None, waited_s: int) -> bool:

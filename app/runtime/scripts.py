@@ -15,7 +15,7 @@ from hashlib import sha256
 
 from app.call.filling import filled, varies
 from app.call.line_menu import LineMenu
-from app.call.reception import LEAVE, Lobby, Opening, Refusal
+from app.call.reception import LEAVE, NOBODY, Lobby, Opening, Refusal
 from app.call.templates import Template, Values
 from app.call.ways import QUEUE, WEBHOOK, WORKFLOW, Attribute, Route, Way
 from app.protocol import twiml
@@ -25,6 +25,7 @@ MESSAGE_PATH = "/twilio/message-recorded"
 MESSAGE_LEFT_PATH = "/twilio/message-left"
 MEDIA_PATH = "/media-stream"
 INCOMING_PATH = "/incoming-call"
+TURNED_AWAY_PATH = "/twilio/turned-away"
 MENU_PATH = "/twilio/menu"
 QUEUE_PATH = "/twilio/queue"
 QUEUE_LEFT_PATH = "/twilio/queue-left"
@@ -209,8 +210,9 @@ class Scripts:
         then = "One moment, please." if self._fallback.dial else "Please call again later."
         return twiml.failure(replace(self._fallback, say=f"All lines are busy. {then}"))
 
-    def instead(self, refused: Refusal) -> str:
-        """What the operator wrote for callers whom the agent does not answer."""
+    def instead(self, refused: Refusal, dial: Dial | None = None) -> str:
+        """What the operator wrote for callers whom the agent does not answer. ``dial``: with whom
+        they are put through to a target, where they are."""
         if refused.instead is None:
             return twiml.reject("busy" if refused.busy else "rejected")
         if refused.instead.takes_message:
@@ -220,17 +222,22 @@ class Scripts:
                     message=message(self._origin),
                 )
             )
-        person = None
-        if refused.instead.target is not None:
-            person = self.destinations[refused.instead.target]
-        return twiml.failure(
-            Fallback(
-                filled(refused.instead.say or "", self._values),
-                person.to if person else None,
-                person.ring_timeout_s if person else 20,
-                person.caller_id if person else None,
-            )
+        say = filled(refused.instead.say or "", self._values)
+        if dial is None:
+            return twiml.failure(Fallback(say))
+        person = self.destinations[dial.target]
+        return twiml.dial(
+            to=person.to,
+            action_url=f"{self._origin}{TURNED_AWAY_PATH}/{dial.token}",
+            timeout_s=person.ring_timeout_s,
+            caller_id=person.caller_id,
+            say=say,
         )
+
+    def unreached(self, target: str) -> str:
+        """To a caller whom the agent did not answer, and nobody else either."""
+        person = self.destinations.get(target)
+        return self.hang_up((person and person.say_on_failure) or NOBODY)
 
     def menu(self, menu: LineMenu) -> str:
         """Ask a caller which language they speak. Any process may be told."""

@@ -15,6 +15,7 @@ from app.errors import OurFault
 from app.protocol.events import CallEnded, CallerLineLost, PickedUp, StreamReportedOver
 from app.runtime.book import INTERRUPTED, Book
 from app.runtime.continuing import Earlier
+from app.runtime.dials import put_through
 from app.runtime.live_call import CallFacts, LiveCall
 from app.runtime.metrics import CALLS_REFUSED
 from app.runtime.reception import INBOUND, WELCOME, Welcome
@@ -78,8 +79,7 @@ class Signalling:
         if again is not None:
             return again
         if call is None and isinstance(verdict, Refusal):
-            scripts = self._scripts_at(facts.to_number, facts.from_number)
-            return self._turn_away(facts, verdict.why, scripts.instead(verdict))
+            return self._instead(facts, verdict)
         welcome = verdict if isinstance(verdict, Welcome) else WELCOME
         why = self._book.capacity.refusal()
         goes_on = call is None and sent_before < MOST_SENDINGS and self._book.capacity.sends_on
@@ -103,7 +103,11 @@ class Signalling:
             scripts = self._scripts_at(facts.to_number, facts.from_number)
             return scripts.lobby(facts.to_number, welcome.line.lobby, say, facts.pressed)
         if why is not None:
-            return self._turn_away(facts, why, self._full(facts, why, welcome))
+            instead = welcome.line.when_full
+            if instead is not None:
+                return self._instead(facts, Refusal(why, instead))
+            full = self._scripts_at(facts.to_number, facts.from_number).full()
+            return self._turn_away(facts, why, full)
         call = self._book.enter(facts, earlier, welcome.guest)
         return self._book.invite(call, returning=earlier.why if earlier else None)
 
@@ -150,18 +154,24 @@ class Signalling:
         full = most is not None and self._book.on_line(facts.to_number) >= most
         return "line_full" if full else None
 
-    def _full(self, facts: CallFacts, why: str, welcome: Welcome) -> str:
+    def _instead(self, facts: CallFacts, refused: Refusal) -> str:
+        """What the operator wrote for callers whom the agent does not answer."""
+        dial = put_through(refused)
         scripts = self._scripts_at(facts.to_number, facts.from_number)
-        instead = welcome.line.when_full
-        return scripts.full() if instead is None else scripts.instead(Refusal(why, instead))
+        return self._turn_away(facts, refused.why, scripts.instead(refused, dial), dial)
 
-    def _turn_away(self, facts: CallFacts, why: str, answer: str) -> str:
+    def unreached(self, number: str, caller: str, target: str) -> str:
+        """To a caller of ``number`` who was put through to ``target`` in the agent's place, where
+        nobody answered either."""
+        return self._scripts_at(number, caller).unreached(target)
+
+    def _turn_away(self, facts: CallFacts, why: str, answer: str, dial: Dial | None = None) -> str:
         """The caller gets ``answer`` and no more; a call that was here before stays as it is."""
         CALLS_REFUSED.labels(why).inc()
         log.warning("call_refused", why=why, call_sid=facts.call_sid)
         if not self._book.lives(facts.call_sid):
             reason = _REFUSED.get(why) or Refusal(why).reason
-            self._book.refused(facts, reason, why, answer)
+            self._book.refused(facts, reason, why, answer, dial)
         return answer
 
     def stream_ended(self, call_sid: str, *, call_over: bool, drawn_ms: int = 0) -> str:
@@ -306,7 +316,7 @@ class Signalling:
             self._book.end(call, "transferred")
             twiml = self._scripts.hang_up()
         else:
-            status = "not-connected" if status in _ANSWERED else status
+            status = why_not(status)
             call.transfer_ended(status)
             call.gone = call.gone or call_over
             twiml = self._nobody_reached(call, dial, status)
@@ -407,6 +417,11 @@ class Signalling:
         """
         way = self._ways.of(call, target, summary)
         return call.scripts.transfer(self._book.dials.draw(call, target, way=way), say)
+
+
+def why_not(status: str) -> str:
+    """The outcome of a dial that connected nobody, from Twilio's word."""
+    return "not-connected" if status in _ANSWERED else status
 
 
 def _about(call: LiveCall) -> str:

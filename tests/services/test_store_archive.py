@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.call.facts import Fact
 from app.errors import StoreFault
 from app.runtime.deadline import Patience
+from app.services.store.afterwards import Afterwards
 from app.services.store.archive import Archive
 from app.services.store.calls import Filters
 from tests.services.stored import MOMENT, a_call, a_writer, running
@@ -88,6 +89,25 @@ async def test_what_was_added_survives_a_correction(sqlite_url: str) -> None:
         "analysis": {"short": "x"},
         "form": None,
     }
+
+
+async def test_a_correction_from_elsewhere_has_the_call_followed_up_again(sqlite_url: str) -> None:
+    """A process that never held the call learnt how it went on: that is told, too."""
+    told = {"outcome": "busy", "talk_s": None}
+    record = {"transfers": [{"target": "desk", "outcome": "requested", "talk_s": None}]}
+    async with opened(sqlite_url) as archive:
+        archive.writer.opened(a_call())
+        archive.writer.closed("call_1", "closed_hours", MOMENT, record)
+        await archive.writer.flush()
+        after = Afterwards(archive._engine)
+        await after.followed_up("call_1")
+        assert await archive.add("call_1", "transfer.ended", told)
+        assert await after.ended() == []
+
+        assert await archive.add("call_1", "call.corrected", {"reason": "closed_hours"})
+
+        assert await after.ended() == ["call_1"]
+        assert await archive.get("call_1") == {"transfers": [{"target": "desk", **told}]}
 
 
 async def test_a_database_that_is_gone_is_a_fault_with_a_name(sqlite_url: str) -> None:

@@ -1,7 +1,8 @@
 """Which calls the agent answers: by number, hour, country, room, and a program that is asked."""
 
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import orjson
 import pytest
 from aiohttp import web
 
+from app.call.reception import NOBODY
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Receptionist
-from app.emulators.twilio_words import new_sid
+from app.emulators.twilio_words import DialOutcome, new_sid
 from app.jobs.signing import signed
+from app.services.store.calls import AFTERWARDS
+from tests.waiting import until
 from tests.walks.raw_stream import incoming
 from tests.walks.stage import DESK, NUMBER, Stage, stage
 
@@ -123,6 +127,60 @@ async def test_out_of_hours_callers_may_be_put_through(tmp_path: Path) -> None:
         assert call.dialled == [NUMBER]
         assert (await s.record(call))["end_reason"] == "closed_hours"
         assert s.openai.attempts == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [("bridged", "connected"), ("busy", "busy"), ("unbridged", "not-connected")],
+)
+async def test_how_ringing_somebody_else_ended_is_known(
+    tmp_path: Path, kind: Any, outcome: str
+) -> None:
+    """L-numbers: in the record that has closed, which is told anew; who reached nobody hears so,
+    and Twilio may ask twice. Whoever is asked knows it from the record alone."""
+    agent = numbers(
+        f'  "{LINE}": {{hours: office, when_closed: {{then: billing}}}}\n', more=closed_today()
+    )
+    async with stage(RealtimeEmulator(Receptionist), tmp_path, agent=agent) as s:
+        call = await s.twilio.call(answers={NUMBER: DialOutcome(kind, talk_ms=600)})
+        await call.ended()
+        await until(lambda: told_afterwards(tmp_path) == ["transfer.ended", "call.corrected"], 10)
+        asked = next(one for one in call.requests if "/turned-away/" in one.path)
+        _, again = await s.post(asked.path, asked.form)
+        record = await s.record(call)
+
+    assert call.said == ([] if kind == "bridged" else [NOBODY])
+    assert again == asked.body
+    (transfer,) = record["transfers"]
+    assert (transfer["target"], transfer["outcome"]) == ("billing", outcome)
+    assert transfer["talk_s"] == (1 if kind == "bridged" else None)
+    assert record["durations_ms"]["human"] == (1000 if kind == "bridged" else None)
+    assert record["end_reason"] == "closed_hours"
+    assert len(told_afterwards(tmp_path)) == 2
+
+
+def told_afterwards(folder: Path) -> list[str]:
+    """The facts that came when the record had closed."""
+    with closing(sqlite3.connect(folder / "data" / "patchline.db")) as database:
+        asked = "SELECT type FROM call_facts WHERE seq > ? ORDER BY seq"
+        return [kind for (kind,) in database.execute(asked, (AFTERWARDS,)).fetchall()]
+
+
+async def test_the_result_of_another_callers_dial_changes_nothing(tmp_path: Path) -> None:
+    """A token that was not drawn for this call is nobody's."""
+    agent = numbers(
+        f'  "{LINE}": {{hours: office, when_closed: {{then: billing}}}}\n', more=closed_today()
+    )
+    async with stage(RealtimeEmulator(Receptionist), tmp_path, agent=agent) as s:
+        call = await s.twilio.call(answers={NUMBER: DialOutcome("busy", ring_ms=60_000)})
+        await call.until(lambda: call.dialled == [NUMBER])
+        form = {**incoming(call.call_sid), "DialCallStatus": "busy"}
+
+        _, answer = await s.post("/twilio/turned-away/of-somebody-else", form)
+        await call.hang_up()
+
+        assert "<Dial" not in answer
+        assert (await s.record(call))["transfers"][0]["outcome"] == "requested"
 
 
 async def test_callers_from_elsewhere_are_rejected(tmp_path: Path) -> None:

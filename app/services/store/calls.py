@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.call.notices import CORRECTED
 from app.services.store.changes import clean
 from app.services.store.schema import call_facts, calls, now, to_ms
 
@@ -224,7 +225,8 @@ class Calls:
     async def add(
         self, call_id: str, kind: str, data: Mapping[str, Any], *, at: datetime, tell: Amend
     ) -> bool:
-        """A fact about a call that is over; ``tell`` says what its record comes to with it.
+        """A fact about a call that is over; ``tell`` says what its record comes to with it. A
+        correction has the call followed up once more.
 
         False where there is no such call, it goes on, or it was erased: nothing is written.
         """
@@ -252,7 +254,9 @@ class Calls:
             }
             await connection.execute(sa.insert(call_facts).values(fact))
             if row.record is not None:
-                told = {"record": dict(tell(row.record))}
+                told: dict[str, Any] = {"record": dict(tell(row.record))}
+                if kind == CORRECTED:
+                    told["followed_up"] = False
                 await connection.execute(sa.update(calls).where(mine).values(told))
         return True
 
