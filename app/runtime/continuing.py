@@ -50,8 +50,11 @@ class Earlier:
         )
 
 
-async def earlier(archive: Archive, number: str, within_s: float) -> Earlier | None:
-    """The last call with this number, if it may be continued. Raises nothing."""
+async def earlier(
+    archive: Archive, number: str, within_s: float, agent: str = ""
+) -> Earlier | None:
+    """The last call with this number, if it may be continued. ``agent``: who answers now; what
+    was said to another, whose number was rung, is not theirs to know. Raises nothing."""
     if within_s <= 0 or number in NOBODYS or not _E164.fullmatch(number):
         return None
     now = datetime.now(UTC)
@@ -64,6 +67,8 @@ async def earlier(archive: Archive, number: str, within_s: float) -> Earlier | N
             report.learn(Fact(told.type, told.at_ms, told.data))
     except UNREACHABLE as exc:
         log.warning("nothing_to_continue", reason=type(exc).__name__)
+        return None
+    if agent and report.party.agent not in {"", agent}:
         return None
     memories = remembered(report)
     if not any(memory.role == "user" for memory in memories):

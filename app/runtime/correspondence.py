@@ -19,10 +19,12 @@ from app.runtime.continuing import NOBODYS
 from app.runtime.outbound import OUTBOUND
 from app.runtime.roster import Roster
 from app.services.store.archive import Archive
-from app.services.store.calls import CallRow
+from app.services.store.calls import CallRow, Filters
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _LONGEST_CALL = timedelta(hours=24)
+_FEW = 20
+"""Calls of one person's that are looked at for the one that a text is about."""
 _SINCE_EVER = datetime(2020, 1, 1, tzinfo=UTC)
 
 log = structlog.get_logger("correspondence")
@@ -44,15 +46,30 @@ class Correspondence:
         if since is None or number in NOBODYS or not _E164.fullmatch(number):
             return None
         # A call that ended just now may have begun long ago.
-        row = await self._archive.last_of(number, since - _LONGEST_CALL)
-        if row is None or not await self.take(row, message.message_sid, "sms", text):
-            return None
-        return row.call_id
+        begun = Filters(number=number, created_after=since - _LONGEST_CALL)
+        page = await self._archive.page(begun, None, _FEW)
+        for row in page.calls:
+            ours, theirs = ends_on_record(row)
+            if row.status == "queued" or theirs != number or not self.concerns(ours, message.to):
+                continue
+            whole = await self._archive.row(row.call_id)  # A page is without the records.
+            if whole is None or not await self.take(whole, message.message_sid, "sms", text):
+                return None
+            return whole.call_id
+        return None
+
+    def concerns(self, ours: str, to: str) -> bool:
+        """Whether a text to ``to`` is about a call on the line ``ours``. One to a number that
+        another agent answers is not, unless that is where our texts come from."""
+        edition = self._roster.edition
+        line = edition.answering(ours)
+        if to not in edition.numbers.plans or edition.answering(to).agent == line.agent:
+            return True
+        return line.texts is not None and line.texts.from_ == to
 
     def open(self, row: CallRow) -> bool:
         """Whether the caller of a call that is over, and was answered, may write."""
-        ours = row.from_number if row.direction == OUTBOUND else row.to_number
-        since = self._since(ours or "")
+        since = self._since(ends_on_record(row)[0])
         moments = (row.record or {}).get("timestamps") or {}
         if row.status != "ended" or row.erased or not moments.get("answered_at"):
             return False
@@ -87,6 +104,12 @@ class Correspondence:
             raise StoreFault(exc.reason, "it is on record, and cannot be answered now") from exc
         log.info("text_to_answer", call_id=row.call_id, via=via)
         return True
+
+
+def ends_on_record(row: CallRow) -> tuple[str, str]:
+    """Our number, and that of who was on the line; empty where one is withheld."""
+    numbers = (row.from_number or "", row.to_number or "")
+    return numbers if row.direction == OUTBOUND else numbers[::-1]
 
 
 def _now() -> str:

@@ -115,8 +115,8 @@ class Routing:
 
     async def _earlier(self, facts: CallFacts) -> Earlier | None:
         """The conversation that this call goes on with, looked for within bounds."""
-        resume_s = self._book.roster.edition.answering(facts.to_number).resume_s
-        looking = earlier(self._archive, facts.from_number, resume_s)
+        line = self._book.roster.edition.answering(facts.to_number, facts.pressed)
+        looking = earlier(self._archive, facts.from_number, line.resume_s, line.agent)
         try:
             return await within(LOOK_UP_S, looking, self._book.spawn)
         except TimeoutError:

@@ -20,7 +20,7 @@ from app.protocol.commands import RunTool
 from app.protocol.events import TextFailed, TextReceived, ToolDone
 from app.protocol.twilio_messages import IncomingMessage, MessageStatus
 from app.runtime.book import Book
-from app.runtime.correspondence import Correspondence
+from app.runtime.correspondence import Correspondence, ends_on_record
 from app.runtime.effects import contained
 from app.runtime.live_call import LiveCall
 from app.runtime.outbound import OUTBOUND
@@ -274,14 +274,16 @@ class Texting:
 
     async def _joins(self, message: IncomingMessage) -> None:
         args = {"sid": message.message_sid, "text": _readable(message)}
-        here = [call for call in self._book.all_here() if ends(call)[1] == message.from_]
-        for call in reversed(here):
-            if self._reaches(call, args):
+        for call in reversed(list(self._book.all_here())):
+            ours, theirs = ends(call)
+            concerned = theirs == message.from_ and self.letters.concerns(ours, message.to)
+            if concerned and self._reaches(call, args):
                 return
         page = await self._archive.page(Filters(number=message.from_, status="live"), None, _FEW)
         for row in page.calls:
-            theirs = row.to_number if row.direction == OUTBOUND else row.from_number
-            if theirs == message.from_ and await self._elsewhere(row, OP, args):
+            ours, theirs = ends_on_record(row)
+            concerned = theirs == message.from_ and self.letters.concerns(ours, message.to)
+            if concerned and await self._elsewhere(row, OP, args):
                 return
         sid = message.message_sid
         call_id = await self.letters.by_text(message, _readable(message))

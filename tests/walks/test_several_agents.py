@@ -7,6 +7,7 @@ from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Expect, Receptionist, Reply, Scenario, ToolUse
 from tests.walks.stage import VOICE, Stage, heard_tone, stage, until
 from tests.walks.test_outbound import order, placing, take_back
+from tests.walks.test_texting import CALLER, Kept
 
 CLAIMS, BILLING = "+15005550006", "+15005550007"
 AGENTS = f"""\
@@ -135,3 +136,37 @@ async def test_the_conversation_is_handed_to_another_agent(tmp_path: Path) -> No
         call.assert_clean()
         opened.assert_clean()
         s.assert_conforms()
+
+
+async def test_what_was_said_to_one_agent_is_not_another_ones_to_know(tmp_path: Path) -> None:
+    """C10, W73: who is cut off, rings another number and writes to it speaks with somebody else."""
+    agent = AGENTS + "timeouts: {resume: 3h}\nsms: {answer: true}\n"
+    kept = Kept()
+    openai = RealtimeEmulator(Receptionist)
+    async with stage(openai, tmp_path, agent=agent, jobs=lambda _api: kept) as s:
+        claims = await s.twilio.call(to=CLAIMS, from_=CALLER)
+        await claims.heard_at_least(200)
+        await claims.speak(VOICE)
+        await claims.heard_at_least(claims.heard_ms + 200)
+        await claims.hang_up()
+        first = await s.record(claims)
+        await writes(s, "To billing, who do not know me.", 1, to=BILLING)
+        billing = await s.twilio.call(to=BILLING, from_=CALLER)
+        await billing.heard_at_least(200)
+        told = s.session.client_events.of("conversation.item.create")
+        await writes(s, "To claims, while I talk to billing.", 2, to=CLAIMS)
+        said = s.session.client_events.of("conversation.item.create")
+        await billing.hang_up()
+        second = await s.record(billing)
+        first = await s.get(f"/v1/calls/{first['call_id']}")
+
+    assert (told, said) == ([], [])
+    assert second["resumed_from"] is None
+    assert [one["text"] for one in first["texts"]] == ["To claims, while I talk to billing."]
+    assert not second["sms"]
+
+
+async def writes(s: Stage, body: str, sid: int, *, to: str) -> None:
+    """The caller sends a message to one of the numbers."""
+    form = {"MessageSid": f"SM{sid:032x}", "From": CALLER, "To": to, "Body": body}
+    assert (await s.post("/incoming-message", form | {"NumMedia": "0"}))[0] == 200

@@ -144,12 +144,6 @@ class Archive:
         with _reachable():
             return await self._asked(self.calls.list(filters, cursor, limit))
 
-    async def last_of(self, number: str, since: datetime) -> CallRow | None:
-        """The newest call with this person since then; not one to come."""
-        await self.writer.flush(within_s=FRESH_S)
-        with _reachable():
-            return await self._asked(self.calls.last_of(number, since))
-
     async def calls_with(self, number: str) -> list[str]:
         """The ids of the calls with a number on either side, newest first, at most a page."""
         page = await self.page(Filters(number=number), None, PAGE)
