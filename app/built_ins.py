@@ -116,6 +116,12 @@ def without_targets(
     return (*others, *shown)
 
 
+def with_form(tools: Sequence[Mapping[str, Any]], form: Form) -> tuple[Mapping[str, Any], ...]:
+    """The tools of a session in which the model fills this form, and no other."""
+    others = (tool for tool in tools if tool["name"] != names.UPDATE_FORM)
+    return (*others, schemas.update_form(form))
+
+
 def _descriptions(targets: Mapping[str, Target]) -> dict[str, str]:
     return {name: target.description for name, target in targets.items()}
 

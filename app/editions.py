@@ -15,15 +15,17 @@ from app import assembly
 from app.agents.document import Agent
 from app.agents.load import AgentDocument, Role
 from app.agents.texting import CALLER
-from app.built_ins import Run, form_of, without_targets
+from app.built_ins import Run, form_of, with_form, without_targets
+from app.call.built_in import UPDATE_FORM
 from app.call.filling import filled
 from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
 from app.protocol.realtime_client_events import SessionConfig
 from app.runtime.effects import nobody_judges
-from app.runtime.forms import briefed
+from app.runtime.forms import Forms, briefed
 from app.runtime.line import Line
 from app.runtime.live_call import LiveCall
+from app.runtime.orders import form_of as ordered_form
 from app.runtime.ports import Feed, Judge, ModelLine
 from app.runtime.reception import country_of
 from app.runtime.roster import Edition
@@ -129,7 +131,10 @@ class Editor:
         if hidden:
             session = replace(session, tools=without_targets(agent, session.tools, hidden))
         session = replace(session, instructions=filled(session.instructions, call.values))
-        session = briefed(session, form_of(agent), call)
+        ordered = ordered_form(call.report.order)
+        if ordered is not None:
+            session = replace(session, tools=with_form(session.tools, ordered))
+        session = briefed(session, ordered or form_of(agent), call)
         return await self.connect(session, feed, timeout_ms)
 
 
@@ -142,6 +147,9 @@ def _now(session: SessionConfig, tools: Registry) -> SessionConfig:
 async def _run_tool(
     tools: Registry, built_in: Mapping[str, Run], call: LiveCall, wish: RunTool
 ) -> ToolDone:
+    ordered = ordered_form(call.report.order) if wish.name == UPDATE_FORM else None
+    if ordered is not None:
+        return await Forms(ordered).run(call, wish)
     if wish.name in built_in:
         return await built_in[wish.name](call, wish)
     facts = CallFacts(

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.http.exports import call_center_ai
 from app.http.outbound import Desk, NewCall, Number
@@ -29,9 +29,20 @@ class _Theirs(BaseModel):
 class ClaimField(_Theirs):
     """Something the agent is to find out."""
 
-    name: str = Field(min_length=1, max_length=100)
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     type: Literal["text", "datetime", "email", "phone_number"]
     description: str | None = Field(default=None, max_length=500)
+
+    def wanted(self) -> dict[str, str]:
+        """The same in our words."""
+        described = {"description": self.description} if self.description else {}
+        return {"name": self.name, "type": self.type, **described}
+
+
+def _each_once(fields: list[ClaimField]) -> list[ClaimField]:
+    if len({one.name for one in fields}) < len(fields):
+        raise ValueError("two fields have the same name")
+    return fields
 
 
 class Initiate(_Theirs):
@@ -43,23 +54,20 @@ class Initiate(_Theirs):
     task: str | None = Field(default=None, min_length=1, max_length=3_000)
     agent_phone_number: Number | None = None
     """Kept in the record; people are put through to whom the agent document names."""
-    claim: list[ClaimField] = Field(default=[], max_length=50)
+    claim: Annotated[list[ClaimField], AfterValidator(_each_once)] = Field(
+        default=[], max_length=50
+    )
+    """The form of this call."""
 
     def order(self) -> NewCall:
         """The same in our words."""
         named = {"company": self.bot_company, "assistant_name": self.bot_name}
-        lines = [self.task] if self.task else []
-        if self.claim:
-            lines.append("Find out, and read it back to them:")
-        lines += [
-            f"- {one.name} ({one.type}){f': {one.description}' if one.description else ''}"
-            for one in self.claim
-        ]
         kept = {"agent_phone_number": self.agent_phone_number} if self.agent_phone_number else {}
         return NewCall.model_validate(
             {
                 "to": self.phone_number,
-                "task": "\n".join(lines)[:4_000] or None,
+                "task": self.task,
+                "form": [one.wanted() for one in self.claim],
                 "variables": {name: value for name, value in named.items() if value},
                 "custom_data": kept,
             }

@@ -7,10 +7,17 @@ are refused.
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from app.errors import CallerFault, OurFault
 from app.http.kept import kept
@@ -55,6 +62,33 @@ class MachineRule(_Asked):
     """Said word for word after the beep; without it a machine is hung up on."""
 
 
+class WantedField(_Asked):
+    """Something that a call is to find out."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    type: Literal["text", "datetime", "email", "phone_number", "number", "boolean", "enum"]
+    description: str | None = Field(default=None, min_length=1, max_length=500)
+    required: bool = False
+    values: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        default=[], max_length=50
+    )
+    """What an enum may be."""
+    confirm: bool = False
+    """The agent reads it back; it holds once the other side has said yes."""
+
+    @model_validator(mode="after")
+    def _of_an_enum(self) -> Self:
+        if (self.type == "enum") != bool(self.values):
+            raise ValueError("values belong to type: enum, which needs them")
+        return self
+
+
+def _each_once(fields: list[WantedField]) -> list[WantedField]:
+    if len({one.name for one in fields}) < len(fields):
+        raise ValueError("two fields have the same name")
+    return fields
+
+
 class NewCall(_Asked):
     """A call to be placed."""
 
@@ -78,6 +112,10 @@ class NewCall(_Asked):
     """What the agent must know, by name."""
     custom_data: Annotated[dict[str, Any], AfterValidator(kept)] = Field(default={}, max_length=100)
     """For the record alone: the agent does not see it."""
+    form: Annotated[list[WantedField], AfterValidator(_each_once)] = Field(
+        default=[], max_length=50
+    )
+    """What this call is to find out, field by field, instead of the agent's own form."""
     machine: MachineRule = MachineRule(detect=False)
     retry: dict[Literal["busy", "no-answer", "failed", "canceled"], RetryRule] = {}
     """By how an attempt ended."""
@@ -101,6 +139,7 @@ class NewCall(_Asked):
             message=machine.message,
             retries={why: Retry(rule.times, rule.after_s) for why, rule in self.retry.items()},
             ring_timeout_s=self.ring_timeout_s,
+            form=[one.model_dump() for one in self.form] or None,
             at_ms=round(self.schedule_at.timestamp() * 1000) if self.schedule_at else None,
         )
 

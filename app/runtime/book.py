@@ -15,11 +15,12 @@ from typing import Any
 import structlog
 
 from app.call import line_menu
+from app.call.built_in import UPDATE_FORM
 from app.call.conversation import remember
 from app.call.filling import filled
 from app.call.lookup import NOTHING_KNOWN, Guest
 from app.call.noted import CONTINUED, continued
-from app.call.plan import BillPlan, CallPlan, GuardPlan, Memory
+from app.call.plan import BillPlan, CallPlan, GuardPlan, Memory, ToolPlan
 from app.call.presses import PRESSED
 from app.call.recorded import taken_up
 from app.call.report import Report
@@ -34,6 +35,7 @@ from app.runtime.ended import Ended
 from app.runtime.invitations import Invitations, drawn_ms_of
 from app.runtime.line import Line
 from app.runtime.live_call import CallFacts, LiveCall
+from app.runtime.orders import form_of
 from app.runtime.ports import CallerLine, FactStore, Feed
 from app.runtime.roster import Roster
 from app.runtime.runner import Runner
@@ -517,7 +519,9 @@ def _tell_servers(call: LiveCall) -> None:
 def _agents_plan(call: LiveCall) -> CallPlan:
     """What holds with the agent who has the call, as far as it is not the call's own."""
     given = call.met.plan
-    plan = replace(filled(given, call.values), tools={**given.tools, **call.met.listed()})
+    own = {UPDATE_FORM: ToolPlan()} if form_of(call.report.order) else {}
+    tools = {**given.tools, **call.met.listed(), **own}
+    plan = replace(filled(given, call.values), tools=tools)
     return replace(plan, **openness_of(call))
 
 

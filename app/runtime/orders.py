@@ -5,12 +5,13 @@ Rule: plain JSON values; nothing here decides anything that depends on the momen
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import orjson
 
+from app.call.forms import Form, FormField
 from app.call.plan import Memory
 from app.jobs.port import Dial, Retry
 
@@ -21,7 +22,9 @@ STATUS_PATH = "/twilio/call-status"
 DETECTION_PATH = "/twilio/amd"
 
 
-_LATER = frozenset({"continues", "conversation_id", "agent"})
+_LATER = frozenset({"continues", "conversation_id", "agent", "form"})
+ORDERED = "order.form"
+"""The name of a form that came with an order; no form of an agent document can have it."""
 _NOT_ASKED = "You placed this call: the person did not call you, and does not know yet why."
 _PROMISED = (
     "You placed this call: in an earlier conversation, told above where it is known, the person"
@@ -64,6 +67,8 @@ class Order:
     """That of the call it continues; None: a new one."""
     agent: str | None = None
     """Who is to speak; None: who answers the number it is placed from."""
+    form: Sequence[Mapping[str, Any]] | None = None
+    """The fields of what this call is to find out, instead of the agent's form."""
 
     def to_json(self) -> dict[str, Any]:
         """As it lies in the call's first fact."""
@@ -126,3 +131,9 @@ class Order:
             parameters=parameters,
             retries=self.retries,
         )
+
+
+def form_of(order: Mapping[str, Any] | None) -> Form | None:
+    """The form that came with an order, as it lies in the call's first fact."""
+    fields = (order or {}).get("form")
+    return Form(ORDERED, tuple(FormField(**one) for one in fields)) if fields else None
