@@ -58,9 +58,14 @@ def listed(paths: Iterable[Path]) -> tuple[list[Found], list[str]]:
     found: dict[Path, Found] = {}
     wrong: list[str] = []
     for path in paths:
-        if not path.exists():
-            wrong.append(f'"{path.name}" is not there')
-        for file in sorted(_files(path)):
+        try:
+            files = sorted(_files(path))
+            if not path.exists():
+                wrong.append(f'"{path.name}" is not there')
+        except OSError as exc:
+            wrong.append(f'"{path.name}" cannot be read: {exc.strerror}')
+            continue
+        for file in files:
             name = file.relative_to(path.parent).as_posix()
             if path.is_file() and file.suffix.lower() not in KINDS:
                 wrong.append(f'"{name}" is of no kind that can be read: {", ".join(KINDS)}')
@@ -117,20 +122,30 @@ def _bounded(found: Iterable[Found]) -> list[Found]:
     kept: list[Found] = []
     left = MOST_TOGETHER_BYTES
     for one in found:
-        left -= one.path.stat().st_size
+        left -= _size(one.path)
         if left < 0 or len(kept) == MOST_FILES:
             break
         kept.append(one)
     return kept
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # Gone since it was listed: who reads it says so.
+
+
 def _files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir():
+        home = path.resolve()
         for file in path.rglob("*"):
             inside = file.relative_to(path).parts
-            if file.is_file() and not any(part.startswith(".") for part in inside):
+            hidden = any(part.startswith(".") for part in inside)
+            # A link in the folder may not lead out of it: what is there is not for callers.
+            if file.is_file() and not hidden and file.resolve().is_relative_to(home):
                 yield file
 
 
@@ -207,8 +222,12 @@ class _Page(HTMLParser):
 
 def _html(data: bytes) -> Iterator[Section]:
     page = _Page()
-    page.feed(_decoded(data))
-    page.close()
+    try:
+        page.feed(_decoded(data))
+        page.close()
+    except AssertionError:
+        # The parser's word for a section like <![x[ that HTML does not have.
+        raise Unreadable("is no HTML that can be read") from None
     page.ended()
     yield from page.sections
 

@@ -112,6 +112,7 @@ def test_c16_a_passage_is_short_whatever_the_file_is_like() -> None:
         (".pdf", b"", "is no PDF that can be read"),
         (".pdf", pdf(""), "a PDF of pictures?"),
         (".txt", b"words " * 400_000, "split it"),
+        (".html", b"<p>Hours</p><![what[ x ]]>", "is no HTML that can be read"),
     ],
 )
 def test_c16_what_cannot_be_read_is_a_sentence(kind: str, data: bytes, sentence: str) -> None:
@@ -148,6 +149,30 @@ def test_c16_a_broken_file_takes_no_other_along(tmp_path: Path) -> None:
     said = problems([docs])
     assert len(said) == 1
     assert said[0].startswith('"docs/broken.pdf" is no PDF that can be read')
+
+
+def test_c16_a_link_does_not_lead_out_of_its_folder(tmp_path: Path) -> None:
+    """Callers are told nothing that lies elsewhere; within the folder, links are files."""
+    docs = tmp_path / "docs"
+    (docs / ".data").mkdir(parents=True)
+    (docs / ".data" / "a.md").write_text("a")
+    (docs / "a.md").symlink_to(".data/a.md")
+    (tmp_path / "wages.md").write_text("secret")
+    (docs / "b.md").symlink_to(tmp_path / "wages.md")
+
+    found, _ = listed([docs])
+
+    assert [one.name for one in found] == ["docs/a.md"]
+
+
+def test_c16_a_path_that_cannot_be_asked_takes_no_other_along(tmp_path: Path) -> None:
+    """Whatever the file system refuses is a sentence, and not the end of the reading."""
+    (tmp_path / "a.md").write_text("a")
+
+    found, wrong = listed([tmp_path / ("x" * 300), tmp_path / "a.md"])
+
+    assert [one.name for one in found] == ["a.md"]
+    assert "cannot be read" in wrong[0]
 
 
 def test_c16_size_and_count_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
