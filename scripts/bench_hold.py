@@ -24,7 +24,13 @@ def held_to_talking(talking: Figures, mixed: Figures, held: int) -> float:
 
 
 def p99_ratio(talking: Figures, mixed: Figures, way: str) -> float:
-    """Latency of the calls that talk, with and without others on hold."""
+    """Latency of the calls that talk, with and without others on hold. Raises RunFailedError."""
+    for one in (talking, mixed):
+        if not one[way]["p99_ms"]:
+            raise RunFailedError(
+                f"a run with {one['calls']} calls is unusable: too little went {way} for a p99."
+                " Give it more --calls or --seconds, on a machine that is quiet."
+            )
     return float(mixed[way]["p99_ms"] / talking[way]["p99_ms"])
 
 
@@ -44,12 +50,12 @@ def main() -> int:
             for _ in range(given.rounds):
                 talking = run("server", given.calls, given.seconds)
                 rounds.append((talking, run("server", given.calls, given.seconds, held=given.held)))
+        ways = ("caller_to_model", "model_to_caller")
+        p99 = {way: median(p99_ratio(*one, way) for one in rounds) for way in ways}
     except RunFailedError as exc:
         print(exc, file=sys.stderr)
         return 1
     cpu = median(held_to_talking(*one, given.held) for one in rounds)
-    ways = ("caller_to_model", "model_to_caller")
-    p99 = {way: median(p99_ratio(*one, way) for one in rounds) for way in ways}
     music_s = sum(mixed["music_s"] for _, mixed in rounds) / given.rounds / given.held
     print(f"{given.calls} calls, {given.held} of them on hold, {music_s:.1f} s of music each")
     print(f"CPU of a held call, of a talking one: {cpu:.2f} (at most {MOST_CPU_RATIO})")
