@@ -13,6 +13,9 @@ from typing import Any
 import aiohttp
 import psycopg
 
+from app.call.facts import Fact
+from app.call.report import Report
+from app.call.transcript import Voice
 from app.emulators.realtime import RealtimeEmulator
 from app.emulators.scenario import Brain, Heard, Reply, Scenario
 from app.emulators.twilio import DialOutcome, TwilioEmulator
@@ -123,12 +126,37 @@ async def pair(
 
 
 async def talked(p: Pair, **how: Any) -> EmulatedCall:
-    """A call in which the caller has had a turn and an answer."""
+    """A call in which the caller has had a turn and an answer, which is written down."""
     call = await p.twilio.call(**how)
     await call.heard_at_least(300)
     await call.speak(VOICE)
     await call.heard_at_least(600)
+    await until(lambda: is_written(p, call), 60)
     return call
+
+
+def is_written(p: Pair, call: EmulatedCall) -> bool:
+    """Whether whoever takes the call over would know what both have said."""
+    report = Report()
+    for kind, at_ms, data in facts_of(p, call.call_sid):
+        report.learn(Fact(kind, at_ms, data))
+    heard = [x for x in report.passages.values() if x.voice is Voice.AGENT and x.heard_ms]
+    return len(heard) > 1 and any("Certainly." in x.heard_text for x in heard)
+
+
+def facts_of(p: Pair, call_sid: str) -> list[tuple[str, int, Any]]:
+    """What the database of these processes knows of a call."""
+    asked = (
+        "SELECT type, at_ms, data FROM call_facts JOIN calls USING (call_id)"
+        " WHERE call_sid = {} ORDER BY seq"
+    )
+    url = p.settings.get("database_url")
+    if url is not None:
+        with psycopg.connect(url.replace("+psycopg", "")) as database:
+            return database.execute(asked.format("%s"), (call_sid,)).fetchall()
+    with closing(sqlite3.connect(p.folder / "data" / "patchline.db")) as database:
+        rows = database.execute(asked.format("?"), (call_sid,)).fetchall()
+    return [(kind, at_ms, json.loads(data)) for kind, at_ms, data in rows]
 
 
 async def goes_on(p: Pair, call: EmulatedCall) -> None:
