@@ -222,6 +222,9 @@ A line of code about ... belongs in ...
                                                      `app/tools/callback.py`
     … what both promise is noted, hung up or not     `app/runtime/promises.py`
     what the operator may do with a live call        `app/http/commands.py`
+    … what of its Realtime session, until when       `app/http/session_changes.py`,
+                                                     `app/call/session_changing.py`,
+                                                     `app/protocol/session_changes.py`
     … how an order reaches it, once or not at all    `app/runtime/commanding.py`,
                                                      `app/runtime/wishes.py`,
                                                      `app/runtime/once.py`

@@ -39,6 +39,13 @@ ORDERED: dict[type, str] = {
     e.UnmuteOrdered: "unmute",
 }
 """What an operator calls these."""
+_TOLD_WHOLE: dict[type, str] = {
+    c.OrderDone: "command.ended",
+    c.HandOver: "agent.changed",
+    c.CallerSilent: "caller.silent",
+    c.GuardrailTripped: "guardrail.tripped",
+}
+"""Commands that are facts as they stand."""
 
 
 class Machine(Protocol):
@@ -242,22 +249,19 @@ class Chronicle:
                 self._saw_end(now_ms, command)
 
     def _saw_end(self, now_ms: int, command: c.Command) -> None:
-        if isinstance(command, c.OrderDone):
-            self._tell(now_ms, "command.ended", asdict(command))
-        elif isinstance(command, c.HandOver):
-            self._tell(now_ms, "agent.changed", asdict(command))
+        if (kind := _TOLD_WHOLE.get(type(command))) is not None:
+            self._tell(now_ms, kind, asdict(command))
+        elif isinstance(command, c.ChangeSession):
+            if command.strategy:
+                self._tell(now_ms, "session.changed", _change(command))
         elif isinstance(command, c.CallerHeld | c.CallerReleased):
             self._saw_hold(now_ms, command)
         elif isinstance(command, c.LatencyHigh):
             self._warn(now_ms, "latency.high")
-        elif isinstance(command, c.CallerSilent):
-            self._tell(now_ms, "caller.silent", asdict(command))
         elif isinstance(command, c.KeysPressed):
             self._pressed(now_ms, command)
         elif isinstance(command, c.MenuRepeated):
             self._warn(now_ms, command.warning)
-        elif isinstance(command, c.GuardrailTripped):
-            self._tell(now_ms, "guardrail.tripped", asdict(command))
         elif isinstance(command, c.GuardrailFailed):
             self._warn(now_ms, f"guardrail_failed:{command.name}:{command.reason}")
         else:
@@ -457,3 +461,9 @@ class Chronicle:
 
 def _about(summary: str) -> dict[str, str]:
     return {"summary": summary} if summary else {}
+
+
+def _change(command: c.ChangeSession) -> dict[str, Any]:
+    """What of the session is changed by now, and what of that lasts."""
+    names = sorted({*command.replace, *command.merge})
+    return {"strategy": command.strategy, "fields": names, "lasting": command.lasting}

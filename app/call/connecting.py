@@ -124,7 +124,7 @@ class Connecting:
         parts.pulse.begins(now_ms)
         memories = conversation.remember(parts.plan.memories, parts.transcript.entries)
         seed = conversation.seed(memories, parts.plan.known if parts.greeted else ())
-        begun = parts.attempts.line_begins()
+        begun = [*parts.changes.line_begins(), *parts.attempts.line_begins()]
         parts.responses.taken_by(server=parts.attempts.server_takes_turns)
         return begun + seed + parts.hearing.model_ready()
 

@@ -62,6 +62,7 @@ class Dialogue:
             return [c.AddMessage("user", turn)]
         if self._parts.leaving_message:
             return []
+        self._parts.changes.caller_turn()
         out = self.key_interrupts(now_ms) if self._parts.attempts.keys_may else []
         out.append(c.AddMessage("user", turn))
         return out + self._parts.responses.ask(c.CreateResponse(purpose), now_ms)
@@ -149,6 +150,7 @@ class Dialogue:
         self._parts.transcript.caller_turn(item_id, now_ms)
         self._parts.guards.turn(item_id, now_ms)
         self._parts.tools.caller_turn()
+        self._parts.changes.caller_turn()
         self._parts.silence.caller_acted()
 
     def noise_due(self, now_ms: int) -> list[c.Command]:
@@ -396,6 +398,8 @@ class Dialogue:
         """Nothing stands against a tool call that was noted."""
         if self._parts.phase is Phase.LEAVING and not self._parts.redirecting:
             return []
+        if not self._parts.changes.allows(event.name):
+            return self._answered(event, f"there is no tool {event.name!r}", ok=False)
         plan = self._parts.plan.tools.get(event.name)
         if plan is not None:
             run = c.RunTool(event.tool_call_id, event.name, event.arguments)

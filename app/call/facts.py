@@ -78,6 +78,7 @@ FACTS: dict[str, Weight] = {
     "mcp.tools_listed": Weight.KEPT,
     "mcp.failed": Weight.KEPT,
     "agent.changed": Weight.KEPT,
+    "session.changed": Weight.KEPT,
     "hold.started": Weight.KEPT,
     "hold.ended": Weight.KEPT,
     "transfer.started": Weight.KEPT,

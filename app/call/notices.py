@@ -48,6 +48,8 @@ NOTICES: dict[str, str] = {
     "guardrail.tripped": "something was said that a rule forbids: `name` of the rule, `direction`, "
     "`type`, `action`; never the words",
     "agent.changed": "another agent has the conversation: `agent` who, `reason`",
+    "session.changed": "the session was changed in mid-call: `strategy`, or `restored` where it "
+    "was for one turn; `fields` that are changed by now; `lasting` changes",
     "hold.started": "the caller hears music: `by` operator, agent or transfer",
     "hold.ended": "they hear the agent again: `ms` is how long it was",
     "transfer.requested": "with `mode: hangup`, before the call ends: `target`, `to`, `headers`",

@@ -16,6 +16,7 @@ from app.call.muting import Muting
 from app.call.orders import SAY, Order
 from app.call.parts import Parts
 from app.call.pressing import Pressing
+from app.call.session_changing import unknown_tools
 from app.protocol import commands as c
 from app.protocol import events as e
 
@@ -73,7 +74,7 @@ class Obeying:
 
     def on(self, now_ms: int) -> list[c.Command]:
         """Whatever has its turn now is begun."""
-        out: list[c.Command] = []
+        out = self._session()
         while True:
             dropped, order = self._parts.orders.turn()
             out += dropped
@@ -146,8 +147,26 @@ class Obeying:
         return "" if parts.link.state is Link.READY else "model_away"
 
     def _configure(self, order: e.ConfigureOrdered, _now_ms: int) -> list[c.Command]:
+        if unknown_tools(order.session, self._parts.plan.tools):
+            return self._refused("unknown_tool")
         self._parts.attempts.configure(order.interruptible, order.min_interruption_ms)
-        return self._parts.turn_taking() + self._parts.orders.done()
+        return self._parts.turn_taking() + self._reconfigured(order)
+
+    def _reconfigured(self, order: e.ConfigureOrdered) -> list[c.Command]:
+        """How fast the agent speaks can be changed between two responses only."""
+        parts = self._parts
+        if "speed" in order.session and parts.responses.active is not None:
+            return []
+        out = parts.changes.change(order.strategy, order.session) if order.strategy else []
+        return out + parts.orders.done()
+
+    def _session(self) -> list[c.Command]:
+        """What waited for the end of a response, or of a turn and all that answers it."""
+        parts = self._parts
+        owed = parts.responses.owes or parts.tools.running
+        out = [] if owed else parts.changes.answered()
+        waits = parts.orders.current
+        return out + (self._reconfigured(waits) if isinstance(waits, e.ConfigureOrdered) else [])
 
     def say_overdue(self, now_ms: int) -> list[c.Command]:
         """What was ordered should have been heard by now; as long as it is, it lasts."""

@@ -37,6 +37,7 @@ from app.call.presses import Presses
 from app.call.pulse import Pulse
 from app.call.recording import Recording
 from app.call.responses import Responses
+from app.call.session_changing import SessionChanging, session_of
 from app.call.silence import Silence
 from app.call.toolbook import Toolbook
 from app.call.transcript import Transcript
@@ -116,6 +117,7 @@ class Parts:
         self.side = SideCall(self.alarms, plan.warm)
         self.transfer = TransferDesk(self.alarms, plan, self.side)
         self.farewell = Farewell(self.alarms)
+        self.changes = SessionChanging(session_of(plan.session))
         self.guards = Guardrails(self.alarms, plan.guard)
         self.orders = Orders(self.alarms)
         self.menus = Menus(self.alarms, plan.menus)
@@ -134,6 +136,7 @@ class Parts:
         for part in (self.attempts, self.keypad, self.presses, self.recording, self.transfer):
             part.agent_is(self.plan)
         self.tools.most_rounds = self.plan.max_tool_rounds
+        self.changes.agent_is()
 
     @property
     def live(self) -> bool:

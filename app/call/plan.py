@@ -6,6 +6,7 @@ therefore all that a replay needs besides the events.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.call.prices import Price
 
@@ -258,6 +259,8 @@ class CallPlan:
     """The agents that the conversation may be handed to, by name."""
     colleagues: Mapping[str, "CallPlan"] = field(default_factory=dict)
     """What holds with each agent that the conversation may come to, by name."""
+    session: Mapping[str, Any] = field(default_factory=dict)
+    """What was changed of the session on an earlier stream: ``replace`` and ``merge``."""
     known: tuple[str, ...] = ()
     """What is known of the caller and the call, form and custom data included, as sentences:
     what every later model line is told first."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -192,6 +193,8 @@ class Report:
     """Keys for which the carrier took the stream away; None once there is another one."""
     agents: tuple[tuple[str, int], ...] = ()
     """To whom the conversation was handed, and when."""
+    session: Mapping[str, Any] = MappingProxyType({})
+    """What was changed of the session of the agent who has the call."""
     form = NOTHING
     """What the agent noted of the form."""
 
@@ -290,6 +293,7 @@ class Report:
             "transfer.failed": lambda _, x: self._transfer_came_to(x["reason"]),
             "transfer.ended": self._transfer_ended,
             "agent.changed": self._changed_agent,
+            "session.changed": self._changed_session,
             "hold.started": self._held,
             "hold.ended": self._released,
             "command.received": lambda _, x: self._ordered(x["command_id"], "accepted"),
@@ -331,6 +335,10 @@ class Report:
 
     def _changed_agent(self, at_ms: int, told: Mapping[str, Any]) -> None:
         self.agents = (*self.agents, (told["agent"], at_ms))
+        self.session = {}
+
+    def _changed_session(self, _at_ms: int, told: Mapping[str, Any]) -> None:
+        self.session = told["lasting"]
 
     @property
     def agent(self) -> str:

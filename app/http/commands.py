@@ -8,8 +8,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from app.errors import CallerFault, CarrierFault, OurFault, StoreFault
 from app.http.problems import described
+from app.http.session_changes import PatchSession, SessionChange
 from app.runtime.once import Once
-from app.runtime.wishes import Wish
+from app.runtime.wishes import Became, Wish
 
 MOST_COMMANDS = 16
 LONGEST_MINIMUM_MS = 2_000
@@ -17,7 +18,7 @@ Interruptible = Literal["none", "dtmf", "speech", "any"]
 _STATUSES = {
     "unknown": 404,
     **dict.fromkeys(("too_long", "too_much"), 413),
-    **dict.fromkeys(("unknown_target", "unknown_preset", "bad_digits"), 422),
+    **dict.fromkeys(("unknown_target", "unknown_preset", "unknown_tool", "bad_digits"), 422),
 }
 """Of what cannot be carried out; everything else is 409."""
 
@@ -140,8 +141,9 @@ class UnholdCommand(_Command):
     type: Literal["unhold"]
 
 
-class ConfigureCommand(_Command):
-    """What cuts the agent short, for the rest of the call. What is absent stays as it is."""
+class ConfigureCommand(SessionChange, _Command):
+    """What cuts the agent short, for the rest of the call, and what is changed of its Realtime
+    session. What is absent stays as it is."""
 
     type: Literal["configure"]
     interruptible: Interruptible | None = None
@@ -150,8 +152,8 @@ class ConfigureCommand(_Command):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if self.interruptible is None and self.min_interruption is None:
-            raise ValueError("write interruptible or min_interruption")
+        if self.interruptible is None and self.min_interruption is None and not self.changed:
+            raise ValueError("write interruptible, min_interruption or what is to be changed")
         if self._min_ms > LONGEST_MINIMUM_MS:
             raise ValueError("min_interruption must be from 0ms to 2s")
         return self
@@ -162,7 +164,7 @@ class ConfigureCommand(_Command):
         return int(text[:-2]) if text.endswith("ms") else 1000 * int(text[:-1])
 
     def _fields(self) -> dict[str, str]:
-        given: dict[str, str] = {}
+        given = self.session_fields()
         if self.interruptible is not None:
             given["interruptible"] = self.interruptible
         if self.min_interruption is not None:
@@ -246,30 +248,49 @@ def routes(orders: Once, check: Callable[..., Awaitable[None]]) -> APIRouter:
         """One command or a list of them, in order; by the call's id or CallSid. The same
         Idempotency-Key with the same commands does nothing more, for 24 hours, and is told what
         became of the first."""
+        wishes = [one.wish() for one in commands]
+        return await given(call_id, wishes, response, idempotency_key)
+
+    @router.patch(
+        "/calls/{call_id}/session",
+        status_code=202,
+        operation_id="change_session",
+        summary="Change the agent's Realtime session in mid-call",
+        response_model=TakenCommands,
+        response_description="Taken; it waits for the end of a response or of another command",
+        responses={
+            200: {"model": TakenCommands, "description": "It has been done"},
+            **described(401, 404, 409, 413, 422, 502, 503, 504),
+        },
+    )
+    async def change(call_id: str, changes: PatchSession, response: Response) -> TakenCommands:
+        """The command ``configure`` by another name. A new model line gets the changed session,
+        another agent does not."""
+        return await given(call_id, [changes.wish()], response)
+
+    async def given(
+        call_id: str, wishes: list[Wish], response: Response, key: str | None = None
+    ) -> TakenCommands:
         try:
-            given = await orders.give(call_id, [one.wish() for one in commands], idempotency_key)
+            taken = await orders.give(call_id, wishes, key)
         except StoreFault:
             raise
         except (CallerFault, CarrierFault, OurFault) as fault:
             raise refusal(fault) from None
-        if all(one.state == "completed" for one in given.commands):
+        if all(one.state == "completed" for one in taken.commands):
             response.status_code = 200
         return TakenCommands(
-            call_id=given.call_id,
-            commands=[
-                TakenCommand.model_validate(
-                    {
-                        "command_id": one.command_id,
-                        "type": one.type,
-                        "state": one.state,
-                        "reason": one.reason or None,
-                    }
-                )
-                for one in given.commands
-            ],
+            call_id=taken.call_id, commands=[_taken(one) for one in taken.commands]
         )
 
     return router
+
+
+def _taken(one: Became) -> TakenCommand:
+    reason = one.reason or None
+    return TakenCommand.model_validate(
+        {"command_id": one.command_id, "type": one.type, "state": one.state, "reason": reason}
+    )
 
 
 def refusal(fault: CallerFault | CarrierFault | OurFault) -> HTTPException:

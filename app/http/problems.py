@@ -36,6 +36,10 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {**named, "default": {"description": "Any other refusal", "content": content}}
 
 
+SAID = "said"
+"""The type of an error whose sentence is ours, and holds nothing that anybody typed."""
+
+
 def install(app: FastAPI) -> None:
     """Answer errors of ``app`` as ``application/problem+json``."""
 
@@ -46,6 +50,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, fault: RequestValidationError) -> JSONResponse:
         # Names of fields only: what somebody typed into them is no business of a log or a reply.
+        said = [error["msg"] for error in fault.errors() if error["type"] == SAID]
+        if said:
+            return _problem(422, "; ".join(said), {})
         names = [".".join(str(part) for part in error["loc"][1:]) for error in fault.errors()]
         return _problem(422, f"these fields are missing or malformed: {', '.join(names)}", {})
 

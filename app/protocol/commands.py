@@ -5,7 +5,9 @@ an effect beside both (REST, a tool), whose outcome comes back as an event. Comm
 answer are carried out in the order given.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -120,6 +122,19 @@ class SetTurnTaking:
     """Whether the server interrupts and answers by itself, or only tells of the caller's turns."""
 
     by_server: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSession:
+    """The session is to be what its line was set up with, and this (``session_changes``)."""
+
+    replace: Mapping[str, Any]
+    merge: Mapping[str, Any]
+    strategy: str = ""
+    """How somebody changed it: replace, replace_once, merge or merge_once; ``restored`` where that
+    is over; empty: nobody did, the line is new."""
+    lasting: Mapping[str, Any] = field(default_factory=dict)
+    """``replace`` and ``merge`` as they are without what is for a turn alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,6 +453,7 @@ ToModel = (
     | TruncateItem
     | DeleteItem
     | SetTurnTaking
+    | ChangeSession
     | AddMessage
     | AddToolCall
     | AddToolOutput

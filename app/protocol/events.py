@@ -7,7 +7,9 @@ between the two sockets needs the samples. Facts that no decision needs are coun
 they arrive and never become events.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,7 +474,7 @@ class UnmuteOrdered:
 
 @dataclass(frozen=True, slots=True)
 class ConfigureOrdered:
-    """The operator wants callers to interrupt differently for the rest of the call."""
+    """The operator wants something to be otherwise than the agent document has it."""
 
     command_id: str
     after: str = ""
@@ -480,6 +482,10 @@ class ConfigureOrdered:
     """none, dtmf, speech or any; empty: as it was."""
     min_interruption_ms: int | None = None
     """None: as it was."""
+    strategy: str = ""
+    """How ``session`` is changed: replace, replace_once, merge or merge_once; empty: not at all."""
+    session: Mapping[str, Any] = field(default_factory=dict)
+    """The fields of ``session_changes.FIELDS`` that are changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def session_update(config: SessionConfig, dialect: Dialect = OPENAI) -> str:
 def _detection(config: SessionConfig, dialect: Dialect) -> dict[str, Any]:
     detection = dict(config.turn_detection)
     if detection.get("type") == "semantic_vad" and not dialect.semantic_vad:
-        del detection["eagerness"]
+        detection.pop("eagerness", None)
         detection["type"] = "server_vad"
     return detection
 
@@ -167,6 +167,35 @@ def _turn_taking(config: SessionConfig, dialect: Dialect, command: c.SetTurnTaki
     return _dump({"type": "session.update", "event_id": "turns", "session": session})
 
 
+def session_changed(
+    before: SessionConfig, after: SessionConfig, dialect: Dialect, *, by_server: bool
+) -> str:
+    """What a line is told in mid-call that is to be ``after``: only what differs, and what differs
+    whole; empty where nothing does."""
+    session: dict[str, Any] = {}
+    heard: dict[str, Any] = {}
+    if after.instructions != before.instructions:
+        session["instructions"] = after.instructions
+    if after.tools != before.tools:
+        session["tools"] = [dict(tool) for tool in after.tools]
+    if after.transcription != before.transcription:
+        heard["transcription"] = _transcription(after, dialect)
+    if after.noise_reduction != before.noise_reduction and not dialect.top_level:
+        heard["noise_reduction"] = after.noise_reduction
+    if after.turn_detection != before.turn_detection:
+        taken = {"create_response": by_server, "interrupt_response": by_server}
+        where = session if dialect.top_level else heard
+        where["turn_detection"] = _detection(after, dialect) | taken
+    said = {"output": {"speed": after.speed}} if after.speed != before.speed else {}
+    audio = ({"input": heard} if heard else {}) | said
+    if audio:
+        session["audio"] = audio
+    if not session:
+        return ""
+    session["type"] = "realtime"
+    return _dump({"type": "session.update", "event_id": "changed", "session": session})
+
+
 def _message(command: c.AddMessage) -> str:
     part = "output_text" if command.role == "assistant" else "input_text"
     return _item(
@@ -225,6 +254,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     c.TruncateItem: _truncate,
     c.DeleteItem: _delete,
     c.SetTurnTaking: _nothing,
+    c.ChangeSession: _nothing,
     c.AddMessage: _message,
     c.AddToolCall: _tool_call,
     c.AddToolOutput: _tool_output,

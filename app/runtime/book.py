@@ -340,6 +340,7 @@ class Book:
             memories=call.memories,
             returning=returning,
             language=call.report.party.language,
+            session=dict(call.report.session),
             returns_to_listen=pressed is not None,
             has_keys=call.has_keys,
             menus=call.met.plan.menus if call.facts.direction.startswith("outbound") else None,

@@ -43,6 +43,7 @@ REFUSALS = {
     "transfer_under_way": "a transfer is under way already",
     "unknown_target": "there is no such target",
     "unknown_preset": "the agent document has no such preset",
+    "unknown_tool": "the agent has no such tool",
     "muted": "they are muted: unmute them first",
     "not_muted": "they are not muted",
     "on_hold": "the caller is on hold already",

@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import orjson
+
 from app.call.presses import without_keys
 from app.protocol.events import (
     ConfigureOrdered,
@@ -83,7 +85,12 @@ def _send_dtmf(command_id: str, after: str, digits: str, sensitive: str = "") ->
 def _configure(command_id: str, after: str, **fields: str) -> Event:
     least = fields.get("min_interruption_ms")
     return ConfigureOrdered(
-        command_id, after, fields.get("interruptible", ""), None if least is None else int(least)
+        command_id,
+        after,
+        fields.get("interruptible", ""),
+        None if least is None else int(least),
+        fields.get("strategy", ""),
+        orjson.loads(fields.get("session", "{}")),
     )
 
 

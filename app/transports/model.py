@@ -31,7 +31,14 @@ from picows import (
 
 from app.call.faults import FATAL
 from app.errors import ModelFault
-from app.protocol.commands import AppendAudio, AppendSilence, ToModel, TruncateItem
+from app.protocol.commands import (
+    AppendAudio,
+    AppendSilence,
+    ChangeSession,
+    SetTurnTaking,
+    ToModel,
+    TruncateItem,
+)
 from app.protocol.dialect import OPENAI, Dialect, Truncate
 from app.protocol.errors import Malformed
 from app.protocol.events import Event, ModelAlive, ModelError, ModelLineLost, SpeechAudio
@@ -39,6 +46,7 @@ from app.protocol.realtime_client_events import (
     APPEND_HEAD,
     APPEND_TAIL,
     SessionConfig,
+    session_changed,
     session_update,
     write,
     writer,
@@ -50,6 +58,7 @@ from app.protocol.realtime_server_events import (
     Unknown,
     reader,
 )
+from app.protocol.session_changes import Changes, changed
 from app.protocol.units import FRAME_MS, chars_of_bytes
 from app.transports.frames import (
     ABNORMAL,
@@ -131,6 +140,9 @@ class ModelLine(WSListener):
         self._dialect = dialect
         self._parse = reader(dialect)
         self._text_of = writer(dialect, config)
+        self._by_server = bool(config.turn_detection.get("create_response", True))
+        self._changed = config
+        """What the session is by now."""
         self.feed = feed
         """Where events go; may be replaced."""
         self._state = Setup.CONNECTING
@@ -265,7 +277,7 @@ class ModelLine(WSListener):
         """Speech goes on without a transcript rather than not at all."""
         if error.param and "transcription" in error.param and self._config.transcription:
             log.warning("transcription_refused", code=error.code)
-            self._config = replace(self._config, transcription=None)
+            self._config = self._changed = replace(self._config, transcription=None)
             self._write(session_update(self._config, self._dialect))
             return
         retryable = error.code not in FATAL and "server_error" in error.code
@@ -290,10 +302,20 @@ class ModelLine(WSListener):
             self.append(command.payload_b64)
         elif isinstance(command, AppendSilence):
             self._outbox.audio(write(command))
+        elif isinstance(command, ChangeSession):
+            self._write(self._change(command))
         elif text := self._text_of(command):
             self._outbox.control(text)
+        if isinstance(command, SetTurnTaking):
+            self._by_server = command.by_server
         if isinstance(command, TruncateItem) and self._dialect.truncate is not Truncate.EXACT:
             count(self.warnings, TRUNCATE_NOT_EXACT)
+
+    def _change(self, command: ChangeSession) -> str:
+        before = self._changed
+        self._changed = changed(self._config, Changes(command.replace, command.merge))
+        self._text_of = writer(self._dialect, self._changed)
+        return session_changed(before, self._changed, self._dialect, by_server=self._by_server)
 
     def append(self, payload_b64: str) -> None:
         """``send`` for ``AppendAudio`` alone. On the audio path."""
@@ -307,7 +329,7 @@ class ModelLine(WSListener):
             outbox.write(text)
 
     def _write(self, text: str) -> None:
-        if self._outbox is not None:
+        if self._outbox is not None and text:
             self._outbox.control(text)
 
     def pause_writing(self) -> None:

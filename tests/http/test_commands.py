@@ -14,7 +14,7 @@ from app.emulators.twilio import DialOutcome
 from app.emulators.twilio_call import EmulatedCall
 from tests.http.test_records import another_process, ask, following, over, refused
 from tests.waiting import until
-from tests.walks.stage import DESK, NUMBER, Stage, stage
+from tests.walks.stage import DESK, NUMBER, VOICE, Stage, stage
 
 
 class Agreeable(Brain):
@@ -252,3 +252,58 @@ async def test_w1_who_takes_over_gets_the_caller_at_once(s: Stage) -> None:
     record = await s.record(call)
     assert record["end_reason"] == "transferred"
     assert len(s.session.client_events.of("response.create")) == asked
+
+
+async def test_w3_the_session_is_changed_and_restored(s: Stage) -> None:
+    """W8: two updates with only those fields; the second equals the original, after the answer."""
+    call = await greeted(s)
+    session = path(call).replace("commands", "session")
+    before = s.session.client_events.of("session.update")[0]["session"]["audio"]["input"]
+
+    keywords = {"input": {"transcription": {"keywords": ["stent"]}}}
+    body = {"strategy": "merge_once", "audio": keywords}
+    status, given = await ask(s, "PATCH", session, json=body)
+
+    assert (status, given["commands"][0]["state"]) == (200, "completed")
+    await until(lambda: len(_changes(s)) == 1)
+    merged = before["transcription"] | {"keywords": ["stent"]}
+    assert _changes(s) == [{"type": "realtime", "audio": {"input": {"transcription": merged}}}]
+    await call.speak(VOICE)
+    await until(lambda: len(_changes(s)) == 2)
+    restored = {"transcription": before["transcription"]}
+    assert _changes(s)[1] == {"type": "realtime", "audio": {"input": restored}}
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"model": "gpt-5"}, "locked_field: model"),
+        ({"tracing": None}, "locked_field: tracing"),
+        ({"voice": "cedar"}, "locked_field: voice"),
+        ({"audio": {"output": {"voice": "cedar"}}}, "locked_field: audio.output.voice"),
+        ({"audio": {"output": {"format": {}}}}, "locked_field: audio.output.format"),
+        ({"audio": {"input": {"format": {}}}}, "locked_field: audio.input.format"),
+        ({"band_preference": "broadband"}, "not available on this carrier"),
+        ({}, "nothing is to be changed"),
+        ({"strategy": "merge"}, "nothing is to be changed"),
+        ({"audio": {"output": {"speed": 9}}}, "audio.output.speed"),
+        ({"audio": {"input": {"transcription": {"prompt": "x"}}}}, "transcription.model"),
+        ({"tools": ["fly"]}, "no such tool"),
+    ],
+)
+async def test_w13_what_cannot_be_changed_is_refused_by_its_name(
+    s: Stage, body: dict[str, Any], named: str
+) -> None:
+    """W5, W6, W12, W20: and the model is told nothing."""
+    call = await greeted(s)
+
+    status, told = await ask(s, "PATCH", path(call).replace("commands", "session"), json=body)
+
+    assert status == 422
+    assert named in told["detail"]
+    assert _changes(s) == []
+
+
+def _changes(s: Stage) -> list[dict[str, Any]]:
+    updates = s.session.client_events.of("session.update")
+    return [one["session"] for one in updates if one.get("event_id") == "changed"]

@@ -270,6 +270,7 @@ SAMPLES: dict[type, c.ToModel] = {
         c.TruncateItem("i", 0, 0),
         c.DeleteItem("i"),
         c.SetTurnTaking(by_server=False),
+        c.ChangeSession({}, {}),
         c.AddMessage("user", "Hello."),
         c.AddToolCall("c", "look_up", "{}"),
         c.AddToolOutput("c", "42"),

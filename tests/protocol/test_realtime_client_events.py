@@ -139,7 +139,7 @@ def test_every_command_is_one_message(command: c.ToModel, message: dict[str, Any
 def test_every_command_to_the_model_is_written() -> None:
     """A command without a writer would be an exception in the middle of a call."""
     written = {type(command) for command, _ in WRITTEN}
-    written |= {c.AppendSilence, c.SetTurnTaking}  # The latter needs the line's setup.
+    written |= {c.AppendSilence, c.SetTurnTaking, c.ChangeSession}  # These need the line's setup.
 
     assert written == set(get_args(c.ToModel))
 
