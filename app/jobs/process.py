@@ -13,7 +13,7 @@ import signal
 import stat
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,9 +136,10 @@ def _work(settings: Settings, lease: Lease, me: str, settle_s: float | None) -> 
 
 def _aftermath(settings: Settings, lease: Lease, me: str) -> Callable[[], Aftermath]:
     try:
-        agent = load_document(settings.agent_file, sounds=False).agent
+        document = load_document(settings.agent_file, sounds=False)
     except AgentFault as fault:
         raise JobsFault(str(fault)) from None
+    agent = document.agent
     address = settings.database_url.get_secret_value()
     endpoints = [Endpoint(one.url, one.events) for one in agent.webhooks]
     return lambda: Aftermath(
@@ -147,7 +148,7 @@ def _aftermath(settings: Settings, lease: Lease, me: str) -> Callable[[], Afterm
         endpoints,
         _analyst(settings, agent),
         texter=_texter(settings, agent, lease, me),
-        penman=_penman(settings, agent),
+        penman=_penman(settings, document.agents),
     )
 
 
@@ -170,15 +171,20 @@ def _texter(settings: Settings, agent: Agent, lease: Lease, me: str) -> Texter |
     )
 
 
-def _penman(settings: Settings, agent: Agent) -> Penman | str:
-    """Who answers callers in writing, or why nobody does."""
-    if agent.sms is None or not agent.answers_texts:
+def _penman(settings: Settings, agents: Mapping[str, Agent]) -> Penman | str:
+    """Who answers callers in writing, each agent's by its instructions, or why nobody does."""
+    writing = {
+        name: Correspondent(one.sms.text_model, one.instructions, one.sms.segments)
+        for name, one in agents.items()
+        if one.sms is not None and one.answers_texts
+    }
+    if not writing:
         return "not_wanted"
     if settings.openai_api_key is None:
         return "no_key"
-    who = Correspondent(agent.sms.text_model, agent.instructions, agent.sms.segments)
     key = settings.openai_api_key.get_secret_value()
-    return Penman(who, api_key=key, base_url=settings.openai_base_url)
+    first = next(iter(writing.values()))
+    return Penman(first, agents=writing, api_key=key, base_url=settings.openai_base_url)
 
 
 def _analyst(settings: Settings, agent: Agent) -> Analyst | str:

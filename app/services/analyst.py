@@ -152,22 +152,37 @@ class Analyst:
 class Penman:
     """Answers callers in writing. Constructing it connects to nothing."""
 
-    def __init__(self, who: Correspondent, *, api_key: str, base_url: str) -> None:
-        """``base_url`` ends before ``/responses``."""
+    def __init__(
+        self,
+        who: Correspondent,
+        *,
+        api_key: str,
+        base_url: str,
+        agents: Mapping[str, Correspondent] | None = None,
+    ) -> None:
+        """``agents`` by name, where there are several; ``who`` answers for any other.
+        ``base_url`` ends before ``/responses``."""
         self._who = who
+        self._agents = agents or {}
         self._api = ResponsesApi(api_key, base_url)
 
     async def reply(self, record: Mapping[str, Any], *, room: int = 1) -> str | None:
         """The answer to what the caller wrote last; None where none is needed. Raises NoAnswer."""
+        who = self._answering(record)
         question = Question(
-            model=self._who.model,
-            instructions=correspondence.instructions(self._who),
+            model=who.model,
+            instructions=correspondence.instructions(who),
             input=correspondence.letters(record),
             form="reply",
             schema=correspondence.SCHEMA,
             tokens=_TOKENS * room,
         )
-        return correspondence.judged(await self._api.ask(question), self._who)
+        return correspondence.judged(await self._api.ask(question), who)
+
+    def _answering(self, record: Mapping[str, Any]) -> Correspondent:
+        """For the agent who answered the call."""
+        agents = record.get("agents") or [{"name": ""}]
+        return self._agents.get(agents[0]["name"], self._who)
 
 
 class Judges:

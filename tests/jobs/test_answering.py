@@ -179,6 +179,26 @@ async def test_who_writes_on_the_page_is_answered_there(tmp_path: Path) -> None:
     assert (exchange.messages, len(desk.asked)) == ([], 1)
 
 
+@pytest.mark.parametrize(
+    ("agents", "by"),
+    [
+        ([{"name": "billing"}, {"name": "claims"}], "Bill."),
+        ([{"name": "gone"}], "Be kind."),
+        (None, "Be kind."),
+    ],
+)
+async def test_the_agent_who_answered_the_call_answers_the_text(agents: Any, by: str) -> None:
+    """Another one's instructions are for another business."""
+    whos = {name: Correspondent("m", f"{name[:4].capitalize()}.") for name in ("claims", "billing")}
+    letter = {"by": "caller", "id": "SM1", "via": "sms", "text": HELLO, "at": ""}
+    record = {"agents": agents, "texts": [letter], "turns": []}
+    async with ResponsesDesk(KEY, [REPLY]) as desk:
+        penman = Penman(Correspondent("m", "Be kind."), agents=whos, api_key=KEY, base_url=desk.url)
+        await penman.reply(record)
+
+    assert desk.asked[0]["instructions"].splitlines()[0] == by
+
+
 async def test_who_sent_stop_is_not_answered(tmp_path: Path) -> None:
     """Nobody is asked for words that may not be sent; STOP between the two holds as well."""
     async with (
