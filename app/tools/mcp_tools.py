@@ -31,6 +31,8 @@ from app.tools.schemas import BadSchema, SchemaArguments, checked_schema
 CONNECT_S = 10.0
 """For connecting and the first list, together."""
 LIST_S = 10.0
+MOST_BODY_BYTES = 1 << 20
+"""Of an answer that is one JSON text; the client bounds each event of a stream the same."""
 MOST_TOOLS = 64
 MOST_PAGES = 8
 _FIRST_PAUSE_S = 1.0
@@ -58,6 +60,39 @@ class Offer:
     list_again_s: float = 300.0
 
 
+class _Bounded(httpx2.AsyncByteStream):
+    """An answer's body, up to a bound. Raises StreamError beyond it, which the client expects."""
+
+    def __init__(self, whole: httpx2.AsyncByteStream) -> None:
+        self._whole = whole
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = MOST_BODY_BYTES
+        async for piece in self._whole:
+            left -= len(piece)
+            if left < 0:
+                raise httpx2.StreamError("the answer is too large and was not read")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._whole.aclose()
+
+
+class _Transport(httpx2.AsyncHTTPTransport):
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        # What is packed would be small here and large when it is read.
+        request.headers["Accept-Encoding"] = "identity"
+        reply = await super().handle_async_request(request)
+        if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
+            await reply.aclose()
+            raise httpx2.RemoteProtocolError("the answer is packed and was not read")
+        kind = reply.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        whole = reply.stream
+        if kind != "text/event-stream" and isinstance(whole, httpx2.AsyncByteStream):
+            reply.stream = _Bounded(whole)
+        return reply
+
+
 def over_http(url: str, headers: Mapping[str, str]) -> Connect:
     """A server at an address, by streamable HTTP. Redirects stay within its origin."""
 
@@ -65,7 +100,9 @@ def over_http(url: str, headers: Mapping[str, str]) -> Connect:
     async def connect() -> AsyncIterator[Client]:
         limits = httpx2.Timeout(CONNECT_S, read=None)
         async with (
-            httpx2.AsyncClient(headers=dict(headers), timeout=limits, trust_env=False) as http,
+            httpx2.AsyncClient(
+                headers=dict(headers), timeout=limits, trust_env=False, transport=_Transport()
+            ) as http,
             Client(streamable_http_client(url, http_client=http)) as client,
         ):
             yield client

@@ -151,6 +151,25 @@ async def test_what_hangs_ends_with_its_time_and_holds_up_nothing(tmp_path: Path
         assert await run(made, "search", query="z") == (True, "found z")
 
 
+async def test_an_answer_is_read_up_to_a_bound(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Parsed whole, it would hold up every call of the process; the server stays connected."""
+    server = docs()
+
+    @server.tool()
+    def floods() -> str:
+        """Answer at length."""
+        return "x" * (mcp_tools.MOST_BODY_BYTES + 1)
+
+    async with serving(server) as port, connected(tools(tmp_path, port)) as made:
+        ok, said = await run(made, "floods")
+
+        assert (ok, "too large" in caplog.text) == (False, True)
+        assert "refused the call" in said
+        assert await run(made, "search", query="x") == (True, "found x")
+
+
 async def test_a_server_that_dies_is_a_sentence_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
