@@ -172,7 +172,7 @@ class Book:
 
     def _line_of(self, call: LiveCall) -> Line:
         """What a call meets here that began elsewhere, or before somebody picked up: the agent
-        that it was begun with, as the document has it now."""
+        that has the conversation, as the document has it now."""
         return self.roster.edition.line(call.report.agent, call.line_number)
 
     def give_away(self, call: LiveCall) -> None:
