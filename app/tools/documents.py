@@ -235,7 +235,7 @@ def _html(data: bytes) -> Iterator[Section]:
 def _pdf(data: bytes) -> Iterator[Section]:
     # Half a second of imports, which only who has a PDF waits for, in a thread.
     from pypdf import PdfReader  # noqa: PLC0415
-    from pypdf.errors import PyPdfError  # noqa: PLC0415
+    from pypdf.errors import DeprecationError, PyPdfError  # noqa: PLC0415
 
     try:
         reader = PdfReader(io.BytesIO(data))
@@ -244,7 +244,15 @@ def _pdf(data: bytes) -> Iterator[Section]:
         for number, page in enumerate(reader.pages[:MOST_PAGES], 1):
             yield f"page {number}", page.extract_text()
     except (
-        *(PyPdfError, ValueError, TypeError, KeyError, IndexError, AttributeError),
+        *(
+            PyPdfError,
+            DeprecationError,
+            ValueError,
+            TypeError,
+            KeyError,
+            IndexError,
+            AttributeError,
+        ),
         *(OSError, RecursionError, AssertionError, ArithmeticError, NotImplementedError),
     ) as exc:
         # Not what the format allows; pypdf then raises whatever came of that.

@@ -111,6 +111,11 @@ def test_c16_a_passage_is_short_whatever_the_file_is_like() -> None:
         (".pdf", b"not a pdf", "is no PDF that can be read"),
         (".pdf", b"", "is no PDF that can be read"),
         (".pdf", pdf(""), "a PDF of pictures?"),
+        (
+            ".pdf",
+            pdf("x").replace(b"<< /Len", b"<< /Filter /Fl /Len"),
+            "is no PDF that can be read",
+        ),
         (".txt", b"words " * 400_000, "split it"),
         (".html", b"<p>Hours</p><![what[ x ]]>", "is no HTML that can be read"),
     ],
