@@ -87,7 +87,7 @@ def test_a_machine_without_a_message_and_a_fax_are_hung_up_on() -> None:
 
 
 def test_the_message_is_heard_before_the_call_ends() -> None:
-    """And half a second more: a machine cuts off what comes last."""
+    """L22: and half a second more: a machine cuts off what comes last."""
     machine = placed()
 
     out = machine.handle(MACHINE, 3000)

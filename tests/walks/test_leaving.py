@@ -22,7 +22,7 @@ GOODBYE = Reply("Goodbye, and thank you for calling.", 500, 660, tools=[END])
 
 
 async def test_the_call_ends_when_the_goodbye_was_heard(tmp_path: Path) -> None:
-    """L23, L24, D-PT-7: generation ends seconds before the ear; hanging up then cuts it."""
+    """L23, L24, W66, D-PT-7: generation ends seconds before the ear; hanging up then cuts it."""
     script = Scenario([GREETING, GOODBYE])
     async with stage(RealtimeEmulator(script, pace=0), tmp_path, agent=AGENT) as s:
         call = await ask(s)

@@ -147,7 +147,7 @@ async def test_a_silent_person_is_spoken_to(tmp_path: Path) -> None:
 
 
 async def test_a_machine_is_told_the_message_after_its_beep(tmp_path: Path) -> None:
-    """The whole message, and half a second of quiet, before the call ends."""
+    """L21, L22: the whole message, and half a second of quiet, before the call ends."""
     who = PickUp("machine", GREETS)
     replies = (Reply(MESSAGE, 400, 660), Reply(MESSAGE, 400, 660), Reply(MESSAGE, 400, 660))
     async with placing(tmp_path, who, replies) as (s, _):
