@@ -17,6 +17,7 @@ from app.call.wording import beginnings, words
 from app.errors import StoreFault
 from app.protocol.commands import RunTool
 from app.protocol.events import ToolDone
+from app.runtime.effects import contained
 from app.runtime.live_call import LiveCall
 from app.services.store.archive import Archive
 from app.tools import documents
@@ -103,10 +104,9 @@ class Library:
         return digest
 
     async def _add(self, digest: str, one: Found) -> int:
-        try:
-            made = await asyncio.to_thread(_passages, one.path)
-        except Unreadable as fault:
-            log.warning("document_not_read", file=one.name, why=str(fault))
+        # Whoever wrote the file wrote it for other readers; what a parser makes of it is anything.
+        made = await contained(asyncio.to_thread(_passages, one), None)
+        if made is None:
             self._broken.add(digest)
             return 0
         await self._archive.knowledge.add(digest, made)
@@ -134,22 +134,30 @@ class Libraries:
         cancelled."""
         while True:
             self._wanted.clear()
-            again_s = EVERY_S
-            try:
-                for library in list(self._known.values()):
-                    await library.read()
-                await self._archive.knowledge.expire()
-            except StoreFault:
-                log.warning("documents_not_kept")
-                again_s = AGAIN_S
+            again_s = EVERY_S if await contained(self._read(), False) else AGAIN_S
             try:
                 async with asyncio.timeout(again_s):
                     await self._wanted.wait()
             except TimeoutError:
                 continue
 
+    async def _read(self) -> bool:
+        """Whether the database kept what was read."""
+        try:
+            for library in list(self._known.values()):
+                await library.read()
+            await self._archive.knowledge.expire()
+        except StoreFault:
+            log.warning("documents_not_kept")
+            return False
+        return True
 
-def _passages(path: Path) -> list[tuple[str, str, str]]:
-    """Places, texts and their words. Blocks. Raises Unreadable."""
-    made = documents.passages(path.suffix.lower(), documents.content(path))
+
+def _passages(one: Found) -> list[tuple[str, str, str]] | None:
+    """Places, texts and their words; None where it cannot be read. Blocks."""
+    try:
+        made = documents.passages(one.path.suffix.lower(), documents.content(one.path))
+    except Unreadable as fault:
+        log.warning("document_not_read", file=one.name, why=str(fault))
+        return None
     return [(one.place, one.text, " ".join(words(f"{one.place} {one.text}"))) for one in made]

@@ -123,3 +123,26 @@ async def test_c16_libraries_are_read_as_they_are_wanted(sqlite_url: str, docs: 
         assert libraries.of((str(docs / "returns.md"),)) is first
         assert (await asked(second, "open"))["quotes"]
         assert not (await asked(first, "open"))["quotes"]
+
+
+async def test_c16_a_parser_that_breaks_ends_nothing(
+    sqlite_url: str, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries for files raise what they do not announce; the server has calls to hold."""
+    (docs / "broken.pdf").unlink()
+
+    def breaks(kind: str, data: bytes) -> list[documents.Passage]:
+        if kind == ".txt":
+            raise ZeroDivisionError
+        return documents_passages(kind, data)
+
+    documents_passages = documents.passages
+    monkeypatch.setattr(documents, "passages", breaks)
+    async with opened(sqlite_url) as archive:
+        library = Libraries(archive).of((str(docs),))
+        with capture_logs() as logs:
+            await library.read()
+            await library.read()
+
+        assert (await asked(library, "damaged goods"))["quotes"]
+        assert [one["event"] for one in logs].count("call_failed") == 1
