@@ -280,7 +280,7 @@ async def test_the_drain_does_not_wait_for_callers_with_the_carrier_for_ever(
         assert not call.over
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM])
 async def test_a_second_signal_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
     """Whoever presses the keys twice means it; the callers still hear a sentence."""
     async with program(tmp_path) as p:

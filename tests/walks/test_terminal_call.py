@@ -328,7 +328,7 @@ async def test_a_server_of_its_own_lives_as_long_as_the_call(tmp_path: Path) -> 
     assert not await answers(json.loads(done.out)["server"])
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGHUP])
 async def test_a_server_of_its_own_ends_with_a_call_that_is_given_up(
     tmp_path: Path, sign: signal.Signals
 ) -> None:
