@@ -3,13 +3,15 @@ and ``main``.
 """
 
 from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
 
 from app.agents.document import Agent
 from app.agents.guardrails import (
-    AnyRule,
     BlocklistRule,
     ClassifierRule,
     Guardrails,
+    JailbreakRule,
     ModerationRule,
     consequence,
 )
@@ -18,8 +20,10 @@ from app.call.plan import GuardPlan, RulePlan
 from app.call.verdicts import JAILBREAK
 from app.errors import ModelFault
 from app.runtime.ports import Judge
-from app.services.analyst import Judges
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.services.analyst import Judges
 
 
 def plan(agent: Agent) -> GuardPlan | None:
@@ -58,27 +62,38 @@ def _rules(written: Guardrails, agent: Agent) -> list[RulePlan]:
 def judge(settings: Settings) -> Callable[[Agent], Judge]:
     """Who is asked about the rules of an agent: one set of places for all calls."""
     key = settings.openai_api_key
-    judges = Judges(
-        api_key=key.get_secret_value() if key else "", base_url=settings.openai_base_url
-    )
+
+    @cache
+    def judges() -> "Judges":
+        # Half a second and 25 MB, for the agents only whose rules ask a model.
+        from app.services.analyst import Judges  # noqa: PLC0415
+
+        return Judges(
+            api_key=key.get_secret_value() if key else "", base_url=settings.openai_base_url
+        )
 
     def of(agent: Agent) -> Judge:
         named = () if agent.guardrails is None else agent.guardrails.named()
-        rules = {name: (side, rule) for name, side, _, rule in named}
+        rules = {
+            name: (side, rule)
+            for name, side, _, rule in named
+            if not isinstance(rule, BlocklistRule)
+        }
+        asked = judges() if rules and key else None
 
         async def ask(name: str, text: str) -> bool:
-            if key is None or name not in rules:
+            if asked is None or name not in rules:
                 raise ModelFault("not_configured")
-            return await _asked(judges, *rules[name], text)
+            return await _asked(asked, *rules[name], text)
 
         return ask
 
     return of
 
 
-async def _asked(judges: Judges, side: str, rule: AnyRule, text: str) -> bool:
-    if isinstance(rule, BlocklistRule):
-        raise ModelFault("not_configured")
+async def _asked(
+    judges: "Judges", side: str, rule: ModerationRule | ClassifierRule | JailbreakRule, text: str
+) -> bool:
     if isinstance(rule, ModerationRule):
         return await judges.moderated(text, model=rule.model, timeout_ms=rule.timeout_ms)
     description = rule.description if isinstance(rule, ClassifierRule) else JAILBREAK

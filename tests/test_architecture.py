@@ -5,6 +5,8 @@ is the docstring of ``app/__init__.py``.
 """
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -302,6 +304,15 @@ def test_the_package_of_mcp_is_imported_where_it_is_wanted_alone() -> None:
     for room in rooms:
         name = module_of(Path(room))
         assert not [one for one in at_once if one == name or one.startswith(f"{name}.")]
+
+
+def test_heavy_packages_are_not_there_from_the_start() -> None:
+    """21 and 25 MB, and half a second each: only where a document or a setting wants them."""
+    code = "import sys, app.main, app.server; print({'mcp', 'openai'} & sys.modules.keys())"
+
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert done.stdout == "set()\n"
 
 
 def test_services_do_not_know_each_other() -> None:
